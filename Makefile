@@ -1,0 +1,57 @@
+# `make demo` runs the main job, `make test` the tests; each sets up what it needs.
+
+UV_VERSION := 0.13.9
+GLIBC := $(shell getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/[^0-9.]//g')
+# The newest dependency lane this host can install (WORKSPACE.md, "Dependencies").
+LANE ?= $(shell printf '%s\n' 2.39 "$(GLIBC)" | sort -VC && echo tfx-1.21 || echo tfx-1.16)
+PYTHON_VERSION := $(if $(filter tfx-1.21,$(LANE)),3.13,3.10)
+LOCK := requirements/$(LANE).lock
+UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
+BIN := .venv/bin
+
+.PHONY: demo test lint format install lock benchmarks clean help
+.DEFAULT_GOAL := help
+
+demo: install  ## Mine, train, evaluate, push and compress, on bundled photographs
+	$(BIN)/hardmine demo --workdir runs/demo
+
+test: install  ## Run every test
+	$(BIN)/python -m pytest
+
+lint: install  ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/pyright
+
+format: install  ## Rewrite the code in the house style
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+benchmarks: install  ## Time us against a reference, both in the same run
+	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+
+install: .venv/.$(LANE)  ## Fill .venv from the lane's lock file
+
+.venv/.$(LANE): $(LOCK) setup.py Makefile | $(UV)
+	@echo "hardmine: lane $(LANE), Python $(PYTHON_VERSION) (glibc $(GLIBC))"
+	$(UV) venv --quiet --allow-existing --python $(PYTHON_VERSION) .venv
+	$(UV) pip sync --quiet --python $(BIN)/python $(LOCK)
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@rm -f .venv/.tfx-* && touch $@
+
+.tools/bin/uv:
+	python3 -m venv .tools
+	.tools/bin/python -m pip install --quiet uv==$(UV_VERSION)
+
+# Pins both lanes again from setup.py.
+lock: | $(UV)  ## Resolve both lock files anew
+	$(UV) pip compile setup.py --quiet --extra dev --no-header --no-annotate \
+	  --python-version 3.10 --python-platform x86_64-manylinux_2_28 --output-file requirements/tfx-1.16.lock
+	$(UV) pip compile setup.py --quiet --extra dev --no-header --no-annotate \
+	  --python-version 3.13 --python-platform x86_64-manylinux_2_39 --output-file requirements/tfx-1.21.lock
+
+clean:  ## Remove what `make` made
+	rm -rf .venv .tools runs build dist *.egg-info
+
+help:  ## Print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -1,0 +1,1 @@
+"""TFX nodes and the Beam transforms they run."""

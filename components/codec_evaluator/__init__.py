@@ -1,0 +1,1 @@
+"""A codec's rate-distortion curve, its verdict and its report."""

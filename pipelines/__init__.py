@@ -1,0 +1,1 @@
+"""Graphs, experiments, orchestrators and the hardmine command."""

@@ -1,0 +1,1 @@
+"""The hardmine command: one file a sub-command, imported only when called."""

@@ -1,0 +1,47 @@
+"""Which recurrent codec: cell, reconstruction framework and sizes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+from schemas.config import Config, require
+
+CODE_DEPTH = 32  # bits per 16x16 block and iteration (1608.05148, section 3)
+STRIDE_PX = 16  # one code position covers 16x16 pixels
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodecConfig(Config):
+  """A network of Toderici et al. 2016 (arXiv 1608.05148).
+
+  Attributes:
+    cell: the recurrent unit, a class under `trainers.codec.cells`.
+    reconstruction: how iterations add up to an image (section 3.2 of the paper).
+    width: multiplies every depth except the code's 32 bits and the 3 colours;
+      1 is the papers' network, and depths are rounded to a multiple of 4.
+    use_bias: bias vectors on the gates (forget bias 1). The plain convolutions
+      never have one.
+    d_rnn1_kernel: input kernel of the first decoder unit. The paper's figure is
+      read as 2x2 or 3x3; re-implementations use 3.
+    output_activation: `tanh` halves tanh into (-0.5, 0.5); `linear` leaves the
+      last convolution as it is.
+    gain_input: what the gain estimator of residual scaling sees.
+  """
+
+  cell: type
+  reconstruction: Literal["one_shot", "additive", "residual_scaling"] = "additive"
+  width: float = 1.0
+  use_bias: bool = False
+  d_rnn1_kernel: int = 3
+  output_activation: Literal["tanh", "linear"] = "tanh"
+  gain_input: Literal["reconstruction", "residual"] = "reconstruction"
+
+  def __post_init__(self):
+    require(0 < self.width <= 4, "0 < width <= 4", width=self.width)
+    require(self.d_rnn1_kernel in (2, 3), "2 or 3", d_rnn1_kernel=self.d_rnn1_kernel)
+
+  @property
+  def padding_px(self) -> int:
+    """Images are padded to a multiple of this: the gain map is one value per 32x32."""
+    return 32 if self.reconstruction == "residual_scaling" else STRIDE_PX

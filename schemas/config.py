@@ -1,0 +1,157 @@
+"""Frozen dataclasses that survive a trip through JSON.
+
+A config travels as one JSON string: as a TFX execution parameter (so ML
+Metadata records it and the cache misses when it changes), beside a checkpoint,
+inside an exported model. Open families (cells, feature extractors) are classes,
+written as `module:Name`; only names under `trainers.` are ever imported.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import json
+import types
+import typing
+from typing import Any, TypeVar
+
+C = TypeVar("C", bound="Config")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+  """Base of every config: `from_json` inverts `to_json`."""
+
+  def to_json(self) -> str:
+    """One line of JSON with sorted keys, equal for equal configs."""
+    return json.dumps(_to_plain(self), sort_keys=True)
+
+  @classmethod
+  def from_json(cls: type[C], text: str) -> C:
+    """The config that `to_json` wrote.
+
+    Raises:
+      ValueError: not JSON, an unknown field, or a value its config refuses.
+    """
+    try:
+      plain = json.loads(text)
+    except json.JSONDecodeError as error:
+      raise ValueError(
+        f"Expected a {cls.__name__} as JSON ({error}). Received: text={text[:80]!r}"
+      ) from error
+    return _from_plain(cls, plain, cls.__name__)
+
+  def override(self: C, assignments: list[str]) -> C:
+    """A copy with fields replaced, each named by its dotted path.
+
+    Args:
+      assignments: strings like `training.steps=500`; the value is JSON, or a
+        bare string where it is not.
+
+    Raises:
+      ValueError: no `=`, an unknown field, or a value its config refuses.
+    """
+    plain = _to_plain(self)
+    for assignment in assignments:
+      path, equals, text = assignment.partition("=")
+      *parents, leaf = path.split(".")
+      node = plain
+      for parent in parents:
+        node = node.get(parent) if isinstance(node, dict) else None
+      if not equals or not isinstance(node, dict) or leaf not in node:
+        known = sorted(node) if isinstance(node, dict) else sorted(plain)
+        raise ValueError(
+          f"Expected FIELD=VALUE with a field among {', '.join(known)}. "
+          f"Received: {assignment!r}"
+        )
+      try:
+        node[leaf] = json.loads(text)
+      except json.JSONDecodeError:
+        node[leaf] = text
+    return _from_plain(type(self), plain, type(self).__name__)
+
+
+def require(condition: bool, expected: str, **received: Any) -> None:
+  """Raises the house's ValueError unless `condition` holds."""
+  if not condition:
+    values = ", ".join(f"{name}={value!r}" for name, value in received.items())
+    raise ValueError(f"Expected {expected}. Received: {values}")
+
+
+def class_path(cls: type) -> str:
+  """The `module:Name` under which a config stores a class."""
+  return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def import_class(path: str) -> type:
+  """The class stored as `module:Name`; only `trainers.` is ever imported."""
+  module, _, name = path.partition(":")
+  require(
+    module.startswith("trainers.") and name.isidentifier(),
+    "a class as 'trainers.module:Name'",
+    path=path,
+  )
+  try:
+    return getattr(importlib.import_module(module), name)
+  except (ImportError, AttributeError) as error:
+    raise ValueError(
+      f"Expected a class that exists. Received: path={path!r}"
+    ) from error
+
+
+def _to_plain(value: Any) -> Any:
+  if dataclasses.is_dataclass(value) and not isinstance(value, type):
+    return {
+      field.name: _to_plain(getattr(value, field.name))
+      for field in dataclasses.fields(value)
+    }
+  if isinstance(value, type):
+    return class_path(value)
+  if isinstance(value, (tuple, list)):
+    return [_to_plain(item) for item in value]
+  return value
+
+
+def _from_plain(expected: Any, plain: Any, where: str) -> Any:
+  """Builds `expected` (a type hint) from JSON values; `where` names it in errors."""
+  origin, arguments = typing.get_origin(expected), typing.get_args(expected)
+  if origin in (typing.Union, types.UnionType):
+    if plain is None and type(None) in arguments:
+      return None
+    (expected,) = [a for a in arguments if a is not type(None)]
+    return _from_plain(expected, plain, where)
+  if origin is typing.Literal:
+    require(plain in arguments, f"{where} among {arguments}", **{where: plain})
+    return plain
+  if origin is tuple:
+    require(isinstance(plain, list), f"{where} as a list", **{where: plain})
+    if arguments[-1] is Ellipsis:
+      return tuple(_from_plain(arguments[0], item, where) for item in plain)
+    require(len(plain) == len(arguments), f"{len(arguments)} values", **{where: plain})
+    return tuple(_from_plain(a, item, where) for a, item in zip(arguments, plain))
+  if origin is type or expected is type:
+    require(isinstance(plain, str), f"{where} as 'module:Name'", **{where: plain})
+    return import_class(plain)
+  if dataclasses.is_dataclass(expected):
+    require(isinstance(plain, dict), f"{where} as an object", **{where: plain})
+    hints = typing.get_type_hints(expected)
+    unknown = sorted(set(plain) - set(hints))
+    require(
+      not unknown, f"only fields of {where} ({', '.join(hints)})", unknown=unknown
+    )
+    values = {
+      name: _from_plain(hints[name], item, name) for name, item in plain.items()
+    }
+    try:
+      return expected(**values)
+    except TypeError as error:  # a field without default is missing
+      raise ValueError(
+        f"Expected a whole {where}: {error}. Received: {plain}"
+      ) from error
+  if expected is float and isinstance(plain, int) and not isinstance(plain, bool):
+    return float(plain)
+  if expected in (int, float, str, bool):
+    require(
+      type(plain) is expected, f"{where} as {expected.__name__}", **{where: plain}
+    )
+  return plain

@@ -1,0 +1,113 @@
+"""Gates: what a model must reach before it is blessed.
+
+A gate looks at one number of `metrics.json`. It may hold an absolute bound, and
+it may compare with the last blessed model, measured on the same images in the
+same run.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Literal
+
+from schemas.config import Config, require
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Gate(Config):
+  """One condition.
+
+  Attributes:
+    metric: key in `metrics.json`.
+    direction: which way is better.
+    bound: the worst value that passes; None sets no bound.
+    min_improvement: how much better than the baseline the value must be, in the
+      metric's unit; 0 is "not worse", a negative number tolerates that much
+      loss, None does not compare.
+  """
+
+  metric: str
+  direction: Literal["higher", "lower"] = "higher"
+  bound: float | None = None
+  min_improvement: float | None = None
+
+  def __post_init__(self):
+    require(
+      self.bound is not None or self.min_improvement is not None,
+      "a bound, a min_improvement, or both",
+      bound=self.bound,
+      min_improvement=self.min_improvement,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class GateResult(Config):
+  """What a gate said, with the numbers it looked at and the reason in words."""
+
+  metric: str
+  passed: bool
+  value: float | None
+  bound: float | None
+  baseline: float | None
+  reason: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Verdict(Config):
+  """The content of `verdict.json`."""
+
+  passed: bool
+  results: tuple[GateResult, ...]
+
+
+def judge(
+  gates: tuple[Gate, ...], metrics: dict[str, float], baseline: dict[str, float] | None
+) -> Verdict:
+  """Holds metrics against gates.
+
+  Args:
+    gates: all must pass; no gate at all passes nothing.
+    metrics: of the candidate.
+    baseline: of the last blessed model, or None where there is none yet: then
+      a comparison passes.
+  """
+  results = tuple(_judge_one(gate, metrics, baseline) for gate in gates)
+  return Verdict(
+    passed=bool(results) and all(r.passed for r in results), results=results
+  )
+
+
+def _judge_one(
+  gate: Gate, metrics: dict[str, float], baseline: dict[str, float] | None
+) -> GateResult:
+  value = metrics.get(gate.metric)
+  reference = (baseline or {}).get(gate.metric)
+  sign = 1 if gate.direction == "higher" else -1
+  failures, reasons = [], []
+  if value is None or not math.isfinite(value):
+    failures.append(f"{gate.metric} was not measured (value: {value})")
+    value = None
+  else:
+    if gate.bound is not None:
+      relation = "at least" if sign > 0 else "at most"
+      line = f"{value:.4f} must be {relation} {gate.bound:.4f}"
+      (reasons if sign * (value - gate.bound) >= 0 else failures).append(line)
+    if gate.min_improvement is not None:
+      if reference is None:
+        reasons.append("no blessed model to compare with")
+      else:
+        gain = sign * (value - reference)
+        line = (
+          f"{value:.4f} is {abs(gain):.4f} {'better' if gain >= 0 else 'worse'} than "
+          f"the blessed model's {reference:.4f}, required {gate.min_improvement:+.4f}"
+        )
+        (reasons if gain >= gate.min_improvement else failures).append(line)
+  return GateResult(
+    metric=gate.metric,
+    passed=not failures,
+    value=value,
+    bound=gate.bound,
+    baseline=reference,
+    reason="; ".join(failures or reasons),
+  )

@@ -1,0 +1,1 @@
+"""Keras 3 models, losses, metrics and the codec bitstream; never TFX or Beam."""
