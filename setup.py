@@ -70,7 +70,7 @@ setup(
     "gcs": ["gcsfs>=2024.6"],
     "dev": [
       "hypothesis>=6.100",
-      "jax>=0.6",  # the tests train one step on this Keras backend too
+      "jax>=0.4.30",  # the tests train one step on this Keras backend too
       "pyright>=1.1.390",
       "pytest>=8.2",
       "ruff>=0.14",
