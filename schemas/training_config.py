@@ -26,7 +26,8 @@ class TrainingConfig(Config):
     clip_norm: global norm to which gradients are clipped; None does not clip.
     seed: of weights, shuffling and the binarizer's noise.
     checkpoint_steps: steps between checkpoints.
-    summary_steps: steps between TensorBoard summaries.
+    summary_steps: steps between progress lines and TensorBoard summaries; divides
+      `steps`.
     mixed_precision: compute in float16 with float32 weights (GPUs only).
     strategy: `auto` uses every GPU, or the CPU where there is none.
   """
@@ -59,6 +60,12 @@ class TrainingConfig(Config):
       "summary_steps",
     ):
       require(getattr(self, name) > 0, f"{name} > 0", **{name: getattr(self, name)})
+    require(
+      self.steps % self.summary_steps == 0,
+      "steps to be a multiple of summary_steps",
+      steps=self.steps,
+      summary_steps=self.summary_steps,
+    )
     require(
       self.clip_norm is None or self.clip_norm > 0,
       "clip_norm > 0",

@@ -1,0 +1,186 @@
+"""What happens around training: checkpoints, progress, summaries, NaN.
+
+Keras calls these after every window of `summary_steps` steps, which stands for
+an epoch, on any backend.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from schemas.manifest import write_atomically
+
+
+class Checkpoints:
+  """Files from which training resumes to the weights it would have had.
+
+  A checkpoint is one `.npz` holding every variable of the model, the optimizer
+  and the random generators. It appears whole or not at all, and the two newest
+  are kept.
+  """
+
+  def __init__(self, directory: str | os.PathLike):
+    self.directory = Path(directory)
+
+  def save(self, model: keras.Model, step: int) -> Path:
+    """Writes `step-N.npz`."""
+    self.directory.mkdir(parents=True, exist_ok=True)
+    buffer = io.BytesIO()
+    np.savez(buffer, *[np.asarray(v) for v in _state(model)])
+    path = self.directory / f"step-{step:09d}.npz"
+    write_atomically(path, buffer.getvalue())
+    for old in sorted(self.directory.glob("step-*.npz"))[:-2]:
+      old.unlink()
+    return path
+
+  def restore(self, model: keras.Model) -> int:
+    """Loads the newest whole checkpoint into a built, compiled model.
+
+    Returns:
+      Its step; 0 where there is none.
+
+    Raises:
+      RuntimeError: the newest readable checkpoint belongs to another model.
+    """
+    for path in sorted(self.directory.glob("step-*.npz"), reverse=True):
+      try:
+        with np.load(path) as file:
+          values = [file[name] for name in file.files]
+      except Exception as error:  # zipfile has many ways to say "damaged"
+        print(f"skipping the damaged checkpoint {path}: {error}", file=sys.stderr)
+        continue
+      variables = _state(model)
+      if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
+        raise RuntimeError(
+          f"{path} belongs to another model or optimizer; remove {self.directory} "
+          "to start over"
+        )
+      for variable, value in zip(variables, values):
+        variable.assign(value)
+      return int(path.stem.split("-")[1])
+    return 0
+
+
+def _state(model: keras.Model) -> list[Any]:
+  """Every variable that decides the next step."""
+  generators = [
+    layer.seed_generator.state
+    for layer in model._flatten_layers()
+    if hasattr(layer, "seed_generator")
+  ]
+  return [*model.weights, *model.optimizer.variables, *generators]
+
+
+class SaveCheckpoints(keras.callbacks.Callback):
+  """Saves every `every` steps and at the end."""
+
+  def __init__(self, checkpoints: Checkpoints, window: int, every: int, steps: int):
+    super().__init__()
+    self.checkpoints, self.window, self.steps = checkpoints, window, steps
+    self.every = max(1, round(every / window))
+
+  def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    step = (epoch + 1) * self.window
+    if (epoch + 1) % self.every == 0 or step == self.steps:
+      self.checkpoints.save(self.model, step)
+
+
+class StopOnNaN(keras.callbacks.Callback):
+  """Ends training with an error as soon as a window's mean loss is not a number.
+
+  It comes before `SaveCheckpoints`, so the newest checkpoint is a healthy one.
+  """
+
+  def __init__(self, window: int):
+    super().__init__()
+    self.window = window
+
+  def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    loss = float((logs or {}).get("loss", math.nan))
+    if not math.isfinite(loss):
+      raise RuntimeError(
+        f"the loss became {loss} between steps {epoch * self.window + 1} and "
+        f"{(epoch + 1) * self.window}; lower training.learning_rate or set "
+        "training.clip_norm, then run again: it resumes from the last checkpoint"
+      )
+
+
+class Progress(keras.callbacks.Callback):
+  """One line a window: step, loss, learning rate, steps per second, time left."""
+
+  def __init__(self, window: int, steps: int, report: Callable[[str], None] = print):
+    super().__init__()
+    self.window, self.steps, self.report = window, steps, report
+    self.started = self.done = 0.0
+
+  def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+    if not self.started:
+      self.started = time.monotonic()
+      self.done = epoch * self.window
+
+  def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    step = (epoch + 1) * self.window
+    speed = (step - self.done) / max(time.monotonic() - self.started, 1e-9)
+    left = (self.steps - step) / speed
+    rate = float(np.asarray(self.model.optimizer.learning_rate))
+    self.report(
+      f"step {step:>7}/{self.steps}  loss {(logs or {})['loss']:.5f}  "
+      f"rate {rate:.2e}  {speed:6.2f} steps/s  {_clock(left)} left"
+    )
+
+
+class Summaries(keras.callbacks.Callback):
+  """TensorBoard: scalars of every window, and pictures of a fixed set of images.
+
+  Args:
+    directory: the event files.
+    window: steps per epoch.
+    pictures: returns uint8 [h, w, 3], drawn ten times during training.
+    epochs: windows in all.
+  """
+
+  def __init__(
+    self,
+    directory: str,
+    window: int,
+    epochs: int,
+    pictures: Callable[[], np.ndarray],
+  ):
+    super().__init__()
+    import tensorflow as tf
+
+    self.summary = tf.summary
+    self.writer = tf.summary.create_file_writer(directory)
+    self.window, self.pictures = window, pictures
+    self.every = max(1, epochs // 10)
+    self.clock = time.monotonic()
+
+  def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+    step = (epoch + 1) * self.window
+    now = time.monotonic()
+    with self.writer.as_default(step=step):
+      for name, value in (logs or {}).items():
+        self.summary.scalar(name, value)
+      rate = float(np.asarray(self.model.optimizer.learning_rate))
+      self.summary.scalar("learning_rate", rate)
+      self.summary.scalar("steps_per_second", self.window / (now - self.clock))
+      if (epoch + 1) % self.every == 0:
+        self.summary.image("reconstructions", self.pictures()[np.newaxis])
+    self.writer.flush()
+    self.clock = time.monotonic()
+
+
+def _clock(seconds: float) -> str:
+  minutes, seconds = divmod(round(seconds), 60)
+  hours, minutes = divmod(minutes, 60)
+  return f"{hours}:{minutes:02d}:{seconds:02d}" if hours else f"{minutes}:{seconds:02d}"

@@ -1,0 +1,31 @@
+"""The binarizer: a tanh value to one bit (1511.06085, section 3.1)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class Binarizer(keras.layers.Layer):
+  """Maps values in (-1, 1) to -1 or +1, elementwise.
+
+  In training +1 is drawn with probability (1 + v) / 2, so that the bit's
+  expectation is v, and the gradient passes unchanged. Elsewhere v > 0 gives +1
+  and anything else -1: never `sign`, whose zero no bit could carry.
+  """
+
+  def __init__(self, seed: int = 0, **kwargs: Any):
+    super().__init__(**kwargs)
+    self.seed_generator = keras.random.SeedGenerator(seed)
+
+  def call(self, values: Any, training: bool = False) -> Any:
+    threshold = 0.0
+    if training:
+      threshold = keras.random.uniform(
+        ops.shape(values), -1.0, 1.0, dtype=values.dtype, seed=self.seed_generator
+      )
+    bits = ops.where(values > threshold, 1.0, -1.0)
+    bits = ops.cast(bits, values.dtype)
+    return values + ops.stop_gradient(bits - values) if training else bits

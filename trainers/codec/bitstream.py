@@ -1,0 +1,396 @@
+"""The file of a compressed image: a header, then one chunk per iteration.
+
+Iterations refine one another, so any prefix that ends at a chunk is a whole,
+coarser image. Integers are unsigned and little endian.
+
+    header, 28 bytes
+      0   4  magic 89 48 4D 43 ("\\x89HMC"; its high bit exposes 7-bit transfers)
+      4   1  format version, 1
+      5   1  entropy level, 0 (raw bits)
+      6   1  iterations written, 1 to 255
+      7   1  padding in blocks of 16 px: 1 or 2
+      8   8  model id: first bytes of a SHA-256 over the model's config and weights
+     16   4  width in pixels, of the image before padding
+     20   4  height in pixels; width * height <= 2^28
+     24   4  CRC32C of bytes 0 to 23
+
+    chunk, 8 bytes + payload, for iteration i = 0, 1, ...
+      0   4  bytes of the payload
+      4   4  CRC32C of: the header's CRC (4 bytes), i (1 byte), the four bytes of
+             the payload's length, the payload
+      8      payload
+
+A chunk's checksum covers the header's and its own number, so chunks that were
+swapped, doubled or taken from another file are noticed, not just flipped bits.
+
+The payload of level 0 is the binary code of one iteration: [rows, columns, 32]
+in that order, one bit each, the first in the highest bit of a byte. The grid is
+rows = ceil(height / p) * p / 16 with padding p, columns likewise. A bit is 1
+where the network's value v > 0, else 0; the decoder reads 1 as +1, 0 as -1. So
+every position takes four bytes, and one iteration 1/8 bit per padded pixel.
+Higher levels are for entropy coders (`trainers/codec/entropy`); a reader that
+does not know a level refuses it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import struct
+
+import google_crc32c
+import numpy as np
+
+from schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from schemas.config import require
+
+MAGIC = b"\x89HMC"
+VERSION = 1
+RAW = 0  # entropy level: the bits as they are
+MODEL_ID_BYTES = 8
+MAX_ITERATIONS = 255
+MAX_PIXELS = 1 << 28
+HEADER_BYTES = 28
+CHUNK_OVERHEAD_BYTES = 8
+
+_HEADER = struct.Struct("<4sBBBB8sII")  # without its checksum
+_U32 = struct.Struct("<I")
+
+
+class BitstreamError(ValueError):
+  """Bytes that are not a stream this version can decode, and why, in one line."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Header:
+  """What a stream says about itself.
+
+  Attributes:
+    model_id: 8 bytes, the prefix of the model's SHA-256.
+    height_px: of the image itself, before padding.
+    width_px: likewise.
+    padding_px: the image was padded to a multiple of this, 16 or 32.
+    iterations: chunks written, 1 to 255.
+    entropy_level: 0, raw bits.
+  """
+
+  model_id: bytes
+  height_px: int
+  width_px: int
+  padding_px: int
+  iterations: int
+  entropy_level: int = RAW
+
+  def __post_init__(self):
+    require(
+      len(self.model_id) == MODEL_ID_BYTES,
+      f"a model id of {MODEL_ID_BYTES} bytes",
+      model_id=self.model_id,
+    )
+    require(
+      self.height_px > 0
+      and self.width_px > 0
+      and self.height_px * self.width_px <= MAX_PIXELS,
+      f"an image of 1 to {MAX_PIXELS:,} pixels",
+      height_px=self.height_px,
+      width_px=self.width_px,
+    )
+    require(
+      self.padding_px in (STRIDE_PX, 2 * STRIDE_PX),
+      "padding of 16 or 32 px",
+      padding_px=self.padding_px,
+    )
+    require(
+      1 <= self.iterations <= MAX_ITERATIONS,
+      f"1 to {MAX_ITERATIONS} iterations",
+      iterations=self.iterations,
+    )
+    require(
+      self.entropy_level == RAW,
+      "entropy level 0; others were written by a newer version of hardmine",
+      entropy_level=self.entropy_level,
+    )
+
+  @property
+  def grid(self) -> tuple[int, int]:
+    """Rows and columns of one iteration's code."""
+    rows, columns = (
+      math.ceil(side_px / self.padding_px) * self.padding_px // STRIDE_PX
+      for side_px in (self.height_px, self.width_px)
+    )
+    return rows, columns
+
+  @property
+  def payload_bytes(self) -> int:
+    """Exact size of one iteration's payload."""
+    rows, columns = self.grid
+    return rows * columns * CODE_DEPTH // 8
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Chunk:
+  """One iteration as found in a file.
+
+  Attributes:
+    offset: of its first byte.
+    payload: empty unless the chunk is whole.
+    problem: None, `cut` (the file ends inside or before it) or `damaged`.
+  """
+
+  offset: int
+  payload: bytes
+  problem: str | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Stream:
+  """A decoded stream.
+
+  Attributes:
+    header: as written; `header.iterations` counts the missing ones too.
+    codes: uint8 {0, 1} [iterations, rows, columns, 32], of what was there.
+    num_missing: iterations that were asked for and lie beyond the end of the file.
+  """
+
+  header: Header
+  codes: np.ndarray
+  num_missing: int
+
+  @property
+  def note(self) -> str | None:
+    """One line about what is missing, or None."""
+    if not self.num_missing:
+      return None
+    found = len(self.codes)
+    return (
+      f"the file is cut short: decoded {found} of {found + self.num_missing} iterations"
+    )
+
+
+def pack(header: Header, codes: np.ndarray) -> bytes:
+  """Writes a stream; `unpack` is its inverse.
+
+  Args:
+    header: its sizes and iterations must be those of `codes`.
+    codes: uint8 {0, 1} [iterations, rows, columns, 32].
+
+  Raises:
+    ValueError: another shape or type, or values other than 0 and 1.
+  """
+  expected = (header.iterations, *header.grid, CODE_DEPTH)
+  require(
+    codes.shape == expected and codes.dtype == np.uint8,
+    f"codes as uint8 {list(expected)}",
+    shape=codes.shape,
+    dtype=str(codes.dtype),
+  )
+  require(codes.max() <= 1, "codes of 0 and 1", maximum=int(codes.max()))
+  head = _pack_header(header)
+  parts = [head]
+  for index, payload in enumerate(np.packbits(codes.reshape(len(codes), -1), axis=1)):
+    content = payload.tobytes()
+    length = _U32.pack(len(content))
+    parts += [length, _U32.pack(_chunk_crc(head, index, length, content)), content]
+  return b"".join(parts)
+
+
+def unpack(data: bytes, iterations: int | None = None) -> Stream:
+  """Reads a stream, or as much of it as is there.
+
+  Args:
+    data: a file of `pack`, whole or cut anywhere behind its first chunk.
+    iterations: only the first so many; bytes behind them are not looked at, so
+      the intact beginning of a damaged file can be read. None reads all.
+
+  Raises:
+    BitstreamError: not a stream, a newer one, damaged, bytes behind its end, or
+      not even one whole iteration. Nothing larger than `data` itself (times 8,
+      a byte for every bit) is allocated before this is known.
+    ValueError: more iterations asked for than were written, or none.
+  """
+  header = read_header(data)
+  require(
+    iterations is None or 1 <= iterations <= header.iterations,
+    f"1 to {header.iterations} iterations, as many as were written",
+    iterations=iterations,
+  )
+  wanted = header.iterations if iterations is None else iterations
+  whole: list[bytes] = []
+  for chunk in read_chunks(data, header, wanted):
+    if chunk.problem == "damaged":
+      remedy = f"; --iterations {len(whole)} decodes those before" if whole else ""
+      raise BitstreamError(
+        f"Expected an undamaged stream. Received: iteration {len(whole) + 1} of "
+        f"{header.iterations} is damaged{remedy}"
+      )
+    if chunk.problem is None:
+      whole.append(chunk.payload)
+  if not whole:
+    raise BitstreamError(
+      "Expected at least one whole iteration. Received: a file cut after "
+      f"{len(data)} bytes, where the first ends at "
+      f"{HEADER_BYTES + CHUNK_OVERHEAD_BYTES + header.payload_bytes}"
+    )
+  if iterations is None:
+    _refuse_trailing_bytes(data, header)
+  bits = np.unpackbits(np.frombuffer(b"".join(whole), np.uint8))
+  return Stream(
+    header=header,
+    codes=bits.reshape(len(whole), *header.grid, CODE_DEPTH),
+    num_missing=wanted - len(whole),
+  )
+
+
+def read_header(data: bytes) -> Header:
+  """Reads the first 28 bytes.
+
+  Raises:
+    BitstreamError: too short, not a stream, of a newer version, or damaged.
+  """
+  if data[: len(MAGIC)] != MAGIC[: len(data)] or not data:
+    raise BitstreamError(
+      f"Expected a hardmine stream (first bytes {MAGIC.hex(' ')}). "
+      f"Received: {data[: len(MAGIC)].hex(' ') or 'no bytes'}"
+    )
+  if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
+    raise BitstreamError(
+      f"Expected format version {VERSION}. Received: {data[len(MAGIC)]}, written by "
+      "a newer version of hardmine, or damaged"
+    )
+  if len(data) < HEADER_BYTES:
+    raise BitstreamError(
+      f"Expected a header of {HEADER_BYTES} bytes. Received: a file cut after "
+      f"{len(data)} bytes"
+    )
+  fields, crc = data[: _HEADER.size], data[_HEADER.size : HEADER_BYTES]
+  if _U32.unpack(crc)[0] != google_crc32c.value(fields):
+    raise BitstreamError("Expected an undamaged header. Received: its checksum differs")
+  _, _, level, iterations, blocks, model_id, width_px, height_px = _HEADER.unpack(
+    fields
+  )
+  try:
+    return Header(
+      model_id=model_id,
+      height_px=height_px,
+      width_px=width_px,
+      padding_px=blocks * STRIDE_PX,
+      iterations=iterations,
+      entropy_level=level,
+    )
+  except ValueError as error:  # well-formed, but forged or of a later hardmine
+    raise BitstreamError(str(error)) from error
+
+
+def read_chunks(data: bytes, header: Header, iterations: int) -> list[Chunk]:
+  """Looks at the first chunks, whole or not; raises nothing.
+
+  Returns:
+    One per iteration, in order. Level 0 has chunks of one size, so those behind a
+    damaged one are still found.
+  """
+  size = CHUNK_OVERHEAD_BYTES + header.payload_bytes
+  return [
+    _read_chunk(data, header, index, HEADER_BYTES + index * size)
+    for index in range(iterations)
+  ]
+
+
+def check_model(header: Header, model_id: bytes) -> None:
+  """Raises BitstreamError, naming both hashes, unless the model wrote the stream."""
+  if header.model_id != model_id:
+    raise BitstreamError(
+      f"Expected a stream of model {model_id.hex()}. Received: one of model "
+      f"{header.model_id.hex()}"
+    )
+
+
+def size_bytes(height_px: int, width_px: int, padding_px: int, iterations: int) -> int:
+  """Exact size of a whole file, header and checksums included."""
+  header = Header(
+    model_id=bytes(MODEL_ID_BYTES),
+    height_px=height_px,
+    width_px=width_px,
+    padding_px=padding_px,
+    iterations=iterations,
+  )
+  return HEADER_BYTES + iterations * (CHUNK_OVERHEAD_BYTES + header.payload_bytes)
+
+
+def iterations_for_bpp(
+  bpp: float,
+  height_px: int,
+  width_px: int,
+  padding_px: int,
+  max_iterations: int = MAX_ITERATIONS,
+) -> int:
+  """The most iterations whose whole file stays within a rate.
+
+  Args:
+    bpp: bits per pixel of the unpadded image, for the file as it lies on disk.
+    height_px: of the image, before padding.
+    width_px: likewise.
+    padding_px: of the model, 16 or 32.
+    max_iterations: never more than this, however high the rate.
+
+  Raises:
+    ValueError: not even one iteration fits.
+  """
+  require(math.isfinite(bpp) and bpp > 0, "a finite bpp > 0", bpp=bpp)
+  sizes = [
+    size_bytes(height_px, width_px, padding_px, iterations)
+    for iterations in range(1, max_iterations + 1)
+  ]
+  pixels = height_px * width_px
+  fitting = sum(8 * size <= bpp * pixels for size in sizes)
+  require(
+    fitting > 0,
+    f"at least {8 * sizes[0] / pixels:.4g} bits per pixel, one iteration of a "
+    f"{width_px}x{height_px} image",
+    bpp=bpp,
+  )
+  return fitting
+
+
+def _pack_header(header: Header) -> bytes:
+  fields = _HEADER.pack(
+    MAGIC,
+    VERSION,
+    header.entropy_level,
+    header.iterations,
+    header.padding_px // STRIDE_PX,
+    header.model_id,
+    header.width_px,
+    header.height_px,
+  )
+  return fields + _U32.pack(google_crc32c.value(fields))
+
+
+def _chunk_crc(head: bytes, index: int, length: bytes, payload: bytes) -> int:
+  crc = google_crc32c.value(head[_HEADER.size :] + bytes([index]) + length)
+  return google_crc32c.extend(crc, payload)
+
+
+def _read_chunk(data: bytes, header: Header, index: int, offset: int) -> Chunk:
+  length = data[offset : offset + _U32.size]
+  start = offset + CHUNK_OVERHEAD_BYTES
+  payload = data[start : start + header.payload_bytes]
+  expected_length = _U32.pack(header.payload_bytes)
+  if not expected_length.startswith(length):
+    return Chunk(offset=offset, payload=b"", problem="damaged")
+  if len(payload) < header.payload_bytes:
+    return Chunk(offset=offset, payload=b"", problem="cut")
+  (crc,) = _U32.unpack(data[offset + _U32.size : start])
+  if crc != _chunk_crc(data[:HEADER_BYTES], index, length, payload):
+    return Chunk(offset=offset, payload=b"", problem="damaged")
+  return Chunk(offset=offset, payload=payload, problem=None)
+
+
+def _refuse_trailing_bytes(data: bytes, header: Header) -> None:
+  expected = HEADER_BYTES + header.iterations * (
+    CHUNK_OVERHEAD_BYTES + header.payload_bytes
+  )
+  if len(data) > expected:
+    raise BitstreamError(
+      f"Expected {expected} bytes. Received: {len(data)}, with something behind the "
+      "last iteration"
+    )

@@ -1,0 +1,80 @@
+"""What every recurrent unit shares.
+
+A cell maps one iteration's input and the states of the last one to an output
+and new states. The input convolution has the layer's stride; the hidden one,
+which sees the states, has stride 1 and its own kernel size.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+
+class ConvCell(keras.layers.Layer):
+  """Base of the convolutional recurrent units (1608.05148, section 3.1).
+
+  A subclass sets `num_states` and `num_gates` and writes `call`.
+
+  Args:
+    depth: channels of the output and of each state.
+    kernel_size: side of the kernel on the input.
+    hidden_kernel_size: side of the kernel on the state.
+    strides: of the input convolution; the output is that much smaller.
+    use_bias: adds one bias vector to the sum of both convolutions.
+  """
+
+  num_states = 1
+  num_gates = 1
+
+  def __init__(
+    self,
+    depth: int,
+    kernel_size: int,
+    hidden_kernel_size: int = 1,
+    strides: int = 1,
+    use_bias: bool = False,
+    **kwargs: Any,
+  ):
+    super().__init__(**kwargs)
+    self.depth = depth
+    self.kernel_size = kernel_size
+    self.hidden_kernel_size = hidden_kernel_size
+    self.strides = strides
+    self.use_bias = use_bias
+
+  def initial_states(self, batch: Any, height: Any, width: Any) -> list[Any]:
+    """Zeros, one [batch, height, width, depth] a state; sizes are the output's."""
+    shape = (batch, height, width, self.depth)
+    return [ops.zeros(shape, self.compute_dtype) for _ in range(self.num_states)]
+
+  def add_kernel(
+    self, name: str, kernel_size: int, input_depth: int, gates: int = 1
+  ) -> Any:
+    """A weight [k, k, input_depth, gates * depth]; truncated normal over fan-in."""
+    return self.add_weight(
+      name=name,
+      shape=(kernel_size, kernel_size, input_depth, gates * self.depth),
+      initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "truncated_normal"),
+    )
+
+  def add_bias(self, gates: int = 1, forget_gate: int | None = None) -> Any:
+    """A weight [gates * depth] of zeros, ones for the forget gate; None if unused."""
+    if not self.use_bias:
+      return None
+    start = [0.0] * (gates * self.depth)
+    if forget_gate is not None:
+      first = forget_gate * self.depth
+      start[first : first + self.depth] = [1.0] * self.depth
+    return self.add_weight(
+      name="bias",
+      shape=(gates * self.depth,),
+      initializer=lambda shape, dtype: ops.convert_to_tensor(start, dtype),
+    )
+
+
+def convolve(inputs: Any, kernel: Any, strides: int = 1) -> Any:
+  """SAME convolution, [b, h, w, c] with [k, k, c, d] to [b, h/s, w/s, d]."""
+  return ops.conv(inputs, kernel, strides=strides, padding="same")

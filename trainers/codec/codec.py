@@ -1,0 +1,172 @@
+"""An exported codec at work: photographs to bytes and back.
+
+Needs TensorFlow and the SavedModel, and nothing of TFX, Beam or Keras.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from schemas.config import require
+from trainers.codec import bitstream
+
+
+class Codec:
+  """Compresses with one model.
+
+  Attributes:
+    model_id: the eight bytes that name the model in a stream.
+    facts: the exported `codec.json`.
+    padding_px: images are padded to a multiple of this.
+  """
+
+  def __init__(self, signatures: Any, facts: dict[str, Any]):
+    self._signatures = signatures
+    self.facts = facts
+    self.model_id = bytes.fromhex(facts["model_id"])
+    scaled = facts["config"]["reconstruction"] == "residual_scaling"
+    self.padding_px = 32 if scaled else STRIDE_PX
+
+  @classmethod
+  def load(cls, model_dir: str | os.PathLike) -> Codec:
+    """Loads what `trainers.codec.export` wrote.
+
+    Raises:
+      ValueError: the folder is not an exported codec.
+    """
+    from trainers.codec.export import FACTS_PATH
+
+    path = Path(model_dir) / FACTS_PATH
+    require(
+      path.is_file() and (Path(model_dir) / "saved_model.pb").is_file(),
+      f"a folder with saved_model.pb and {FACTS_PATH}",
+      model_dir=str(model_dir),
+    )
+    import tensorflow as tf
+
+    module = tf.saved_model.load(str(model_dir))
+    codec = cls(module.signatures, json.loads(path.read_text("utf-8")))
+    codec._module = module  # the signatures hold their variables only weakly
+    return codec
+
+  def encode_codes(self, image: np.ndarray, iterations: int) -> np.ndarray:
+    """The bits of an image.
+
+    Args:
+      image: uint8 [h, w, 3], any size from 1x1.
+      iterations: at least 1; each costs 0.125 bits per padded pixel.
+
+    Returns:
+      uint8 [iterations, rows, columns, 32] of 0 and 1.
+    """
+    _check_image(image)
+    require(iterations >= 1, "iterations >= 1", iterations=iterations)
+    return self._call("encode", image=image, iterations=np.int32(iterations))["codes"]
+
+  def decode_codes(
+    self, codes: np.ndarray, height_px: int, width_px: int
+  ) -> np.ndarray:
+    """The image, uint8 [height_px, width_px, 3], after all iterations of `codes`."""
+    require(
+      codes.ndim == 4 and codes.shape[-1] == CODE_DEPTH and len(codes) > 0,
+      f"codes as uint8 [iterations, rows, columns, {CODE_DEPTH}]",
+      shape=codes.shape,
+    )
+    return self._call(
+      "decode", codes=codes, height=np.int32(height_px), width=np.int32(width_px)
+    )["image"]
+
+  def reconstructions(self, image: np.ndarray, iterations: int) -> np.ndarray:
+    """uint8 [iterations, h, w, 3]: what decoding gives after every iteration."""
+    _check_image(image)
+    require(iterations >= 1, "iterations >= 1", iterations=iterations)
+    return self._call("reconstruct", image=image, iterations=np.int32(iterations))[
+      "images"
+    ]
+
+  def compress(
+    self,
+    image: np.ndarray,
+    *,
+    iterations: int | None = None,
+    bpp: float | None = None,
+  ) -> bytes:
+    """A stream (`trainers.codec.bitstream`) of an image.
+
+    Args:
+      image: uint8 [h, w, 3].
+      iterations: operating point; 16 when neither it nor `bpp` is given.
+      bpp: the file's bits per pixel, headers included, are at most this.
+    """
+    _check_image(image)
+    require(
+      iterations is None or bpp is None,
+      "iterations or bpp, not both",
+      iterations=iterations,
+      bpp=bpp,
+    )
+    height_px, width_px, _ = image.shape
+    if bpp is not None:
+      iterations = bitstream.iterations_for_bpp(
+        bpp, height_px, width_px, self.padding_px
+      )
+    codes = self.encode_codes(image, 16 if iterations is None else iterations)
+    header = bitstream.Header(
+      model_id=self.model_id,
+      height_px=height_px,
+      width_px=width_px,
+      padding_px=self.padding_px,
+      iterations=len(codes),
+    )
+    return bitstream.pack(header, codes)
+
+  def decompress(self, data: bytes, *, iterations: int | None = None) -> np.ndarray:
+    """The image of a stream, uint8 [h, w, 3].
+
+    Args:
+      data: a stream, or one cut short after at least one iteration.
+      iterations: decode only so many; None decodes all that are whole.
+
+    Raises:
+      ValueError: damaged, or made with another model.
+    """
+    return self.decode_stream(bitstream.unpack(data, iterations))
+
+  def decode_stream(self, stream: bitstream.Stream) -> np.ndarray:
+    """The image of an unpacked stream, uint8 [h, w, 3]."""
+    made_with = stream.header.model_id
+    if made_with != self.model_id:
+      raise ValueError(
+        f"Expected a stream of model {self.model_id.hex()}; pass the model that "
+        f"made it. Received: model_id={made_with.hex()}"
+      )
+    return self.decode_codes(
+      stream.codes, stream.header.height_px, stream.header.width_px
+    )
+
+  def _call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
+    import tensorflow as tf
+
+    tensors = {name: tf.constant(value) for name, value in inputs.items()}
+    return {
+      name: value.numpy()
+      for name, value in self._signatures[signature](**tensors).items()
+    }
+
+
+def _check_image(image: np.ndarray) -> None:
+  require(
+    image.ndim == 3
+    and image.shape[2] == 3
+    and image.dtype == np.uint8
+    and image.size > 0,
+    "an image as uint8 [height, width, 3]",
+    shape=image.shape,
+    dtype=str(image.dtype),
+  )

@@ -1,0 +1,131 @@
+"""A trained codec as a SavedModel that anything that loads TensorFlow can run.
+
+Signatures (all sizes free):
+
+    encode       image uint8 [h, w, 3], iterations int32 []
+                 -> codes uint8 [iterations, rows, columns, 32], each 0 or 1
+    decode       codes uint8 [n, rows, columns, 32], height int32 [], width int32 []
+                 -> image uint8 [height, width, 3], after the n-th iteration
+    reconstruct  image uint8 [h, w, 3], iterations int32 []
+                 -> images uint8 [iterations, h, w, 3], after every iteration
+
+`serving_default` is `reconstruct`. Images are padded by their last row and column
+to a multiple of 16 pixels (32 with residual scaling), and the padding is undone.
+Beside the graph, `assets.extra/codec.json` holds the config and the model's id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from schemas.manifest import write_atomically
+from trainers.codec.model import RecurrentCodec, model_id
+
+FACTS_PATH = "assets.extra/codec.json"
+
+
+def export_codec(
+  codec: RecurrentCodec, model_dir: str | os.PathLike, **facts: Any
+) -> None:
+  """Writes the SavedModel and its facts.
+
+  Args:
+    codec: with weights.
+    model_dir: a folder that does not exist yet or is empty.
+    **facts: JSON values to record beside config and id, such as `steps`.
+  """
+  serving = _Serving(codec)
+  tf.saved_model.save(
+    serving,
+    str(model_dir),
+    signatures={
+      "serving_default": serving.reconstruct,
+      "encode": serving.encode,
+      "decode": serving.decode,
+      "reconstruct": serving.reconstruct,
+    },
+  )
+  path = Path(model_dir) / FACTS_PATH
+  path.parent.mkdir(exist_ok=True)
+  record = {
+    "config": json.loads(codec.config.to_json()),
+    "model_id": model_id(codec).hex(),
+    **facts,
+  }
+  write_atomically(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
+
+
+IMAGE = tf.TensorSpec([None, None, 3], tf.uint8, name="image")
+ITERATIONS = tf.TensorSpec([], tf.int32, name="iterations")
+CODES = tf.TensorSpec([None, None, None, CODE_DEPTH], tf.uint8, name="codes")
+HEIGHT = tf.TensorSpec([], tf.int32, name="height")
+WIDTH = tf.TensorSpec([], tf.int32, name="width")
+
+
+class _Serving(tf.Module):
+  """The three functions, each a loop over iterations inside the graph."""
+
+  def __init__(self, codec: RecurrentCodec):
+    super().__init__()
+    self.codec = codec
+
+  @tf.function(input_signature=[IMAGE, ITERATIONS])
+  def encode(self, image, iterations):
+    images = self._padded(image)
+    rows, columns = tf.shape(images)[1] // STRIDE_PX, tf.shape(images)[2] // STRIDE_PX
+    encoder_states = self.codec.encoder_states(1, rows, columns)
+    decoder_states = self.codec.decoder_states(1, rows, columns)
+    planes = tf.TensorArray(tf.uint8, iterations, element_shape=CODES.shape[1:])
+    for t in tf.range(iterations):
+      codes, encoder_states = self.codec.encode_step(
+        images, encoder_states, decoder_states
+      )
+      decoder_states = self.codec.decode_step(codes, decoder_states)
+      planes = planes.write(t, tf.cast(codes[0] > 0, tf.uint8))
+    return {"codes": planes.stack()}
+
+  @tf.function(input_signature=[CODES, HEIGHT, WIDTH])
+  def decode(self, codes, height, width):
+    shape = tf.shape(codes)
+    states = self.codec.decoder_states(1, shape[1], shape[2])
+    for t in tf.range(shape[0]):
+      signs = 2.0 * tf.cast(codes[t], tf.float32)[tf.newaxis] - 1.0
+      states = self.codec.decode_step(signs, states)
+    return {"image": _to_pixels(states[1][0, :height, :width])}
+
+  @tf.function(input_signature=[IMAGE, ITERATIONS])
+  def reconstruct(self, image, iterations):
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    images = self._padded(image)
+    rows, columns = tf.shape(images)[1] // STRIDE_PX, tf.shape(images)[2] // STRIDE_PX
+    encoder_states = self.codec.encoder_states(1, rows, columns)
+    decoder_states = self.codec.decoder_states(1, rows, columns)
+    pictures = tf.TensorArray(tf.uint8, iterations, element_shape=IMAGE.shape)
+    for t in tf.range(iterations):
+      codes, encoder_states = self.codec.encode_step(
+        images, encoder_states, decoder_states
+      )
+      decoder_states = self.codec.decode_step(codes, decoder_states)
+      pictures = pictures.write(t, _to_pixels(decoder_states[1][0, :height, :width]))
+    return {"images": pictures.stack()}
+
+  def _padded(self, image):
+    """uint8 [h, w, 3] to float32 [1, H, W, 3] in [-0.5, 0.5], edges repeated."""
+    height, width = tf.shape(image)[0], tf.shape(image)[1]
+    multiple = self.codec.config.padding_px
+    rows = tf.range(-(-height // multiple) * multiple)
+    columns = tf.range(-(-width // multiple) * multiple)
+    image = tf.gather(image, tf.minimum(rows, height - 1), axis=0)
+    image = tf.gather(image, tf.minimum(columns, width - 1), axis=1)
+    return tf.cast(image, tf.float32)[tf.newaxis] / 255.0 - 0.5
+
+
+def _to_pixels(image):
+  """[h, w, 3] around [-0.5, 0.5] to uint8, rounded."""
+  return tf.cast(tf.clip_by_value(tf.round((image + 0.5) * 255.0), 0, 255), tf.uint8)

@@ -1,0 +1,87 @@
+"""The Trainer's entry point: mined patches in, an exported codec out."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from schemas.codec_config import CodecConfig
+from schemas.manifest import sha256_of
+from schemas.training_config import TrainingConfig
+from trainers.callbacks import Checkpoints, Summaries
+from trainers.codec.export import export_codec
+from trainers.codec.training import contact_sheet, train
+from trainers.datasets import normalize, read_patches, training_batches
+
+NUM_PICTURES = 8  # patches followed in TensorBoard
+NUM_VALIDATION_BATCHES = 8
+
+
+def run_fn(fn_args: Any) -> None:
+  """Trains and exports; called by TFX's Trainer.
+
+  Args:
+    fn_args: TFX's `FnArgs`. Of its `custom_config`, `codec` and `training` are
+      the configs as JSON, and `checkpoint_dir` is a folder that outlives the
+      run, so that a killed one resumes.
+
+  Raises:
+    RuntimeError: no patch to train on, or the loss is not a number any more.
+  """
+  settings = fn_args.custom_config
+  codec_config = CodecConfig.from_json(settings["codec"])
+  config = TrainingConfig.from_json(settings["training"])
+  train_files, eval_files = _files(fn_args.train_files), _files(fn_args.eval_files)
+
+  patches = read_patches(train_files)
+  num_patches = int(patches.batch(1024).reduce(0, lambda n, b: n + tf.shape(b)[0]))
+  if not num_patches:
+    raise RuntimeError("the mined set holds no patch; mine more photographs")
+  held_out = read_patches(eval_files or train_files).map(normalize)
+  pictures = np.stack(list(held_out.take(NUM_PICTURES).as_numpy_iterator()))
+  validation = held_out.batch(config.batch_size).take(NUM_VALIDATION_BATCHES).cache()
+  print(f"training on {num_patches} patches")
+
+  codec = train(
+    codec_config,
+    config,
+    functools.partial(
+      training_batches, patches, num_patches, config.batch_size, config.seed
+    ),
+    Checkpoints(_checkpoint_dir(settings, train_files)),
+    callbacks=lambda codec: [
+      Summaries(
+        fn_args.model_run_dir,
+        config.summary_steps,
+        config.steps // config.summary_steps,
+        lambda: contact_sheet(codec, pictures),
+      )
+    ],
+    validation=validation,
+    report=functools.partial(print, flush=True),
+  )
+  export_codec(
+    codec,
+    fn_args.serving_model_dir,
+    training=settings["training"],
+    num_patches=num_patches,
+  )
+
+
+def _files(patterns: list[str]) -> list[str]:
+  return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
+
+
+def _checkpoint_dir(settings: dict[str, str], train_files: list[str]) -> Path:
+  """One folder for each combination of configs and data, so none can mix."""
+  key = hashlib.sha256(
+    "\n".join(
+      [settings["codec"], settings["training"], *map(sha256_of, train_files)]
+    ).encode("utf-8")
+  ).hexdigest()[:16]
+  return Path(settings["checkpoint_dir"]) / key

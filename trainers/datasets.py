@@ -1,0 +1,57 @@
+"""Patch Examples to an endless, resumable stream of training batches."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+
+import tensorflow as tf
+
+from schemas.config import require
+from schemas.patch_example import parse_pixels
+
+SHUFFLE_BUFFER = 65_536  # patches of 3 KiB: at most 200 MB
+CACHED_PATCHES = 500_000  # 1.5 GB
+
+
+def read_patches(paths: Iterable[str | os.PathLike]) -> tf.data.Dataset:
+  """uint8 [32, 32, 3] patches of gzip TFRecords, in order of file name and place."""
+  files = sorted(str(path) for path in paths)
+  require(bool(files), "at least one TFRecord", paths=files)
+  records = tf.data.TFRecordDataset(files, compression_type="GZIP")
+  return records.batch(1024).map(parse_pixels).unbatch()
+
+
+def training_batches(
+  patches: tf.data.Dataset,
+  num_patches: int,
+  batch_size: int,
+  seed: int,
+  first_step: int,
+) -> tf.data.Dataset:
+  """Batches of images, the same from any step on, however often one resumes.
+
+  Args:
+    patches: uint8 [32, 32, 3], finite.
+    num_patches: how many those are; kept in memory after the first pass unless
+      they are very many.
+    batch_size: patches in a batch; batches run on over the end of a pass.
+    seed: of the shuffles, a new one every pass.
+    first_step: batches already consumed; they are drawn again and skipped.
+
+  Returns:
+    Endless float32 [batch_size, 32, 32, 3] in [-0.5, 0.5].
+  """
+  require(num_patches > 0, "at least one patch", num_patches=num_patches)
+  if num_patches <= CACHED_PATCHES:
+    patches = patches.cache()
+  shuffled = patches.shuffle(
+    min(num_patches, SHUFFLE_BUFFER), seed=seed, reshuffle_each_iteration=True
+  )
+  batches = shuffled.repeat().batch(batch_size, drop_remainder=True)
+  return batches.skip(first_step).map(normalize).prefetch(2)
+
+
+def normalize(pixels: tf.Tensor) -> tf.Tensor:
+  """uint8 to float32 in [-0.5, 0.5]."""
+  return tf.cast(pixels, tf.float32) / 255.0 - 0.5

@@ -1,0 +1,160 @@
+"""The one decoder of photographs: bytes as users bring them to 8-bit RGB.
+
+Mining, training sets and the command line all read through `decode_rgb`, so a
+photograph is refused, rotated or converted in the same way everywhere. It needs
+Pillow only.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+
+import numpy as np
+from PIL import Image
+
+from schemas.config import require
+
+MAX_PIXELS = 1 << 28  # the largest photograph a codec's stream may hold
+
+# Photographs only: among Pillow's other readers some run outside programs (EPS).
+_FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
+_ORIENTATION = 0x0112  # the EXIF tag
+_TRANSPOSE = {
+  2: Image.Transpose.FLIP_LEFT_RIGHT,
+  3: Image.Transpose.ROTATE_180,
+  4: Image.Transpose.FLIP_TOP_BOTTOM,
+  5: Image.Transpose.TRANSPOSE,
+  6: Image.Transpose.ROTATE_270,
+  7: Image.Transpose.TRANSVERSE,
+  8: Image.Transpose.ROTATE_90,
+}
+# Raw modes such as `RGB;16B` are read as 8 bits without a word; a bitmap's
+# `BGR;16` is 5+6+5 bits and loses nothing.
+_SIXTEEN_BIT_RAW_MODE = re.compile(r"(?<!BGR);16")
+
+
+class ImageError(ValueError):
+  """Bytes that are not a usable photograph.
+
+  Attributes:
+    reason: a word to count by: `empty`, `not_an_image`, `truncated`, `damaged`,
+      `too_large`, `animated`, `sixteen_bit` or `transparent`.
+  """
+
+  def __init__(self, reason: str, message: str):
+    super().__init__(reason, message)  # both, or pickling loses one
+    self.reason = reason
+
+  def __str__(self) -> str:
+    return self.args[1]
+
+
+def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+  """Decodes a photograph the way a viewer would show it.
+
+  The content decides about the format, never a file name. EXIF rotation is
+  applied; grey, palette and CMYK become RGB by Pillow's plain formulas (colour
+  profiles are ignored); an alpha channel that is opaque everywhere is dropped.
+  Of a camera's multi-picture JPEG the first picture is taken.
+
+  Args:
+    data: a whole AVIF, BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TIFF or WebP file.
+    max_pixels: images whose header promises more are refused before decoding;
+      Pillow's own limit of 178,956,970 holds as well.
+
+  Returns:
+    uint8 [height_px, width_px, 3].
+
+  Raises:
+    ImageError: anything else; its `reason` is one word, its text one line.
+  """
+  require(max_pixels > 0, "max_pixels > 0", max_pixels=max_pixels)
+  if not data:
+    raise ImageError("empty", "Expected an image. Received: 0 bytes")
+  image = _open(data)
+  with image:
+    width_px, height_px = image.size
+    if width_px * height_px > max_pixels:
+      raise ImageError(
+        "too_large",
+        f"Expected at most {max_pixels:,} pixels. Received: {width_px}x{height_px}",
+      )
+    if _has_deep_pixels(image):
+      raise ImageError(
+        "sixteen_bit",
+        "Expected 8 bits a channel; convert the image first. Received: "
+        f"{image.format} with more (mode {image.mode})",
+      )
+    return _load_rgb(image)
+
+
+def _open(data: bytes) -> Image.Image:
+  """Reads the header only."""
+  Image.init()  # or formats beyond the commonest five are not registered yet
+  known = [name for name in _FORMATS if name in Image.OPEN]
+  try:
+    return Image.open(io.BytesIO(data), formats=known)
+  except Image.DecompressionBombError as error:
+    raise ImageError("too_large", str(error)) from error
+  except Exception as error:  # a plugin raises whatever its parser stumbled over
+    received = f"Received: {len(data)} bytes starting with {data[:8]!r}"
+    for name in known:
+      accepts = Image.OPEN[name][1]
+      if accepts is not None and accepts(data[:16]) is True:
+        raise ImageError(
+          "damaged", f"Expected a whole image; the {name} header is not. {received}"
+        ) from error
+    raise ImageError(
+      "not_an_image", f"Expected an image ({', '.join(known)}). {received}"
+    ) from error
+
+
+def _has_deep_pixels(image: Image.Image) -> bool:
+  if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+    return True
+  for codec_name, _, _, arguments in getattr(image, "tile", ()):
+    if codec_name.startswith("ppm"):
+      return arguments[1] > 255  # the largest value, as the file declares it
+    if _SIXTEEN_BIT_RAW_MODE.search(repr(arguments)):
+      return True
+  return False
+
+
+def _load_rgb(image: Image.Image) -> np.ndarray:
+  try:
+    # A camera's multi-picture JPEG holds previews, and is no animation.
+    num_frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+    if num_frames > 1:
+      raise ImageError(
+        "animated",
+        f"Expected one picture. Received: {image.format} with {num_frames} frames",
+      )
+    image.load()
+    orientation = _read_orientation(image)
+    if image.has_transparency_data:
+      image = image.convert("RGBA")
+      lowest_alpha = int(np.asarray(image)[..., 3].min())
+      if lowest_alpha < 255:
+        raise ImageError(
+          "transparent",
+          "Expected an opaque image; flatten it first. Received: pixels of alpha "
+          f"{lowest_alpha} of 255",
+        )
+    image = image.convert("RGB")
+    if orientation in _TRANSPOSE:
+      image = image.transpose(_TRANSPOSE[orientation])
+    return np.array(image)
+  except ImageError:
+    raise
+  except Exception as error:  # as above: also SyntaxError, struct.error, EOFError
+    reason = "truncated" if "truncated" in str(error).lower() else "damaged"
+    raise ImageError(reason, f"Expected a whole image. Received: {error}") from error
+
+
+def _read_orientation(image: Image.Image) -> int | None:
+  """Of a loaded image: a TIFF has turned itself by then."""
+  try:
+    return image.getexif().get(_ORIENTATION)
+  except Exception:  # broken EXIF is common, and no reason to lose a photograph
+    return None
