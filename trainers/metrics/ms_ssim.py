@@ -37,14 +37,17 @@ class _Strip:
   """What a strip of the reference contributes, of one scale and all colours."""
 
   rows: slice  # of the scale's planes, the window's margin included
-  twice_x: np.ndarray  # float32 [3, rows + size - 1, columns + size - 1], a view
-  twice_mean: np.ndarray  # float32 [3, rows, columns], of the centred samples
-  floor: np.ndarray  # float32 [3, rows, columns]: 2 var(x) + C2
+  twice_x: np.ndarray  # [3, rows + size - 1, columns + size - 1], a view
+  twice_mean: np.ndarray  # [3, rows, columns], of the centred samples
+  floor: np.ndarray  # [3, rows, columns]: 2 var(x) + C2
 
 
 @dataclasses.dataclass(frozen=True)
 class _Scale:
-  """The reference at one scale; `size` and `sigma` shrink with tiny images."""
+  """The reference at one scale, float32, or float64 at the coarsest.
+
+  `size` and `sigma` are the window's, which shrinks with tiny images.
+  """
 
   size: int
   sigma: float
@@ -75,6 +78,8 @@ class MsSsim:
     for index in range(len(SCALE_WEIGHTS)):
       if index:
         x = halve(x)
+      if index == len(SCALE_WEIGHTS) - 1:
+        x = x.astype(np.float64)
       scales.append(_describe(x))
     self._scales = tuple(scales)
 
@@ -100,12 +105,19 @@ class MsSsim:
     d = np.subtract(
       _planes(image), _planes(self._reference), dtype=np.float32, order="C"
     )
+    # Variances do not see a common shift, but float32 would. A whole number keeps
+    # d exact through all the halvings.
+    shift = np.rint(d.mean(axis=(1, 2), keepdims=True))  # [3, 1, 1]
+    d -= shift
     product = 1.0
     for index, (scale, weight) in enumerate(zip(self._scales, SCALE_WEIGHTS)):
       if index:
         d = halve(d)
-      with_luminance = index == len(SCALE_WEIGHTS) - 1
-      product *= max(_mean_similarity(scale, d, with_luminance), 0.0) ** weight
+      is_coarsest = index == len(SCALE_WEIGHTS) - 1
+      if is_coarsest:
+        d = d.astype(np.float64)  # dark images: l is far below 1 and needs it
+      similarity = _mean_similarity(scale, d, shift if is_coarsest else None)
+      product *= max(similarity, 0.0) ** weight
     return product
 
 
@@ -149,7 +161,7 @@ def _planes(image: np.ndarray) -> np.ndarray:
 
 
 def _describe(x: np.ndarray) -> _Scale:
-  """Statistics of the centred reference x, float32 [3, height, width]."""
+  """Statistics of the centred reference x, a float [3, height, width]."""
   _, height, width = x.shape
   size = min(WINDOW_PX, height, width)
   sigma = SIGMA_PX * size / WINDOW_PX
@@ -159,7 +171,7 @@ def _describe(x: np.ndarray) -> _Scale:
     rows = slice(top, top + BLOCK + size - 1)
     part = x[:, rows]
     mean, square = smooth_strip(np.stack([part, part * part]), size, sigma)
-    floor = 2 * (square - mean * mean) + np.float32(C2)
+    floor = 2 * (square - mean * mean) + x.dtype.type(C2)
     strips.append(
       _Strip(rows=rows, twice_x=twice_x[:, rows], twice_mean=2 * mean, floor=floor)
     )
@@ -167,12 +179,18 @@ def _describe(x: np.ndarray) -> _Scale:
   return _Scale(size=size, sigma=sigma, num_samples=samples, strips=tuple(strips))
 
 
-def _mean_similarity(scale: _Scale, d: np.ndarray, with_luminance: bool) -> float:
-  """Mean of cs, or of l * cs, over a scale; d is float32 [3, height, width]."""
+def _mean_similarity(scale: _Scale, d: np.ndarray, shift: np.ndarray | None) -> float:
+  """Mean of cs over a scale, or of l * cs given what was taken off d.
+
+  Args:
+    scale: of the reference.
+    d: [3, height, width] of the scale's dtype, image minus reference minus shift.
+    shift: [3, 1, 1], or None for cs alone.
+  """
   total = 0.0
   for strip in scale.strips:
     part = d[:, strip.rows]
-    moments = np.empty((3, *part.shape), np.float32)
+    moments = np.empty((3, *part.shape), part.dtype)
     moments[0] = part
     np.multiply(part, part, out=moments[1])
     np.multiply(part, strip.twice_x, out=moments[2])
@@ -184,11 +202,11 @@ def _mean_similarity(scale: _Scale, d: np.ndarray, with_luminance: bool) -> floa
     share += error
     share += strip.floor
     np.divide(error, share, out=share)
-    if with_luminance:
-      twice_x = strip.twice_mean + np.float32(2 * CENTRE)
-      # mean(x)^2 + mean(y)^2 = (2x)^2/2 + 2x d + d^2
-      power = twice_x * (twice_x / 2 + mean) + mean * mean + np.float32(C1)
-      dark = mean * mean / power
-      share += dark - dark * share  # 1 - l * cs
+    if shift is not None:
+      mean += shift
+      mean_x = strip.twice_mean / 2 + CENTRE
+      mean_y = mean_x + mean
+      luminance = (2 * mean_x * mean_y + C1) / (mean_x**2 + mean_y**2 + C1)
+      share = 1 - luminance * (1 - share)
     total += float(share.sum(dtype=np.float64))
   return 1.0 - total / scale.num_samples

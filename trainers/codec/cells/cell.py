@@ -75,6 +75,44 @@ class ConvCell(keras.layers.Layer):
     )
 
 
+SMALL_MAP = 16  # positions; below, convolution libraries reach a fifth of a product
+
+
 def convolve(inputs: Any, kernel: Any, strides: int = 1) -> Any:
-  """SAME convolution, [b, h, w, c] with [k, k, c, d] to [b, h/s, w/s, d]."""
-  return ops.conv(inputs, kernel, strides=strides, padding="same")
+  """SAME convolution, [b, h, w, c] with [k, k, c, d] to [b, h/s, w/s, d].
+
+  1x1 kernels and small maps of known size become one matrix product, which in
+  training runs several times as fast as a convolution of 2x2 positions.
+  """
+  side, _, depth, new_depth = kernel.shape
+  height, width = inputs.shape[1:3]
+  if side == 1 and strides == 1:
+    columns = inputs
+  elif height and width and -(-height // strides) * -(-width // strides) <= SMALL_MAP:
+    columns = _taps(inputs, side, strides)
+  else:
+    return ops.conv(inputs, kernel, strides=strides, padding="same")
+  product = ops.matmul(
+    ops.reshape(columns, (-1, side * side * depth)),
+    ops.reshape(kernel, (side * side * depth, new_depth)),
+  )
+  return ops.reshape(product, (*ops.shape(columns)[:3], new_depth))
+
+
+def _taps(inputs: Any, side: int, strides: int) -> Any:
+  """What each output position sees, [b, h/s, w/s, side * side * c]; sizes are known."""
+  pads, lasts = [], []
+  for size in inputs.shape[1:3]:
+    last = (-(-size // strides) - 1) * strides  # where the last window starts
+    total = max(last + side - size, 0)
+    pads.append((total // 2, total - total // 2))
+    lasts.append(last + 1)
+  padded = ops.pad(inputs, ((0, 0), *pads, (0, 0)))
+  return ops.concatenate(
+    [
+      padded[:, dy : dy + lasts[0] : strides, dx : dx + lasts[1] : strides]
+      for dy in range(side)
+      for dx in range(side)
+    ],
+    axis=-1,
+  )

@@ -37,12 +37,10 @@ class ConvGRUCell(ConvCell):
     from_input = convolve(inputs, self.input_kernel, self.strides)
     if self.bias is not None:
       from_input += self.bias
-    gates = from_input[..., : 2 * self.depth] + convolve(hidden, self.gates_kernel)
+    gates, candidate = ops.split(from_input, [2 * self.depth], axis=-1)
+    gates += convolve(hidden, self.gates_kernel)
     update, reset = ops.split(ops.sigmoid(gates), 2, axis=-1)
-    candidate = ops.tanh(
-      from_input[..., 2 * self.depth :]
-      + convolve(reset * hidden, self.candidate_kernel)
-    )
+    candidate = ops.tanh(candidate + convolve(reset * hidden, self.candidate_kernel))
     return hidden + update * (candidate - hidden)
 
   def call(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:

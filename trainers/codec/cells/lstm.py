@@ -34,9 +34,9 @@ class ConvLSTMCell(ConvCell):
     gates += convolve(hidden, self.hidden_kernel)
     if self.bias is not None:
       gates += self.bias
-    sigmoids = ops.sigmoid(gates[..., : 3 * self.depth])
-    forget, write, read = ops.split(sigmoids, 3, axis=-1)
-    candidate = ops.tanh(gates[..., 3 * self.depth :])
-    memory = forget * memory + write * candidate
+    # split, not slices: the gradient of a slice fills a whole tensor with zeros
+    sigmoids, candidate = ops.split(gates, [3 * self.depth], axis=-1)
+    forget, write, read = ops.split(ops.sigmoid(sigmoids), 3, axis=-1)
+    memory = forget * memory + write * ops.tanh(candidate)
     hidden = read * ops.tanh(memory)
     return hidden, [hidden, memory]
