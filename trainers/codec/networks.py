@@ -2,12 +2,12 @@
 
 Sizes for a 32x32 image at width 1:
 
-    E-Conv    3x3 /2             16x16x64     D-Conv#1  1x1            2x2x512
-    E-RNN#1   3x3 /2  hidden 1x1   8x8x256    D-RNN#1   3x3  hid 1x1   2x2x512 -> 4x4x128
-    E-RNN#2   3x3 /2  hidden 1x1   4x4x512    D-RNN#2   3x3  hid 1x1   4x4x512 -> 8x8x128
-    E-RNN#3   3x3 /2  hidden 1x1   2x2x512    D-RNN#3   3x3  hid 3x3   8x8x256 -> 16x16x64
-    B-Conv    1x1     tanh         2x2x32     D-RNN#4   3x3  hid 3x3 16x16x128 -> 32x32x32
-                                              D-Conv#2  1x1            32x32x3
+    E-Conv   3x3 /2            16x16x64    D-Conv#1 1x1            2x2x512
+    E-RNN#1  3x3 /2 hidden 1x1   8x8x256   D-RNN#1  3x3 hid 1x1    2x2x512 -> 4x4x128
+    E-RNN#2  3x3 /2 hidden 1x1   4x4x512   D-RNN#2  3x3 hid 1x1    4x4x512 -> 8x8x128
+    E-RNN#3  3x3 /2 hidden 1x1   2x2x512   D-RNN#3  3x3 hid 3x3    8x8x256 -> 16x16x64
+    B-Conv   1x1    tanh         2x2x32    D-RNN#4  3x3 hid 3x3  16x16x128 -> 32x32x32
+                                           D-Conv#2 1x1          32x32x3
 
 Every arrow is a depth-to-space by 2. All convolutions are SAME-padded; the plain
 ones are linear and without bias, as in the independent re-implementations.

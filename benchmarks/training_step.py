@@ -1,0 +1,111 @@
+"""One training step of the papers' network against the machine's matrix product.
+
+The width-1 additive LSTM of 1608.05148: batch 32, 32x32 pixels, 16 iterations,
+forward, backward and Adam. Counted are the products of its convolutions as the
+papers' table gives them (2.27 TFLOP), nothing else; the reference is TensorFlow's
+own float32 matrix product, timed before and after the step in the same process.
+
+    python benchmarks/training_step.py [--width 1] [--batch 32] [--iterations 16]
+"""
+
+import argparse
+import time
+
+import numpy as np
+
+import trainers  # noqa: F401  sets TensorFlow's switches before its import
+from schemas.codec_config import CodecConfig
+from schemas.training_config import TrainingConfig
+from trainers.codec.cells.lstm import ConvLSTMCell
+from trainers.codec.networks import scaled_depth
+
+MATRIX = 2048
+
+
+def main():
+  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser.add_argument("--width", type=float, default=1.0)
+  parser.add_argument("--batch", type=int, default=32)
+  parser.add_argument("--iterations", type=int, default=16)
+  parser.add_argument("--steps", type=int, default=3)
+  args = parser.parse_args()
+
+  from trainers.codec.training import compiled_codec
+
+  codec = compiled_codec(
+    CodecConfig(cell=ConvLSTMCell, width=args.width),
+    TrainingConfig(
+      steps=args.steps,
+      summary_steps=args.steps,
+      batch_size=args.batch,
+      iterations=args.iterations,
+    ),
+  )
+  images = np.random.default_rng(0).random((args.batch, 32, 32, 3), "float32") - 0.5
+  print("building the graph ...", flush=True)
+  codec.train_on_batch(images)
+  flops = 3 * 2 * macs_per_patch(args.width) * args.batch * args.iterations
+  print(f"{flops / 1e12:.3f} TFLOP a step")
+  shares = []
+  for _ in range(args.steps):
+    before = matmul_rate()
+    start = time.perf_counter()
+    codec.train_on_batch(images)
+    seconds = time.perf_counter() - start
+    peak = (before + matmul_rate()) / 2
+    shares.append(flops / seconds / peak)
+    print(
+      f"step {seconds:7.3f} s  {flops / seconds / 1e9:6.1f} GFLOP/s   "
+      f"matrix product {peak / 1e9:6.1f} GFLOP/s   {100 * shares[-1]:.0f} %",
+      flush=True,
+    )
+  print(f"median: {100 * np.median(shares):.0f} % of the matrix product's rate")
+
+
+def macs_per_patch(width):
+  """Multiply-adds of one iteration on a 32x32 patch, from the papers' table.
+
+  Each row: input kernel, its depth, hidden kernel, units, positions of the
+  output. An LSTM has four gates.
+  """
+
+  def d(depth):
+    return scaled_depth(depth, width)
+
+  plain = [  # kernel area * input depth * output depth * positions
+    9 * 3 * d(64) * 16 * 16,
+    d(512) * 32 * 2 * 2,
+    32 * d(512) * 2 * 2,
+    d(128) // 4 * 3 * 32 * 32,
+  ]
+  cells = [
+    (9, d(64), 1, d(256), 8),
+    (9, d(256), 1, d(512), 4),
+    (9, d(512), 1, d(512), 2),
+    (9, d(512), 1, d(512), 2),
+    (9, d(512) // 4, 1, d(512), 4),
+    (9, d(512) // 4, 9, d(256), 8),
+    (9, d(256) // 4, 9, d(128), 16),
+  ]
+  return sum(plain) + sum(
+    (kernel * depth + hidden * units) * 4 * units * side * side
+    for kernel, depth, hidden, units, side in cells
+  )
+
+
+def matmul_rate():
+  """Floating-point operations per second of a float32 product."""
+  import tensorflow as tf
+
+  matrix = tf.random.normal((MATRIX, MATRIX))
+  tf.matmul(matrix, matrix).numpy()
+  best = np.inf
+  for _ in range(8):
+    start = time.perf_counter()
+    tf.matmul(matrix, matrix).numpy()
+    best = min(best, time.perf_counter() - start)
+  return 2 * MATRIX**3 / best
+
+
+if __name__ == "__main__":
+  main()
