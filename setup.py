@@ -45,7 +45,6 @@ setup(
     f"apache-beam>=2.77,<2.78; {NEW}",
     "fsspec>=2024.6",
     "google-crc32c>=1.5",  # Beam's TFRecord sink is slow without it
-    "deflate>=0.7",
     "jinja2>=3.1",
     f"keras>=3.12,<3.13; {OLD}",
     f"keras>=3.15,<3.16; {NEW}",
@@ -61,6 +60,7 @@ setup(
     f"tensorflow>=2.21,<2.22; {NEW}",
     f"tfx>=1.16,<1.17; {OLD}",
     f"tfx>=1.21,<1.22; {NEW}",
+    "zlib-ng==1.1.0",  # its deflate defines the score of a patch
   ],
   extras_require={
     "gpu": [
