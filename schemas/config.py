@@ -142,8 +142,9 @@ def _from_plain(expected: Any, plain: Any, where: str) -> Any:
     values = {
       name: _from_plain(hints[name], item, name) for name, item in plain.items()
     }
+    make: Any = expected
     try:
-      return expected(**values)
+      return make(**values)
     except TypeError as error:  # a field without default is missing
       raise ValueError(
         f"Expected a whole {where}: {error}. Received: {plain}"

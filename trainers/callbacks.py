@@ -81,7 +81,20 @@ def _state(model: keras.Model) -> list[Any]:
   return [*model.weights, *model.optimizer.variables, *generators]
 
 
-class SaveCheckpoints(keras.callbacks.Callback):
+class _Watcher(keras.callbacks.Callback):
+  """A callback whose model is there: Keras annotates it as optional."""
+
+  @property
+  def codec(self) -> Any:
+    return self.model
+
+  @property
+  def learning_rate(self) -> float:
+    """At this step, whatever the schedule."""
+    return float(np.asarray(self.codec.optimizer.learning_rate))
+
+
+class SaveCheckpoints(_Watcher):
   """Saves every `every` steps and at the end."""
 
   def __init__(self, checkpoints: Checkpoints, window: int, every: int, steps: int):
@@ -92,7 +105,7 @@ class SaveCheckpoints(keras.callbacks.Callback):
   def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
     step = (epoch + 1) * self.window
     if (epoch + 1) % self.every == 0 or step == self.steps:
-      self.checkpoints.save(self.model, step)
+      self.checkpoints.save(self.codec, step)
 
 
 class StopOnNaN(keras.callbacks.Callback):
@@ -115,7 +128,7 @@ class StopOnNaN(keras.callbacks.Callback):
       )
 
 
-class Progress(keras.callbacks.Callback):
+class Progress(_Watcher):
   """One line a window: step, loss, learning rate, steps per second, time left."""
 
   def __init__(self, window: int, steps: int, report: Callable[[str], None] = print):
@@ -132,14 +145,13 @@ class Progress(keras.callbacks.Callback):
     step = (epoch + 1) * self.window
     speed = (step - self.done) / max(time.monotonic() - self.started, 1e-9)
     left = (self.steps - step) / speed
-    rate = float(np.asarray(self.model.optimizer.learning_rate))
     self.report(
       f"step {step:>7}/{self.steps}  loss {(logs or {})['loss']:.5f}  "
-      f"rate {rate:.2e}  {speed:6.2f} steps/s  {_clock(left)} left"
+      f"rate {self.learning_rate:.2e}  {speed:6.2f} steps/s  {_clock(left)} left"
     )
 
 
-class Summaries(keras.callbacks.Callback):
+class Summaries(_Watcher):
   """TensorBoard: scalars of every window, and pictures of a fixed set of images.
 
   Args:
@@ -171,8 +183,7 @@ class Summaries(keras.callbacks.Callback):
     with self.writer.as_default(step=step):
       for name, value in (logs or {}).items():
         self.summary.scalar(name, value)
-      rate = float(np.asarray(self.model.optimizer.learning_rate))
-      self.summary.scalar("learning_rate", rate)
+        self.summary.scalar("learning_rate", self.learning_rate)
       self.summary.scalar("steps_per_second", self.window / (now - self.clock))
       if (epoch + 1) % self.every == 0:
         self.summary.image("reconstructions", self.pictures()[np.newaxis])

@@ -1,12 +1,12 @@
 """The one decoder of photographs: bytes as users bring them to 8-bit RGB.
 
-Mining, training sets and the command line all read through `decode_rgb`, so a
-photograph is refused, rotated or converted in the same way everywhere. It needs
-Pillow only.
+Mining, evaluation and the command line all read through here, so a photograph is
+refused, rotated or converted in the same way everywhere. It needs Pillow only.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
 
@@ -50,7 +50,23 @@ class ImageError(ValueError):
     return self.args[1]
 
 
-def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Photograph:
+  """Pixels as a viewer would show them, and what was done to get them.
+
+  Attributes:
+    pixels: uint8 [height_px, width_px, 3] RGB.
+    notes: words to count by, among `grey`, `converted` (palette, CMYK),
+      `turned` (EXIF orientation) and `opaque_alpha` (a channel that was dropped).
+  """
+
+  pixels: np.ndarray
+  notes: tuple[str, ...]
+
+
+def decode_photograph(
+  data: bytes, *, max_pixels: int = MAX_PIXELS, max_side_px: int | None = None
+) -> Photograph:
   """Decodes a photograph the way a viewer would show it.
 
   The content decides about the format, never a file name. EXIF rotation is
@@ -62,9 +78,7 @@ def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
     data: a whole AVIF, BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TIFF or WebP file.
     max_pixels: images whose header promises more are refused before decoding;
       Pillow's own limit of 178,956,970 holds as well.
-
-  Returns:
-    uint8 [height_px, width_px, 3].
+    max_side_px: a longer image is shrunk to this longest side (Lanczos).
 
   Raises:
     ImageError: anything else; its `reason` is one word, its text one line.
@@ -72,8 +86,7 @@ def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
   require(max_pixels > 0, "max_pixels > 0", max_pixels=max_pixels)
   if not data:
     raise ImageError("empty", "Expected an image. Received: 0 bytes")
-  image = _open(data)
-  with image:
+  with _open(data) as image:
     width_px, height_px = image.size
     if width_px * height_px > max_pixels:
       raise ImageError(
@@ -86,7 +99,17 @@ def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
         "Expected 8 bits a channel; convert the image first. Received: "
         f"{image.format} with more (mode {image.mode})",
       )
-    return _load_rgb(image)
+    upright, notes = _load_rgb(image)
+  if max_side_px is not None and max(upright.size) > max_side_px:
+    scale = max_side_px / max(upright.size)
+    width_px, height_px = (max(1, round(side * scale)) for side in upright.size)
+    upright = upright.resize((width_px, height_px), Image.Resampling.LANCZOS)
+  return Photograph(pixels=np.array(upright), notes=tuple(notes))
+
+
+def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+  """The pixels of `decode_photograph` alone."""
+  return decode_photograph(data, max_pixels=max_pixels).pixels
 
 
 def _open(data: bytes) -> Image.Image:
@@ -121,7 +144,9 @@ def _has_deep_pixels(image: Image.Image) -> bool:
   return False
 
 
-def _load_rgb(image: Image.Image) -> np.ndarray:
+def _load_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
+  """The upright RGB image, and the notes of `Photograph`."""
+  notes = []
   try:
     # A camera's multi-picture JPEG holds previews, and is no animation.
     num_frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
@@ -131,7 +156,7 @@ def _load_rgb(image: Image.Image) -> np.ndarray:
         f"Expected one picture. Received: {image.format} with {num_frames} frames",
       )
     image.load()
-    orientation = _read_orientation(image)
+    orientation, mode = _read_orientation(image), image.mode
     if image.has_transparency_data:
       image = image.convert("RGBA")
       lowest_alpha = int(np.asarray(image)[..., 3].min())
@@ -141,10 +166,16 @@ def _load_rgb(image: Image.Image) -> np.ndarray:
           "Expected an opaque image; flatten it first. Received: pixels of alpha "
           f"{lowest_alpha} of 255",
         )
+      notes.append("opaque_alpha")
+    if mode in ("1", "L", "LA", "La"):
+      notes.append("grey")
+    elif mode not in ("RGB", "RGBA", "RGBX", "RGBa"):
+      notes.append("converted")
     image = image.convert("RGB")
     if orientation in _TRANSPOSE:
       image = image.transpose(_TRANSPOSE[orientation])
-    return np.array(image)
+      notes.append("turned")
+    return image, notes
   except ImageError:
     raise
   except Exception as error:  # as above: also SyntaxError, struct.error, EOFError

@@ -38,15 +38,16 @@ def depth_to_space(inputs: Any) -> Any:
 
 def plain_conv(depth: int, kernel_size: int, strides: int = 1, **kwargs: Any) -> Any:
   """A SAME convolution without bias."""
+  initializer: Any = keras.initializers.VarianceScaling(
+    1.0, "fan_in", "truncated_normal"
+  )
   return keras.layers.Conv2D(
     depth,
     kernel_size,
     strides,
     padding="same",
     use_bias=False,
-    kernel_initializer=keras.initializers.VarianceScaling(
-      1.0, "fan_in", "truncated_normal"
-    ),
+    kernel_initializer=initializer,
     **kwargs,
   )
 

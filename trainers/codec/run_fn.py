@@ -39,7 +39,7 @@ def run_fn(fn_args: Any) -> None:
   train_files, eval_files = _files(fn_args.train_files), _files(fn_args.eval_files)
 
   patches = read_patches(train_files)
-  num_patches = int(patches.batch(1024).reduce(0, lambda n, b: n + tf.shape(b)[0]))
+  num_patches = sum(batch.shape[0] for batch in patches.batch(1024))
   if not num_patches:
     raise RuntimeError("the mined set holds no patch; mine more photographs")
   held_out = read_patches(eval_files or train_files).map(normalize)

@@ -45,7 +45,8 @@ def compiled_codec(codec_config: CodecConfig, config: TrainingConfig) -> Recurre
     optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
   optimizer.build(codec.trainable_variables)
   # XLA pays on accelerators; on a CPU it loses the tuned convolutions.
-  codec.compile(optimizer=optimizer, jit_compile="auto" if _has_gpu() else False)
+  xla: Any = "auto" if _on_accelerator() else False
+  codec.compile(optimizer=optimizer, jit_compile=xla)
   return codec
 
 
@@ -76,6 +77,7 @@ def train(
   if config.mixed_precision:
     keras.mixed_precision.set_dtype_policy("mixed_float16")
   window = config.summary_steps
+  quiet: Any = 0
   with device_scope(config.strategy, report):
     codec = compiled_codec(codec_config, config)
     step = checkpoints.restore(codec)
@@ -90,7 +92,7 @@ def train(
         steps_per_epoch=window,
         validation_data=validation,
         validation_freq=max(1, epochs // 10),
-        verbose=0,
+        verbose=quiet,
         callbacks=[
           StopOnNaN(window),
           SaveCheckpoints(checkpoints, window, config.checkpoint_steps, config.steps),
@@ -138,13 +140,16 @@ def contact_sheet(codec: RecurrentCodec, images: np.ndarray) -> np.ndarray:
   Returns:
     uint8 [32 * rows, 32 * n, 3].
   """
-  estimates = keras.ops.convert_to_numpy(codec(images, training=False))
+  estimates = np.asarray(keras.ops.convert_to_numpy(codec(images, training=False)))
+  estimates = np.nan_to_num(estimates)  # a diverged model still gets its picture
   chosen = [2**k - 1 for k in range(int(math.log2(len(estimates))) + 1)]
   rows = [np.concatenate(list(row), axis=1) for row in (images, *estimates[chosen])]
   return np.clip((np.concatenate(rows) + 0.5) * 255 + 0.5, 0, 255).astype(np.uint8)
 
 
-def _has_gpu() -> bool:
-  return keras.backend.backend() == "jax" or bool(
-    __import__("tensorflow").config.list_logical_devices("GPU")
-  )
+def _on_accelerator() -> bool:
+  if keras.backend.backend() != "tensorflow":
+    return True  # the other backends always compile
+  import tensorflow as tf
+
+  return bool(tf.config.list_logical_devices("GPU"))

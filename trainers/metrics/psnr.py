@@ -27,8 +27,8 @@ def psnr(reference: np.ndarray, image: np.ndarray) -> float:
     ValueError: not 8-bit RGB images of one shape.
   """
   require_pair(reference, image)
-  error = np.subtract(image, reference, dtype=np.float32).ravel()
-  return decibels(float(np.dot(error, error)) / error.size)
+  error = np.subtract(image, reference, dtype=np.float32)
+  return decibels(float(np.mean(np.square(error), dtype=np.float64)))
 
 
 def decibels(mean_square_error: float) -> float:

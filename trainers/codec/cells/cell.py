@@ -111,7 +111,7 @@ def _taps(inputs: Any, side: int, strides: int) -> Any:
   return ops.reshape(taps, (-1, *shape, side * side * depth))
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _selection(
   height: int, width: int, side: int, strides: int
 ) -> tuple[np.ndarray, tuple[int, int]]:
@@ -132,4 +132,4 @@ def _selection(
   ):
     if 0 <= top + dy < height and 0 <= left + dx < width:
       matrix[i, j, dy, dx, top + dy, left + dx] = 1.0
-  return matrix.reshape(-1, height * width), matrix.shape[:2]
+  return matrix.reshape(-1, height * width), (len(starts[0]), len(starts[1]))
