@@ -1,0 +1,177 @@
+"""`hardmine mine`: photographs in, a folder of their hardest 32x32 patches out."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+HELP = "cut photographs into 32x32 patches and keep the hardest"
+
+Progress = Callable[[int, int], None]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the arguments of `mine`; the defaults are those of `MiningConfig`."""
+  from schemas.mining_config import MiningConfig
+
+  defaults = {
+    name: field.default for name, field in MiningConfig.__dataclass_fields__.items()
+  }
+  parser.add_argument(
+    "--images",
+    nargs="+",
+    action="extend",
+    required=True,
+    metavar="GLOB",
+    help="photographs: patterns in quotes, files, or URLs such as gs://bucket/*.jpg",
+  )
+  parser.add_argument(
+    "--output", required=True, metavar="DIR", help="a new folder for the patches"
+  )
+  parser.add_argument(
+    "--per-image",
+    type=int,
+    default=defaults["per_image"],
+    metavar="N",
+    help="patches kept of one photograph (default %(default)s)",
+  )
+  parser.add_argument(
+    "--recipe",
+    choices=("hard", "resize"),
+    default=defaults["recipe"],
+    help="hard: the tiles whose PNGs are largest; resize: the whole photograph, "
+    "shrunk to one patch (default %(default)s)",
+  )
+  parser.add_argument(
+    "--max-side",
+    type=int,
+    metavar="PX",
+    help="first shrink to this longest side, which hides traces of JPEG",
+  )
+  parser.add_argument(
+    "--num-shards",
+    type=int,
+    default=defaults["num_shards"],
+    metavar="N",
+    help="files to write (default %(default)s)",
+  )
+  parser.add_argument(
+    "--max-dead-share",
+    type=float,
+    default=defaults["max_dead_share"],
+    metavar="X",
+    help="fail when more than this share cannot be used (default %(default)s)",
+  )
+  parser.add_argument(
+    "--workers",
+    type=int,
+    default=1,
+    metavar="N",
+    help="processes; more than 1 pays off from about a thousand photographs "
+    "(default %(default)s)",
+  )
+  parser.add_argument(
+    "--overwrite", action="store_true", help="replace an output that has content"
+  )
+  parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+  """Mines, then prints what was kept, what was refused and where it lies.
+
+  Raises:
+    ValueError: an argument is out of range, or no image matches.
+    RuntimeError: the job failed.
+  """
+  from pipelines.beam_runners import direct
+  from schemas.mining_config import MiningConfig
+
+  config = MiningConfig(
+    images=tuple(args.images),
+    recipe=args.recipe,
+    per_image=args.per_image,
+    max_side_px=args.max_side,
+    num_shards=args.num_shards,
+    max_dead_share=args.max_dead_share,
+  )
+  beam_args = direct(args.workers)
+  start = time.monotonic()
+  with _progress(quiet=args.json) as on_progress:
+    # After the arguments are known to be right: Beam takes seconds to import.
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    from components.patch_gen.job import run_job
+
+    manifest = run_job(
+      config,
+      args.output,
+      make_pipeline=lambda: beam.Pipeline(options=PipelineOptions(beam_args)),
+      overwrite=args.overwrite,
+      on_progress=on_progress,
+    )
+  summary = {
+    "output": str(args.output),
+    "elapsed_seconds": round(time.monotonic() - start, 2),
+    "num_shards": config.num_shards,
+    "score": manifest["score"],
+    **manifest["counts"],
+  }
+  if args.json:
+    print(json.dumps(summary, sort_keys=True))
+  else:
+    _print_table(summary)
+  return 0
+
+
+def _print_table(summary: dict[str, Any]) -> None:
+  from rich.console import Console
+  from rich.table import Table
+
+  table = Table(show_header=False, box=None, pad_edge=False)
+  table.add_row("photographs", f"{summary['photographs']:,}")
+  table.add_row("used", f"{summary['used']:,}")
+  for note, count in summary["notes"].items():
+    table.add_row(f"  {note}", f"{count:,}")
+  table.add_row("not usable", f"{summary['dead']:,}")
+  for reason, count in summary["dead_by_reason"].items():
+    table.add_row(f"  {reason}", f"{count:,}")
+  table.add_row("patches", f"{summary['patches']:,} in {summary['num_shards']} files")
+  table.add_row("elapsed", f"{summary['elapsed_seconds']:.1f} s")
+  table.add_row("output", summary["output"])
+  Console(soft_wrap=True).print(table)
+
+
+@contextmanager
+def _progress(quiet: bool) -> Iterator[Progress | None]:
+  """A bar on a terminal, a line for every tenth elsewhere, nothing when `quiet`."""
+  if quiet:
+    yield None
+  elif sys.stderr.isatty():
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    columns = ("mining", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+      task = bar.add_task("mining", total=None)
+      yield lambda done, total: bar.update(task, completed=done, total=total)
+  else:
+    yield _Lines()
+
+
+class _Lines:
+  """Prints when another tenth is done."""
+
+  def __init__(self):
+    self._tenth = -1
+
+  def __call__(self, done: int, total: int) -> None:
+    tenth = 10 * done // max(1, total)
+    if tenth > self._tenth:
+      self._tenth = tenth
+      print(f"mining: {done} of {total} photographs", file=sys.stderr, flush=True)
