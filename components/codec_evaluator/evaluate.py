@@ -1,0 +1,258 @@
+"""Measures a codec, the last blessed one and conventional ones, and judges."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.metadata
+import math
+import platform
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+
+from components.codec_evaluator.baselines import measure_baselines
+from components.codec_evaluator.measurement import Measurement, Scorer
+from schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from schemas.config import require
+from schemas.gates import Gate, GateResult, Verdict, judge
+
+Images = Sequence[tuple[str, np.ndarray]]
+Report = Callable[[str], None]
+
+SHOWN_ITERATIONS = (1, 2, 4, 8, 16)
+MAX_SHOWN_IMAGES = 3
+PACKAGES = ("hardmine", "tensorflow", "tfx", "numpy", "scipy", "pillow")
+
+
+class AnyCodec(Protocol):
+  """What is asked of `trainers.codec.codec.Codec`."""
+
+  model_id: bytes
+  padding_px: int
+
+  def reconstructions(self, image: np.ndarray, iterations: int) -> np.ndarray:
+    """uint8 [iterations, height, width, 3]."""
+    ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Sample:
+  """A test image and some of its reconstructions, to be looked at.
+
+  Attributes:
+    name: of the image.
+    original: uint8 [height, width, 3].
+    reconstructions: iteration to uint8 [height, width, 3].
+  """
+
+  name: str
+  original: np.ndarray
+  reconstructions: dict[int, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+  """Everything `verdict.json`, `metrics.json` and `report.html` say.
+
+  Attributes:
+    verdict: None where nothing was to be judged.
+    candidate: None where there was no model, or it could not be measured.
+    rival: the last blessed model, if there was one.
+    baselines: conventional codecs.
+    samples: pictures of the candidate's work.
+    problems: what went wrong, in sentences; empty when all went well.
+    environment: package to version.
+  """
+
+  verdict: Verdict | None
+  candidate: Measurement | None
+  rival: Measurement | None
+  baselines: tuple[Measurement, ...]
+  samples: tuple[Sample, ...]
+  problems: tuple[str, ...]
+  environment: dict[str, str]
+
+  def metrics(self) -> dict[str, Any]:
+    """The content of `metrics.json`: flat numbers first, then what they came from."""
+    return {
+      **(self.candidate.areas() if self.candidate else {}),
+      "num_images": len(self.candidate.images) if self.candidate else 0,
+      "candidate": self.candidate.to_plain() if self.candidate else None,
+      "baseline_model": self.rival.to_plain() if self.rival else None,
+      "baselines": {one.key: one.to_plain() for one in self.baselines},
+      "problems": list(self.problems),
+      "environment": self.environment,
+    }
+
+
+def evaluate(
+  load_candidate: Callable[[], AnyCodec] | None,
+  images: Images,
+  *,
+  iterations: int = 16,
+  gates: tuple[Gate, ...] | None = None,
+  load_rival: Callable[[], AnyCodec] | None = None,
+  report: Report = lambda line: None,
+) -> Evaluation:
+  """Measures everything on the same images in one run.
+
+  A model that cannot be loaded or fails on an image is no error here: it is not
+  blessed, and the verdict says why. Neither is a comparison passed because the
+  blessed model could not be measured.
+
+  Args:
+    load_candidate: gives the model; None measures conventional codecs only.
+    images: names and uint8 [height, width, 3] pixels, any sizes.
+    iterations: operating points. With fewer than 16 the curves end below 2 bits
+      per pixel, and the areas hold the last value up to there.
+    gates: what to judge by; None does not judge.
+    load_rival: gives the last blessed model, if there is one.
+    report: is given lines of progress.
+  """
+  require(len(images) > 0, "at least one test image", num_images=len(images))
+  problems: list[str] = []
+  candidate, samples = None, ()
+  if load_candidate is not None:
+    try:
+      candidate, samples = measure_codec(
+        load_candidate(), images, iterations, "candidate", "this model", report
+      )
+    except Exception as error:  # whatever TensorFlow raises is the model's fault
+      problems.append(f"the model could not be measured: {_in_one_line(error)}")
+  rival, rival_problem = None, None
+  if load_rival is not None:
+    try:
+      rival, _ = measure_codec(
+        load_rival(), images, iterations, "baseline_model", "last blessed model", report
+      )
+    except Exception as error:
+      rival_problem = (
+        f"the last blessed model could not be measured: {_in_one_line(error)}"
+      )
+      problems.append(rival_problem)
+  verdict = None
+  if gates is not None:
+    verdict = _judge(gates, candidate, rival, problems, rival_problem)
+    report("blessed" if verdict.passed else "not blessed")
+  return Evaluation(
+    verdict=verdict,
+    candidate=candidate,
+    rival=rival,
+    baselines=tuple(measure_baselines(images, report=report)),
+    samples=samples,
+    problems=tuple(problems),
+    environment=environment(),
+  )
+
+
+def measure_codec(
+  codec: AnyCodec,
+  images: Images,
+  iterations: int,
+  key: str,
+  title: str,
+  report: Report = lambda line: None,
+) -> tuple[Measurement, tuple[Sample, ...]]:
+  """Scores every image after every iteration.
+
+  Rates are nominal, as in the papers: bits of code per pixel of the true image,
+  padding paid for, headers and entropy coding left out.
+
+  Returns:
+    The measurement, and samples of the first `MAX_SHOWN_IMAGES` images.
+  """
+  bpp, scores, samples = [], [], []
+  for index, (name, image) in enumerate(images):
+    pictures = codec.reconstructions(image, iterations)
+    require(
+      pictures.shape == (iterations, *image.shape) and pictures.dtype == np.uint8,
+      f"reconstructions as uint8 {(iterations, *image.shape)}",
+      shape=pictures.shape,
+      dtype=str(pictures.dtype),
+    )
+    score = Scorer(image)
+    scores.append([score(picture) for picture in pictures])
+    height_px, width_px, _ = image.shape
+    rate = code_bits(height_px, width_px, codec.padding_px) / (height_px * width_px)
+    bpp.append([rate * (t + 1) for t in range(iterations)])
+    if index < MAX_SHOWN_IMAGES:
+      shown = {t: pictures[t - 1] for t in SHOWN_ITERATIONS if t <= iterations}
+      shown[iterations] = pictures[-1]
+      samples.append(Sample(name=name, original=image, reconstructions=shown))
+    report(
+      f"{title}: {index + 1} of {len(images)} images, {name}: "
+      f"MS-SSIM {scores[-1][0][0]:.4f} at {bpp[-1][0]:.3f} to {scores[-1][-1][0]:.4f} "
+      f"at {bpp[-1][-1]:.3f} bits per pixel"
+    )
+  measurement = Measurement(
+    key=key,
+    title=title,
+    detail=f"model {codec.model_id.hex()}; {iterations} iterations; code bits only",
+    points=tuple(range(1, iterations + 1)),
+    images=tuple(name for name, _ in images),
+    bpp=np.array(bpp),
+    scores=np.array(scores),
+  )
+  return measurement, tuple(samples)
+
+
+def code_bits(height_px: int, width_px: int, padding_px: int) -> int:
+  """Bits of one iteration's code, of the padded image."""
+  rows, columns = (
+    math.ceil(side / padding_px) * padding_px // STRIDE_PX
+    for side in (height_px, width_px)
+  )
+  return rows * columns * CODE_DEPTH
+
+
+def environment() -> dict[str, str]:
+  """Versions of what the numbers depend on; absent packages are left out."""
+  versions = {"python": platform.python_version(), "platform": platform.platform()}
+  for package in PACKAGES:
+    try:
+      versions[package] = importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+      continue
+  return versions
+
+
+def _judge(
+  gates: tuple[Gate, ...],
+  candidate: Measurement | None,
+  rival: Measurement | None,
+  problems: Sequence[str],
+  rival_problem: str | None,
+) -> Verdict:
+  verdict = judge(
+    gates,
+    candidate.areas() if candidate else {},
+    rival.areas() if rival else None,
+  )
+  results = list(verdict.results)
+  if candidate is None and problems:
+    results = [
+      dataclasses.replace(result, reason=f"{result.reason}; {problems[0]}")
+      for result in results
+    ]
+  compares = any(gate.min_improvement is not None for gate in gates)
+  if compares and rival_problem:
+    results.append(
+      GateResult(
+        metric="baseline_model",
+        passed=False,
+        value=None,
+        bound=None,
+        baseline=None,
+        reason=rival_problem,
+      )
+    )
+  return Verdict(
+    passed=verdict.passed and all(result.passed for result in results),
+    results=tuple(results),
+  )
+
+
+def _in_one_line(error: Exception) -> str:
+  text = " ".join(str(error).split())
+  return f"{type(error).__name__}: {text[:500]}"

@@ -1,0 +1,143 @@
+"""What CodecEvaluator does when its turn comes."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from typing import Any
+
+from absl import logging
+from tfx import types
+from tfx.components.evaluator import constants
+from tfx.dsl.components.base import base_executor
+from tfx.types import artifact_utils, standard_component_specs
+from tfx.utils import io_utils, path_utils
+
+from components.codec_evaluator import mined_patches, photographs
+from components.codec_evaluator.evaluate import evaluate
+from components.codec_evaluator.report import write_evaluation
+from schemas.evaluation_config import CodecEvaluationConfig
+from schemas.patch_example import Patch
+from trainers.codec.codec import Codec
+
+CONFIG_KEY = "config"
+FINGERPRINT_KEY = "images_fingerprint"
+MODEL_KEY = standard_component_specs.MODEL_KEY
+BASELINE_MODEL_KEY = standard_component_specs.BASELINE_MODEL_KEY
+EXAMPLES_KEY = standard_component_specs.EXAMPLES_KEY
+EVALUATION_KEY = standard_component_specs.EVALUATION_KEY
+BLESSING_KEY = standard_component_specs.BLESSING_KEY
+
+Artifacts = dict[str, list[types.Artifact]]
+
+
+class Executor(base_executor.BaseExecutor):
+  """Evaluates, writes the three files, and blesses or not."""
+
+  def Do(
+    self,
+    input_dict: Artifacts,
+    output_dict: Artifacts,
+    exec_properties: dict[str, Any],
+  ) -> None:
+    """Runs once.
+
+    Args:
+      input_dict: `model`; `baseline_model` and `examples` may be absent or empty.
+      output_dict: `evaluation` and `blessing`.
+      exec_properties: `config`, a CodecEvaluationConfig as JSON.
+
+    Raises:
+      ValueError: the test images cannot be used. A bad model raises nothing: it is
+        not blessed.
+    """
+    config = CodecEvaluationConfig.from_json(exec_properties[CONFIG_KEY])
+    model = artifact_utils.get_single_instance(input_dict[MODEL_KEY])
+    rivals = input_dict.get(BASELINE_MODEL_KEY) or []
+    images = photographs.load(photographs.find(config.images, config.max_images))
+    evaluation = evaluate(
+      lambda: Codec.load(path_utils.serving_model_path(model.uri)),
+      images,
+      iterations=config.iterations,
+      gates=config.gates,
+      load_rival=(
+        (lambda: Codec.load(path_utils.serving_model_path(rivals[0].uri)))
+        if rivals
+        else None
+      ),
+      report=lambda line: logging.info("CodecEvaluator: %s", line),
+    )
+    assert evaluation.verdict is not None
+    examples = input_dict.get(EXAMPLES_KEY) or []
+    write_evaluation(
+      artifact_utils.get_single_uri(output_dict[EVALUATION_KEY]),
+      evaluation,
+      config=config,
+      patches=_hardest_patches(examples),
+      lineage={
+        "model": f"{model.uri} (artifact {model.id})",
+        "last blessed model": (
+          f"{rivals[0].uri} (artifact {rivals[0].id})" if rivals else "none yet"
+        ),
+        **({"examples": examples[0].uri} if examples else {}),
+        "test images": ", ".join(config.images),
+        "fingerprint of the images": exec_properties.get(FINGERPRINT_KEY) or "unknown",
+      },
+    )
+    bless(
+      artifact_utils.get_single_instance(output_dict[BLESSING_KEY]),
+      passed=evaluation.verdict.passed,
+      model=model,
+      rival=rivals[0] if rivals else None,
+      component_id=exec_properties.get("current_component_id"),
+    )
+
+
+def bless(
+  blessing: types.Artifact,
+  *,
+  passed: bool,
+  model: types.Artifact,
+  rival: types.Artifact | None = None,
+  component_id: str | None = None,
+) -> None:
+  """Fills a ModelBlessing as TFX's Evaluator does, for its Resolver and Pusher.
+
+  Args:
+    blessing: its folder gets an empty file BLESSED or NOT_BLESSED.
+    passed: whether the model is blessed.
+    model: the candidate.
+    rival: what it was compared with.
+    component_id: recorded where TFX passes it.
+  """
+  blessing.set_string_custom_property(
+    constants.ARTIFACT_PROPERTY_CURRENT_MODEL_URI_KEY, model.uri
+  )
+  blessing.set_int_custom_property(
+    constants.ARTIFACT_PROPERTY_CURRENT_MODEL_ID_KEY, model.id
+  )
+  if rival is not None:
+    blessing.set_string_custom_property(
+      constants.ARTIFACT_PROPERTY_BASELINE_MODEL_URI_KEY, rival.uri
+    )
+    blessing.set_int_custom_property(
+      constants.ARTIFACT_PROPERTY_BASELINE_MODEL_ID_KEY, rival.id
+    )
+  if component_id is not None:
+    blessing.set_string_custom_property("component_id", component_id)
+  name = constants.BLESSED_FILE_NAME if passed else constants.NOT_BLESSED_FILE_NAME
+  io_utils.write_string_file(os.path.join(blessing.uri, name), "")
+  blessing.set_int_custom_property(
+    constants.ARTIFACT_PROPERTY_BLESSED_KEY,
+    constants.BLESSED_VALUE if passed else constants.NOT_BLESSED_VALUE,
+  )
+
+
+def _hardest_patches(examples: list[types.Artifact]) -> list[Patch]:
+  """Of the train split; none where it cannot be read, for they only illustrate."""
+  if not examples:
+    return []
+  with contextlib.suppress(RuntimeError, OSError, ValueError, IndexError):
+    return mined_patches.hardest(artifact_utils.get_split_uri(examples, "train"))
+  logging.warning("CodecEvaluator: no patches can be read from %s", examples[0].uri)
+  return []

@@ -1,0 +1,107 @@
+"""What is measured of one codec: rates and qualities of images at several points."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from schemas.config import require
+from trainers.metrics.ms_ssim import MsSsim
+from trainers.metrics.psnr import psnr
+from trainers.metrics.psnr_hvs import psnr_hvs
+from trainers.metrics.rate_distortion import Curve, mean_curve
+
+METRICS = {"ms_ssim": "MS-SSIM", "psnr_hvs": "PSNR-HVS", "psnr": "PSNR"}
+
+
+class Scorer:
+  """Scores reconstructions of one photograph by every metric in `METRICS`.
+
+  Args:
+    reference: uint8 [height, width, 3].
+  """
+
+  def __init__(self, reference: np.ndarray):
+    ms_ssim = MsSsim(reference)
+    self._metrics: dict[str, Callable[[np.ndarray], float]] = {
+      "ms_ssim": ms_ssim.score,
+      "psnr_hvs": lambda image: psnr_hvs(reference, image),
+      "psnr": lambda image: psnr(reference, image),
+    }
+
+  def __call__(self, image: np.ndarray) -> tuple[float, ...]:
+    """One score per metric, in the order of `METRICS`."""
+    return tuple(self._metrics[name](image) for name in METRICS)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Measurement:
+  """One codec on all test images.
+
+  Attributes:
+    key: short name, as in `jpeg_420`.
+    title: for people.
+    detail: software, version and flags, so that others can repeat it.
+    points: what distinguishes the operating points: iterations, or the quality
+      settings of a conventional codec.
+    images: the names of the test images.
+    bpp: float64 [num_images, num_points], bits per true pixel.
+    scores: float64 [num_images, num_points, num_metrics], in the order of `METRICS`.
+  """
+
+  key: str
+  title: str
+  detail: str
+  points: tuple[int, ...]
+  images: tuple[str, ...]
+  bpp: np.ndarray
+  scores: np.ndarray
+
+  def __post_init__(self):
+    shape = (len(self.images), len(self.points))
+    require(
+      min(shape) > 0
+      and self.bpp.shape == shape
+      and self.scores.shape == (*shape, len(METRICS)),
+      f"bpp {shape} and scores {(*shape, len(METRICS))}",
+      bpp=self.bpp.shape,
+      scores=self.scores.shape,
+    )
+
+  def curve(self, metric: str) -> Curve:
+    """Mean over the images, point by point."""
+    column = list(METRICS).index(metric)
+    return mean_curve(
+      [
+        Curve(bpp=tuple(rates.tolist()), value=tuple(scores.tolist()))
+        for rates, scores in zip(self.bpp, self.scores[..., column])
+      ]
+    )
+
+  def areas(self) -> dict[str, float]:
+    """`<metric>_auc` per metric: the area under the mean curve, 0.125 to 2 bpp."""
+    return {f"{metric}_auc": self.curve(metric).area() for metric in METRICS}
+
+  def to_plain(self) -> dict[str, Any]:
+    """For `metrics.json`: the mean curves, the areas, and every image."""
+    return {
+      "title": self.title,
+      "detail": self.detail,
+      "points": list(self.points),
+      "bpp": self.bpp.mean(axis=0).tolist(),
+      **{metric: list(self.curve(metric).value) for metric in METRICS},
+      **self.areas(),
+      "images": {
+        name: {
+          "bpp": self.bpp[row].tolist(),
+          **{
+            metric: self.scores[row, :, column].tolist()
+            for column, metric in enumerate(METRICS)
+          },
+        }
+        for row, name in enumerate(self.images)
+      },
+    }

@@ -1,0 +1,25 @@
+"""The hardest patches that a model was trained on, for a contact sheet."""
+
+from __future__ import annotations
+
+import heapq
+from pathlib import Path
+
+from components.patch_gen.records import read_records
+from schemas.patch_example import Patch, from_example
+
+
+def hardest(split_dir: str | Path, count: int = 48) -> list[Patch]:
+  """The patches of highest score in a split's `.gz` files, hardest first."""
+  best: list[tuple[int, int, Patch]] = []
+  order = 0  # breaks ties, for patches do not compare
+  for path in sorted(Path(split_dir).glob("*.gz")):
+    for record in read_records(path):
+      patch = from_example(record)
+      order -= 1
+      entry = (patch.score, order, patch)
+      if len(best) < count:
+        heapq.heappush(best, entry)
+      else:
+        heapq.heappushpop(best, entry)
+  return [patch for _, _, patch in sorted(best, reverse=True, key=lambda e: e[:2])]

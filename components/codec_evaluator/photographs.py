@@ -1,0 +1,52 @@
+"""The photographs that an evaluation measures on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from components.patch_gen import sources
+from trainers.images import ImageError, decode_rgb
+
+
+def find(globs: Sequence[str], max_images: int | None = None) -> list[sources.Source]:
+  """The first `max_images` matches of the globs, in order of name.
+
+  Raises:
+    ValueError: a glob matches nothing.
+  """
+  found, _ = sources.list_sources(tuple(globs))
+  return [source for source in found if not source.is_directory][:max_images]
+
+
+def load(found: Sequence[sources.Source]) -> list[tuple[str, np.ndarray]]:
+  """Names and uint8 [height, width, 3] pixels.
+
+  Raises:
+    ValueError: a file is no usable photograph. None is left out silently, for the
+      areas would then be those of another set.
+  """
+  import fsspec
+
+  images = []
+  for source in found:
+    with fsspec.open(source.path, "rb") as file:
+      data = file.read()  # pyright: ignore[reportAttributeAccessIssue]
+    try:
+      images.append((source.id, decode_rgb(data)))
+    except ImageError as error:
+      raise ValueError(f"{source.path}: {error}") from error
+  return images
+
+
+def fingerprint(globs: Sequence[str], max_images: int | None = None) -> str:
+  """Changes with the matched files; empty where they cannot be seen from here.
+
+  A graph may be built on a machine that does not have the photographs; then the
+  node runs again whenever the rest of its settings or inputs change, as usual.
+  """
+  try:
+    return sources.fingerprint(find(globs, max_images))
+  except (ValueError, OSError):
+    return ""

@@ -1,0 +1,194 @@
+"""`report.html`: one file for a person, without scripts or anything to fetch."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+
+from components.codec_evaluator.baselines import FAMILIES, decode, encode
+from components.codec_evaluator.evaluate import Evaluation, Sample
+from components.codec_evaluator.figures import STYLES, curves_svg, middle, png_uri
+from components.codec_evaluator.measurement import METRICS, Measurement
+from schemas.config import Config
+from schemas.evaluation_config import CodecEvaluationConfig
+from schemas.manifest import write_atomically
+from schemas.patch_example import Patch
+from trainers.metrics.ms_ssim import ms_ssim
+
+TEMPLATE = Path(__file__).with_name("report.html.jinja")
+CROP_PX = (208, 256)  # height, width: true pixels tell more than a shrunk photograph
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Picture:
+  """An image with the lines below it."""
+
+  uri: str
+  title: str
+  caption: str
+
+
+def write_evaluation(
+  directory: str | Path,
+  evaluation: Evaluation,
+  *,
+  config: CodecEvaluationConfig | None = None,
+  patches: Sequence[Patch] = (),
+  lineage: Mapping[str, str] | None = None,
+) -> None:
+  """Writes `metrics.json`, `report.html` and, last, `verdict.json` if there is one.
+
+  Args:
+    directory: is made.
+    evaluation: what to say.
+    config: what was asked for, shown at the end.
+    patches: the hardest patches of the training set, hardest first.
+    lineage: artifacts and their places.
+  """
+  directory = Path(directory)
+  directory.mkdir(parents=True, exist_ok=True)
+  metrics = json.dumps(evaluation.metrics(), indent=2, allow_nan=False)
+  write_atomically(directory / "metrics.json", metrics + "\n")
+  write_atomically(
+    directory / "report.html",
+    render(evaluation, config=config, patches=patches, lineage=lineage or {}),
+  )
+  if evaluation.verdict is not None:
+    write_verdict(directory, evaluation.verdict)
+
+
+def write_verdict(directory: str | Path, verdict: Config) -> None:
+  """Writes `verdict.json`, indented."""
+  plain = json.loads(verdict.to_json())
+  write_atomically(
+    Path(directory) / "verdict.json",
+    json.dumps(plain, indent=2, allow_nan=False) + "\n",
+  )
+
+
+def render(
+  evaluation: Evaluation,
+  *,
+  config: CodecEvaluationConfig | None = None,
+  patches: Sequence[Patch] = (),
+  lineage: Mapping[str, str] | None = None,
+) -> str:
+  """The page as text."""
+  own = [one for one in (evaluation.candidate, evaluation.rival) if one is not None]
+  measured = [*own, *evaluation.baselines]
+  template = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(TEMPLATE.parent),
+    autoescape=True,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    undefined=jinja2.StrictUndefined,
+  ).get_template(TEMPLATE.name)
+  return template.render(
+    evaluation=evaluation,
+    metric_titles=METRICS,
+    rows=_area_rows(measured),
+    figures=[  # the colours are the same in all of them
+      (title, curves_svg(measured, name, legend=index == 0))
+      for index, (name, title) in enumerate(METRICS.items())
+    ],
+    samples=[_sample_section(evaluation, sample) for sample in evaluation.samples],
+    patches=[
+      Picture(
+        uri=png_uri(patch.pixels),
+        title=f"{patch.score:,} B",
+        caption=f"{patch.source}, row {patch.row_px}, column {patch.column_px}",
+      )
+      for patch in patches
+    ],
+    lineage=lineage or {},
+    config=json.dumps(json.loads(config.to_json()), indent=2) if config else "",
+    iterations=len(evaluation.candidate.points) if evaluation.candidate else 0,
+    num_images=len(measured[0].images) if measured else 0,
+  )
+
+
+def _area_rows(measured: Sequence[Measurement]) -> list[dict[str, Any]]:
+  best = {name: max(one.areas()[f"{name}_auc"] for one in measured) for name in METRICS}
+  return [
+    {
+      "title": one.title,
+      "detail": one.detail,
+      "key": one.key,
+      "color": STYLES.get(one.key, {}).get("color", "#334155"),
+      "dashed": "linestyle" in STYLES.get(one.key, {}),
+      "rates": f"{one.bpp.mean(axis=0).min():.3f} to {one.bpp.mean(axis=0).max():.3f}",
+      "areas": [
+        (
+          f"{one.areas()[f'{name}_auc']:.4f}"
+          if name == "ms_ssim"
+          else f"{one.areas()[f'{name}_auc']:.2f}",
+          one.areas()[f"{name}_auc"] == best[name],
+        )
+        for name in METRICS
+      ],
+    }
+    for one in measured
+  ]
+
+
+def _sample_section(evaluation: Evaluation, sample: Sample) -> dict[str, Any]:
+  """The original, then the model's picture and JPEG's of the closest rate, by pairs."""
+  candidate = evaluation.candidate
+  assert candidate is not None  # samples come from a measured candidate
+  row = candidate.images.index(sample.name)
+  pairs = []
+  for iteration, picture in sorted(sample.reconstructions.items()):
+    bpp = float(candidate.bpp[row, iteration - 1])
+    pairs.append(
+      {
+        "heading": f"{iteration} iteration{'s' if iteration > 1 else ''}",
+        "pictures": [
+          Picture(
+            uri=png_uri(middle(picture, *CROP_PX)),
+            title="This model",
+            caption=_caption(bpp, float(candidate.scores[row, iteration - 1, 0])),
+          ),
+          _closest_jpeg(evaluation.baselines, sample, row, bpp),
+        ],
+      }
+    )
+  height, width = sample.original.shape[:2]
+  cropped = height > CROP_PX[0] or width > CROP_PX[1]
+  return {
+    "name": sample.name,
+    "size": f"{width} × {height}",
+    "cropped": f"{min(width, CROP_PX[1])} × {min(height, CROP_PX[0])}"
+    if cropped
+    else "",
+    "original": png_uri(middle(sample.original, *CROP_PX)),
+    "pairs": pairs,
+  }
+
+
+def _closest_jpeg(
+  baselines: Sequence[Measurement], sample: Sample, row: int, bpp: float
+) -> Picture:
+  """JPEG 4:2:0 with optimised tables: the fairer opponent of the two."""
+  family = FAMILIES[0]
+  variant = family.variants[-1]
+  (measured,) = (one for one in baselines if one.key == variant.key)
+  column = int(np.abs(measured.bpp[row] - bpp).argmin())
+  quality = measured.points[column]
+  picture = decode(encode(sample.original, family, variant, quality))
+  return Picture(
+    uri=png_uri(middle(picture, *CROP_PX)),
+    title=f"JPEG, quality {quality}",
+    caption=_caption(
+      float(measured.bpp[row, column]), ms_ssim(sample.original, picture)
+    ),
+  )
+
+
+def _caption(bpp: float, score: float) -> str:
+  return f"{bpp:.3f} bpp · MS-SSIM {score:.4f}"
