@@ -1,1 +1,53 @@
-"""One file an experiment."""
+"""One experiment per file; `find` loads one by name or by path.
+
+A file holds `def experiment() -> CodecExperiment` and says in its docstring
+which paper it repeats, by which command, and which numbers to expect.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from pathlib import Path
+
+from schemas.config import require
+from schemas.experiment import CodecExperiment
+
+
+def names() -> list[str]:
+  """The experiments that ship with the package."""
+  return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def find(reference: str) -> CodecExperiment:
+  """The experiment of a name, or of a path to a .py or .json file.
+
+  Raises:
+    ValueError: there is no such experiment, or the file does not hold one.
+  """
+  path = Path(reference)
+  if path.suffix == ".json":
+    require(path.is_file(), "a .json file that exists", experiment=reference)
+    return CodecExperiment.from_json(path.read_text("utf-8"))
+  if path.suffix == ".py":
+    require(path.is_file(), "a .py file that exists", experiment=reference)
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+  else:
+    require(
+      reference in names(),
+      f"one of {', '.join(names())}, or the path of a .py or .json file",
+      experiment=reference,
+    )
+    module = importlib.import_module(f"{__name__}.{reference}")
+  made = getattr(module, "experiment", lambda: None)()
+  if not isinstance(made, CodecExperiment):
+    raise ValueError(
+      "Expected a file with `def experiment() -> CodecExperiment`. "
+      f"Received: experiment={reference!r}"
+    )
+  return made

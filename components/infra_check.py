@@ -1,0 +1,78 @@
+"""InfraCheck: does the exported model load and answer, outside the pipeline?
+
+The stock InfraValidator asks this of a model server in docker; this one needs a
+Python only. It writes the same InfraBlessing, so the stock Pusher understands
+it.
+"""
+
+# No `from __future__ import annotations`: TFX reads the annotations as types, in a
+# spelling that no type checker follows.
+# pyright: reportInvalidTypeArguments=false, reportArgumentType=false
+
+import json
+import os
+import sys
+
+from absl import logging
+from tfx import v1 as tfx
+from tfx.types import standard_artifacts
+from tfx.utils import path_utils
+
+from components.sandbox import Outcome, run_limited
+
+BLESSED_FILE = "INFRA_BLESSED"  # names and property as in tfx' InfraValidator
+NOT_BLESSED_FILE = "INFRA_NOT_BLESSED"
+ANSWER_FILE = "answer.json"
+
+
+def ask(model_dir: str, *, timeout_seconds: float, memory_bytes: int) -> Outcome:
+  """Asks an exported codec to code a picture, in a process of its own.
+
+  Args:
+    model_dir: the SavedModel folder.
+    timeout_seconds: for starting Python, loading and answering together.
+    memory_bytes: resident memory that it may use.
+  """
+  return run_limited(
+    [sys.executable, "-m", "components.infra_probe", model_dir],
+    timeout_seconds=timeout_seconds,
+    memory_bytes=memory_bytes,
+  )
+
+
+def write_blessing(
+  blessing: standard_artifacts.InfraBlessing, outcome: Outcome
+) -> None:
+  """Records an outcome in the artifact's folder and properties, with its reason."""
+  os.makedirs(blessing.uri, exist_ok=True)
+  name = BLESSED_FILE if outcome.passed else NOT_BLESSED_FILE
+  with open(os.path.join(blessing.uri, name), "w", encoding="utf-8") as file:
+    file.write(outcome.reason + "\n")
+  answer = {
+    "passed": outcome.passed,
+    "reason": outcome.reason,
+    "seconds": round(outcome.seconds, 3),
+    "peak_bytes": outcome.peak_bytes,
+    "answer": json.loads(outcome.last_line) if outcome.passed else None,
+  }
+  with open(os.path.join(blessing.uri, ANSWER_FILE), "w", encoding="utf-8") as file:
+    json.dump(answer, file, indent=2)
+  blessing.set_int_custom_property("blessed", int(outcome.passed))
+  blessing.set_string_custom_property("reason", outcome.reason)
+
+
+@tfx.dsl.components.component
+def InfraCheck(
+  model: tfx.dsl.components.InputArtifact[standard_artifacts.Model],
+  blessing: tfx.dsl.components.OutputArtifact[standard_artifacts.InfraBlessing],
+  timeout_seconds: tfx.dsl.components.Parameter[int] = 300,
+  memory_bytes: tfx.dsl.components.Parameter[int] = 8 << 30,
+) -> None:
+  """Blesses a model that answers within its limits; never fails for the model."""
+  outcome = ask(
+    path_utils.serving_model_path(model.uri),
+    timeout_seconds=timeout_seconds,
+    memory_bytes=memory_bytes,
+  )
+  logging.info("InfraCheck: %s", outcome)
+  write_blessing(blessing, outcome)

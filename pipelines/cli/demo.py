@@ -1,0 +1,206 @@
+"""`hardmine demo`: the whole codec story on photographs that are already here."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  import numpy as np
+
+  from pipelines.orchestrators.local import LocalRun
+  from pipelines.outcome import Outcome
+
+HELP = (
+  "Mines patches of photographs that ship with scikit-image, trains a very small "
+  "codec, measures it beside JPEG and WebP, pushes it, and compresses a photograph "
+  "it never saw. No network is needed. A second demo reuses what is there."
+)
+PHOTOGRAPH = "coffee.png"  # one of the experiment's test photographs
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's arguments."""
+  parser.add_argument(
+    "--workdir",
+    metavar="DIR",
+    default=os.path.join("runs", "demo"),
+    help="where everything goes (default: %(default)s)",
+  )
+  parser.add_argument(
+    "--set",
+    metavar="KEY=VALUE",
+    action="append",
+    default=[],
+    help="replace a field of the experiment codec_demo, as in training.steps=100",
+  )
+  parser.add_argument("--verbose", action="store_true", help="show TFX's own log too")
+
+
+def run(args: argparse.Namespace) -> int:
+  """Runs the pipeline, then the codec that it pushed."""
+  from pipelines.cli.run import outcome_lines, run_experiment
+  from pipelines.experiments.codec_demo import experiment, photograph
+
+  workdir = os.path.abspath(args.workdir)
+  started = time.monotonic()
+  settings = experiment().override(args.set)
+  done, outcome = run_experiment(settings, workdir, verbose=args.verbose)
+  rows = _pipeline_rows(done, outcome)
+  if outcome.pushed_dir:
+    rows += _compress(
+      outcome.pushed_dir,
+      Path(photograph(PHOTOGRAPH)),
+      Path(workdir),
+      settings.training.iterations,
+    )
+  rows.append(("all", time.monotonic() - started, ""))
+  _print_table(rows)
+  for line in outcome_lines(done, outcome):
+    print(line)
+  return 0 if outcome.pushed_dir else 1
+
+
+Row = tuple[str, float, str]  # stage, seconds, result
+
+
+def _pipeline_rows(done: LocalRun, outcome: Outcome) -> list[Row]:
+  """The pipeline's part of the table, several nodes to a stage."""
+  metrics = outcome.metrics or {}
+  areas = {"ours": metrics.get("ms_ssim_auc")}
+  for key, baseline in metrics.get("baselines", {}).items():
+    areas[key] = baseline["ms_ssim_auc"]
+  stages = {
+    "mine": (("PatchGen",), _mined(done)),
+    "validate": (
+      ("StatisticsGen", "ImportSchemaGen", "ExampleValidator", "DataCheck"),
+      "no anomalies",
+    ),
+    "train": (("Trainer",), ""),
+    "check": (("InfraCheck",), "loads and answers in a process of its own"),
+    "evaluate": (
+      ("Rival", "CodecEvaluator"),
+      "area under MS-SSIM: "
+      + ", ".join(f"{key} {area:.4f}" for key, area in areas.items() if area),
+    ),
+    "push": (("Pusher",), outcome.pushed_dir or "not pushed"),
+  }
+  rows = []
+  for stage, (names, result) in stages.items():
+    nodes = [node for node in map(done.node, names) if node is not None]
+    reused = all(node.status == "reused" for node in nodes if node.node != "Rival")
+    said = [result] if result else []
+    rows.append(
+      (
+        stage,
+        sum(node.seconds for node in nodes),
+        ", ".join(said + ["reused"] * reused),
+      )
+    )
+  return rows
+
+
+def _mined(done: LocalRun) -> str:
+  patch_gen = done.node("PatchGen")
+  assert patch_gen is not None
+  (uri,) = patch_gen.outputs["examples"]
+  counts = json.loads(Path(uri, "manifest.json").read_text("utf-8"))["counts"]
+  return f"{counts['patches']} patches of {counts['used']} photographs"
+
+
+def _compress(
+  model_dir: str, photograph: Path, workdir: Path, iterations: int
+) -> list[Row]:
+  """Codes a photograph into a file and back, and sets it beside JPEG."""
+  from pipelines.cli.images import read_image
+  from schemas.manifest import write_atomically
+  from trainers.codec.codec import Codec
+  from trainers.metrics.ms_ssim import ms_ssim
+
+  image = read_image(photograph)
+  height_px, width_px, _ = image.shape
+  stream_path = workdir / f"{photograph.stem}.hmc"
+  codec = Codec.load(model_dir)
+
+  def described(num_bytes: int, decoded: np.ndarray) -> str:
+    bpp = 8 * num_bytes / (height_px * width_px)
+    return f"{num_bytes:,} bytes, {bpp:.3f} bpp, MS-SSIM {ms_ssim(image, decoded):.4f}"
+
+  started = time.monotonic()
+  write_atomically(stream_path, codec.compress(image, iterations=iterations))
+  encoded = time.monotonic()
+  decoded = codec.decompress(stream_path.read_bytes())
+  ended = time.monotonic()
+  num_bytes = stream_path.stat().st_size
+  quality, jpeg_bytes, jpeg = _jpeg_near(image, num_bytes)
+  picture_path = workdir / f"{photograph.stem}-compared.png"
+  ours, theirs = described(num_bytes, decoded), described(jpeg_bytes, jpeg)
+  _write_comparison(
+    picture_path,
+    {
+      f"{photograph.name}, {photograph.stat().st_size:,} bytes": image,
+      f"hardmine, {ours}": decoded,
+      f"JPEG quality {quality}, {theirs}": jpeg,
+    },
+  )
+  return [
+    ("compress", encoded - started, f"{stream_path}: {num_bytes:,} bytes"),
+    ("decompress", ended - encoded, ours),
+    ("JPEG beside", 0.0, f"{theirs} (4:2:0, quality {quality})"),
+    ("picture", 0.0, str(picture_path)),
+  ]
+
+
+def _jpeg_near(image: np.ndarray, num_bytes: int) -> tuple[int, int, np.ndarray]:
+  """(quality, bytes, pixels) of the 4:2:0 JPEG whose file size comes nearest."""
+  import numpy as np
+  from PIL import Image
+
+  files = {}
+  for quality in range(1, 96):
+    file = io.BytesIO()
+    Image.fromarray(image).save(file, "JPEG", quality=quality, subsampling=2)
+    files[quality] = file.getvalue()
+  best = min(files, key=lambda quality: abs(len(files[quality]) - num_bytes))
+  decoded = np.asarray(Image.open(io.BytesIO(files[best])).convert("RGB"))
+  return best, len(files[best]), decoded
+
+
+def _write_comparison(path: Path, panels: dict[str, np.ndarray]) -> None:
+  """Images of equal size side by side, each under its caption."""
+  from PIL import Image, ImageDraw
+
+  margin_px, caption_px = 8, 24
+  images = [Image.fromarray(pixels) for pixels in panels.values()]
+  width_px, height_px = images[0].size
+  sheet = Image.new(
+    "RGB",
+    (len(images) * (width_px + margin_px) + margin_px, height_px + caption_px + 8),
+    "white",
+  )
+  draw = ImageDraw.Draw(sheet)
+  for i, (caption, image) in enumerate(zip(panels, images)):
+    left_px = margin_px + i * (width_px + margin_px)
+    draw.text((left_px, 8), caption, fill="black")
+    sheet.paste(image, (left_px, caption_px))
+  sheet.save(path)
+
+
+def _print_table(rows: list[Row]) -> None:
+  from rich.console import Console
+  from rich.table import Table
+
+  table = Table("stage", box=None, pad_edge=False)
+  table.add_column("seconds", justify="right")
+  table.add_column("result", overflow="fold")
+  for stage, seconds, result in rows:
+    table.add_row(stage, f"{seconds:.1f}" if seconds else "", result)
+  # Piped lines are for programs such as grep: they are not to be wrapped.
+  width = None if sys.stdout.isatty() else 400
+  Console(width=width, highlight=False, markup=False).print(table)

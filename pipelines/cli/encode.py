@@ -1,0 +1,82 @@
+"""`hardmine encode`: a photograph to a compressed file."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from pipelines.cli.images import check_destination, read_image
+from pipelines.cli.model_ref import add_model_argument, choose_model
+from schemas.config import require
+from schemas.manifest import write_atomically
+
+HELP = (
+  "Compresses a photograph. Every iteration adds 1/8 bit per pixel; any beginning of "
+  "the file decodes to a coarser image."
+)
+
+
+def add_arguments(parser) -> None:
+  """Adds the command's arguments."""
+  parser.add_argument("image", metavar="IMAGE", help="JPEG, PNG, WebP, TIFF, ...")
+  parser.add_argument("file", metavar="FILE", help="to write, such as photo.hmc")
+  add_model_argument(parser)
+  rate = parser.add_mutually_exclusive_group()
+  rate.add_argument(
+    "--bpp",
+    type=float,
+    metavar="X",
+    help="at most X bits per pixel, everything in the file counted",
+  )
+  rate.add_argument(
+    "--iterations", type=int, metavar="N", help="1 to 255 (default: 16)"
+  )
+  parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args) -> int:
+  """Encodes, and weighs the file as it lies on disk."""
+  from trainers.codec import bitstream
+
+  check_destination(args.file, args.image)
+  require(
+    args.iterations is None or 1 <= args.iterations <= bitstream.MAX_ITERATIONS,
+    f"1 to {bitstream.MAX_ITERATIONS} iterations",
+    iterations=args.iterations,
+  )
+  model_dir = choose_model(args.model)
+  image = read_image(args.image)
+  height_px, width_px, _ = image.shape
+
+  from rich.console import Console  # shows nothing unless on a terminal
+
+  with Console(stderr=True).status(f"encoding {width_px}x{height_px} pixels"):
+    from trainers.codec.codec import Codec
+
+    codec = Codec.load(model_dir)
+    data = codec.compress(image, iterations=args.iterations, bpp=args.bpp)
+  write_atomically(args.file, data)
+
+  file_bytes = Path(args.file).stat().st_size
+  facts = {
+    "image": args.image,
+    "image_bytes": Path(args.image).stat().st_size,
+    "file": args.file,
+    "file_bytes": file_bytes,
+    "bits_per_pixel": 8 * file_bytes / (height_px * width_px),
+    "width_px": width_px,
+    "height_px": height_px,
+    "iterations": bitstream.read_header(data).iterations,
+    "model_id": codec.model_id.hex(),
+    "model_dir": str(model_dir),
+  }
+  if args.json:
+    print(json.dumps(facts))
+    return 0
+  share = file_bytes / facts["image_bytes"]
+  print(
+    f"{args.file}: {file_bytes:,} bytes, {facts['bits_per_pixel']:.4f} bits per pixel "
+    f"({width_px}x{height_px}, iterations: {facts['iterations']})"
+  )
+  print(f"{args.image}: {facts['image_bytes']:,} bytes; the new file has {share:.1%}")
+  return 0

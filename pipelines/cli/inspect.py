@@ -1,0 +1,62 @@
+"""`hardmine inspect`: what a compressed file holds, without any model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+HELP = (
+  "Says what a compressed file holds and checks every checksum. Exits 1 when it is "
+  "damaged; a file cut short still decodes, and is no error."
+)
+
+
+def add_arguments(parser) -> None:
+  """Adds the command's arguments."""
+  parser.add_argument("file", metavar="FILE", help="made by hardmine encode")
+  parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args) -> int:
+  """Prints the header and the state of every iteration."""
+  from trainers.codec import bitstream
+
+  data = Path(args.file).read_bytes()
+  try:
+    header = bitstream.read_header(data)
+  except bitstream.BitstreamError as error:
+    raise ValueError(f"{args.file}: {error}") from error
+  chunks = bitstream.read_chunks(data, header, header.iterations)
+  problems = [chunk.problem for chunk in chunks]
+  whole_size = bitstream.size_bytes(
+    header.height_px, header.width_px, header.padding_px, header.iterations
+  )
+  trailing_bytes = max(0, len(data) - whole_size)
+  if "damaged" in problems or trailing_bytes:
+    state = "damaged"
+  else:
+    state = "cut" if "cut" in problems else "complete"
+  facts = {
+    "file": args.file,
+    "file_bytes": len(data),
+    "bits_per_pixel": 8 * len(data) / (header.height_px * header.width_px),
+    "state": state,
+    "format_version": bitstream.VERSION,
+    "model_id": header.model_id.hex(),
+    "entropy_level": header.entropy_level,
+    "width_px": header.width_px,
+    "height_px": header.height_px,
+    "padding_px": header.padding_px,
+    "iterations": header.iterations,
+    "iteration_bytes": bitstream.CHUNK_OVERHEAD_BYTES + header.payload_bytes,
+    "whole_iterations": problems.count(None),
+    "damaged_iterations": [i + 1 for i, p in enumerate(problems) if p == "damaged"],
+    "trailing_bytes": trailing_bytes,
+  }
+  if args.json:
+    print(json.dumps(facts))
+  else:
+    for name, value in facts.items():
+      shown = f"{value:.4f}" if isinstance(value, float) else value
+      print(f"{name.replace('_', ' '):<20} {shown if shown != [] else 'none'}")
+  return 1 if state == "damaged" else 0

@@ -1,0 +1,147 @@
+"""The `hardmine` command: finds the sub-command, runs it, turns errors into lines.
+
+A sub-command is a module of this folder with
+
+    HELP: str                       what it does, for its own --help
+    add_arguments(parser) -> None
+    run(args) -> int                the exit status
+    PASSES_ON = True                optional: unknown arguments (Beam's flags) are
+                                    kept in `args.passed_on` and not refused
+
+and one line in COMMANDS. It is imported only when called, and imports nothing
+heavy at its own top level, so every `--help` answers at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from types import ModuleType
+
+COMMANDS = {
+  "demo": "the whole codec story on bundled photographs, in minutes",
+  "mine": "find the patches of photographs that compress worst",
+  "run": "run an experiment's pipeline: mine, train, evaluate, push",
+  "evaluate": "measure a model's rate-distortion curve",
+  "encode": "compress a photograph with a model",
+  "decode": "turn a compressed file back into an image",
+  "inspect": "say what a compressed file holds and whether it is whole",
+  "doctor": "say what is installed, what is missing and how to get it",
+}
+
+# Read by TensorFlow's and gRPC's C++ when they are loaded; what the user set stays.
+_QUIET = {
+  "TF_CPP_MIN_LOG_LEVEL": "3",
+  "GRPC_VERBOSITY": "ERROR",
+}
+_OUR_FOLDERS = ("schemas", "trainers", "components", "pipelines")
+
+
+def run() -> None:
+  """The console script."""
+  if not sys.warnoptions:  # libraries' advice to their own developers
+    warnings.simplefilter("ignore")
+  sys.exit(main())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+  """Runs one command.
+
+  Args:
+    argv: the words behind `hardmine`; None takes the process's own.
+
+  Returns:
+    0; 2 for what the caller can fix (a usage error, a ValueError); 1 for what the
+    world did (a RuntimeError, an OSError, a missing package); 130 when
+    interrupted; or what the sub-command returned.
+  """
+  words = list(sys.argv[1:] if argv is None else argv)
+  for name, value in _QUIET.items():
+    os.environ.setdefault(name, value)
+  traceback = "--traceback" in words or bool(os.environ.get("HARDMINE_TRACEBACK"))
+  try:
+    status = _dispatch(words)
+    sys.stdout.flush()  # here, where a closed pipe can still be dealt with
+    return status
+  except BrokenPipeError:  # `hardmine ... | head` has what it wanted
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+  except KeyboardInterrupt:
+    if traceback:
+      raise
+    return _complain("interrupted", 130)
+  except ModuleNotFoundError as error:
+    if traceback or (error.name or "").split(".")[0] in _OUR_FOLDERS:
+      raise
+    return _complain(f"{error}; `hardmine doctor` says how to get it", 1)
+  except ValueError as error:
+    if traceback:
+      raise
+    return _complain(str(error), 2)
+  except OSError as error:
+    if traceback:
+      raise
+    return _complain(_os_error_line(error), 1)
+  except (RuntimeError, MemoryError) as error:
+    if traceback:
+      raise
+    return _complain(str(error) or "out of memory", 1)
+
+
+def _dispatch(words: list[str]) -> int:
+  parser = argparse.ArgumentParser(
+    prog="hardmine",
+    description="Mines hard image data, trains image codecs on it and compresses.",
+    epilog="`hardmine COMMAND --help` says more about each.",
+  )
+  parser.add_argument("--version", action="store_true", help="print it and exit")
+  parser.add_argument(
+    "--traceback",
+    action="store_true",
+    help="show where an error came from (also: HARDMINE_TRACEBACK=1)",
+  )
+  commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
+  # The options above take no value, so the first plain word is the command.
+  chosen = next((word for word in words if not word.startswith("-")), None)
+  module, chosen_parser = None, parser
+  for name, text in COMMANDS.items():
+    command = commands.add_parser(name, help=text)
+    if name == chosen:
+      module, chosen_parser = _import_command(name), command
+      command.description = module.HELP
+      module.add_arguments(command)
+  try:
+    args, unknown = parser.parse_known_args(words)
+    if unknown and not getattr(module, "PASSES_ON", False):
+      chosen_parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+  except SystemExit as stop:  # --help, or a usage error that argparse has printed
+    return stop.code if isinstance(stop.code, int) else 2
+  if args.version:
+    from importlib import metadata
+
+    print(f"hardmine {metadata.version('hardmine')}")
+    return 0
+  if module is None:
+    parser.print_help()
+    return 2
+  args.passed_on = unknown
+  return module.run(args)
+
+
+def _import_command(name: str) -> ModuleType:
+  return importlib.import_module(f"pipelines.cli.{name}")
+
+
+def _complain(message: str, status: int) -> int:
+  print("hardmine:", " ".join(message.splitlines()), file=sys.stderr)
+  return status
+
+
+def _os_error_line(error: OSError) -> str:
+  if error.filename is None or error.strerror is None:
+    return str(error)
+  return f"{error.filename}: {error.strerror}"

@@ -1,0 +1,201 @@
+"""`hardmine run`: one experiment's pipeline, in this process."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import json
+import os
+import shutil
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from pipelines.orchestrators.local import LocalRun
+  from pipelines.outcome import Outcome
+  from schemas.experiment import CodecExperiment
+
+HELP = (
+  "Runs an experiment: mines patches, validates them, trains, measures, checks "
+  "and pushes the model if it is better. A second run reuses what did not change "
+  "and says why; a killed one resumes."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's arguments."""
+  from pipelines.experiments import names
+
+  parser.add_argument(
+    "experiment",
+    metavar="EXPERIMENT",
+    help=f"{', '.join(names())}, or the path of a .py or .json file",
+  )
+  parser.add_argument(
+    "--root", metavar="DIR", help="what runs keep (default: runs/NAME)"
+  )
+  parser.add_argument(
+    "--set",
+    metavar="KEY=VALUE",
+    action="append",
+    default=[],
+    help="replace a field, as in training.steps=500; may be repeated",
+  )
+  parser.add_argument(
+    "--from",
+    dest="from_node",
+    metavar="NODE",
+    help="start here, with what earlier runs left",
+  )
+  parser.add_argument("--to", dest="to_node", metavar="NODE", help="stop after it")
+  parser.add_argument(
+    "--workers", type=int, default=1, metavar="N", help="Beam's processes (default: 1)"
+  )
+  parser.add_argument(
+    "--no-cache", action="store_true", help="run every node, train from step 0"
+  )
+  parser.add_argument(
+    "--require-blessing",
+    action="store_true",
+    help="exit with 1 when the model is not blessed",
+  )
+  parser.add_argument("--verbose", action="store_true", help="show TFX's own log too")
+  parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+
+
+def run(args: argparse.Namespace) -> int:
+  """Runs it and prints what came of it; 0 also for a model that is not blessed."""
+  from pipelines.experiments import find
+
+  experiment = find(args.experiment).override(args.set)
+  root = os.path.abspath(args.root or os.path.join("runs", experiment.name))
+  with _lines(args.json) as say:
+    done, outcome = run_experiment(
+      experiment,
+      root,
+      from_node=args.from_node,
+      to_node=args.to_node,
+      workers=args.workers,
+      enable_cache=not args.no_cache,
+      say=say,
+      verbose=args.verbose,
+    )
+  if args.json:
+    print(json.dumps(_as_json(experiment, root, done, outcome), indent=2))
+  else:
+    print_outcome(done, outcome)
+  return 1 if args.require_blessing and not outcome.blessed else 0
+
+
+def run_experiment(
+  experiment: CodecExperiment,
+  root: str,
+  *,
+  from_node: str | None = None,
+  to_node: str | None = None,
+  workers: int = 1,
+  enable_cache: bool = True,
+  say: Callable[[str], None] = print,
+  verbose: bool = False,
+) -> tuple[LocalRun, Outcome]:
+  """Runs an experiment in a root; see `pipelines.orchestrators.local.run_pipeline`."""
+  from pipelines.beam_runners import direct
+  from pipelines.orchestrators.local import run_pipeline
+
+  def build(metadata, beam_pipeline_args):
+    from pipelines.codec import checkpoint_dir, create_pipeline
+
+    if not enable_cache:  # else training would find itself finished
+      shutil.rmtree(checkpoint_dir(experiment, root), ignore_errors=True)
+    return create_pipeline(
+      experiment,
+      root,
+      metadata=metadata,
+      beam_pipeline_args=beam_pipeline_args,
+      enable_cache=enable_cache,
+    )
+
+  say(f"{experiment.name} in {root}")
+  done = run_pipeline(
+    build,
+    root,
+    beam_arguments=direct(workers),
+    from_node=from_node,
+    to_node=to_node,
+    say=say,
+    verbose=verbose,
+  )
+  from pipelines.outcome import outcome_of
+
+  return done, outcome_of(done)
+
+
+def print_outcome(done: LocalRun, outcome: Outcome) -> None:
+  """The table of the nodes, and what came of it all."""
+  from rich.console import Console
+  from rich.table import Table
+
+  # Piped lines are for programs such as grep: they are not to be wrapped.
+  width = None if sys.stdout.isatty() else 400
+  console = Console(width=width, highlight=False, markup=False)
+  table = Table("node", "", "why", box=None, pad_edge=False)
+  table.add_column("seconds", justify="right")
+  for node in done.nodes:
+    table.add_row(node.node, node.status, node.why, f"{node.seconds:.1f}")
+  console.print(table)
+  for line in outcome_lines(done, outcome):
+    print(line)
+
+
+def outcome_lines(done: LocalRun, outcome: Outcome) -> list[str]:
+  """The verdict with its reasons, and where report, model and log lie."""
+  lines = []
+  if outcome.blessed is not None:
+    lines.append("blessed" if outcome.blessed else "NOT BLESSED, nothing pushed:")
+    lines.extend(f"  {reason}" for reason in outcome.reasons)
+  for name, value in (outcome.metrics or {}).items():
+    if name.endswith("_auc"):
+      lines.append(f"{name:13} {value:.4f}")
+  if outcome.report_path:
+    lines.append(f"{'report':13} {outcome.report_path}")
+  if outcome.pushed_dir:
+    lines.append(f"{'pushed':13} {outcome.pushed_dir}")
+  lines.append(f"{'log':13} {done.log_path}")
+  return lines
+
+
+@contextlib.contextmanager
+def _lines(to_stderr: bool):
+  """Where the running lines go: stdout, or stderr when stdout is for a program."""
+  if not to_stderr:
+    yield lambda line: print(line, flush=True)
+    return
+  # Not sys.stderr: the run sends that to its log, and the trainer's lines too.
+  with (
+    os.fdopen(os.dup(2), "w") as terminal,
+    contextlib.redirect_stdout(sys.stderr),
+  ):
+    yield lambda line: print(line, file=terminal, flush=True)
+
+
+def _as_json(
+  experiment: CodecExperiment, root: str, done: LocalRun, outcome: Outcome
+) -> dict:
+  return {
+    "experiment": json.loads(experiment.to_json()),
+    "root": root,
+    "run_id": done.run_id,
+    "log_path": done.log_path,
+    "nodes": [
+      {
+        "node": node.node,
+        "status": node.status,
+        "why": node.why,
+        "seconds": round(node.seconds, 3),
+      }
+      for node in done.nodes
+    ],
+    **dataclasses.asdict(outcome),
+  }

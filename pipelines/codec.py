@@ -1,0 +1,163 @@
+"""The codec pipeline: mine, validate, train, measure, check, push.
+
+      PatchGen ──> StatisticsGen ──> ExampleValidator ──> DataCheck
+         │                               │                   ┊
+         │         ImportSchemaGen ──────┘                   ┊ (waits)
+         └────────────────────────> Trainer <┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┄┘
+                                     │   │
+               Rival ────────────┐   │   ├──> InfraCheck
+      (the last blessed model)   v   v   v       │
+                              CodecEvaluator     │
+                                     └──> Pusher <┘    blessed by both, or nothing
+
+Each node gets only the part of the experiment it depends on, so that a changed
+gate does not train again. The same graph runs under every orchestrator.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import schemas
+from schemas.experiment import CodecExperiment
+
+# TFX imports take half a minute: inside the functions.
+
+NODES = (
+  "PatchGen",
+  "StatisticsGen",
+  "ImportSchemaGen",
+  "ExampleValidator",
+  "DataCheck",
+  "Trainer",
+  "Rival",
+  "InfraCheck",
+  "CodecEvaluator",
+  "Pusher",
+)
+RUN_FN = "trainers.codec.run_fn.run_fn"
+
+
+def checkpoint_dir(experiment: CodecExperiment, root: str) -> str:
+  """Where training keeps its checkpoints, keyed by `run_fn` by settings and data.
+
+  The Trainer's own output folder is new in every execution, so a killed run
+  would have to start again from there.
+  """
+  return os.path.join(root, "checkpoints", experiment.name)
+
+
+def create_pipeline(
+  experiment: CodecExperiment,
+  root: str,
+  *,
+  metadata=None,
+  beam_pipeline_args: list | None = None,
+  enable_cache: bool = True,
+  push_dir: str | None = None,
+  rival_strategy: type | None = None,
+  run_fn: str = RUN_FN,
+):
+  """Builds the graph; of all files only the test photographs are looked at.
+
+  Args:
+    experiment: what to produce.
+    root: folder (or bucket prefix) of everything the run keeps: `artifacts`,
+      `checkpoints`, and `serving` unless `push_dir` says otherwise.
+    metadata: TFX's connection to ML Metadata; None where the orchestrator
+      brings its own.
+    beam_pipeline_args: for the nodes that run Beam jobs.
+    enable_cache: reuse nodes whose settings and inputs did not change.
+    push_dir: where blessed models go, one numbered folder each.
+    rival_strategy: how the model to beat is found; the default is
+      `components.rival.LatestOtherBlessedModel`. Vertex knows TFX's own only.
+    run_fn: dotted path of the training function.
+
+  Returns:
+    A `tfx.dsl.Pipeline` named after the experiment, its nodes being `NODES`.
+
+  Raises:
+    ValueError: there is no test photograph; better now than after training.
+  """
+  from tfx import v1 as tfx
+
+  from components.codec_evaluator.component import CodecEvaluator
+  from components.data_check import DataCheck
+  from components.infra_check import InfraCheck
+  from components.patch_gen.component import PatchGen
+
+  patch_gen = PatchGen(config=experiment.mining)
+  statistics = tfx.components.StatisticsGen(examples=patch_gen.outputs["examples"])
+  schema = tfx.components.ImportSchemaGen(
+    schema_file=os.path.join(os.path.dirname(schemas.__file__), "patch_example.pbtxt")
+  )
+  validator = tfx.components.ExampleValidator(
+    statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
+  )
+  check = DataCheck(anomalies=validator.outputs["anomalies"])
+  trainer = tfx.components.Trainer(
+    run_fn=run_fn,
+    examples=patch_gen.outputs["examples"],
+    schema=schema.outputs["schema"],
+    custom_config={
+      "codec": experiment.codec.to_json(),
+      "training": experiment.training.to_json(),
+      "checkpoint_dir": checkpoint_dir(experiment, root),
+    },
+  )
+  trainer.add_upstream_node(check)
+  rival = _rival(trainer.outputs["model"], rival_strategy)
+  infra = InfraCheck(model=trainer.outputs["model"])
+  evaluator = CodecEvaluator(
+    model=trainer.outputs["model"],
+    baseline_model=rival.outputs["model"],
+    examples=patch_gen.outputs["examples"],
+    config=experiment.evaluation,
+  )
+  evaluator.add_upstream_node(infra)  # seconds before minutes
+  pusher = tfx.components.Pusher(
+    model=trainer.outputs["model"],
+    model_blessing=evaluator.outputs["blessing"],
+    infra_blessing=infra.outputs["blessing"],
+    push_destination=tfx.proto.PushDestination(
+      filesystem=tfx.proto.PushDestination.Filesystem(
+        base_directory=push_dir or os.path.join(root, "serving")
+      )
+    ),
+  )
+  return tfx.dsl.Pipeline(
+    pipeline_name=experiment.name,
+    pipeline_root=os.path.join(root, "artifacts"),
+    metadata_connection_config=metadata,
+    components=[
+      patch_gen,
+      statistics,
+      schema,
+      validator,
+      check,
+      trainer,
+      rival,
+      infra,
+      evaluator,
+      pusher,
+    ],
+    enable_cache=enable_cache,
+    beam_pipeline_args=beam_pipeline_args,
+  )
+
+
+def _rival(candidate, strategy: type | None):
+  """The Resolver of the model to beat."""
+  from tfx import v1 as tfx
+
+  from components.rival import LatestOtherBlessedModel
+
+  strategy = strategy or LatestOtherBlessedModel
+  channels: dict[str, Any] = {
+    "model": tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
+    "model_blessing": tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
+  }
+  if strategy is LatestOtherBlessedModel:
+    channels["candidate"] = candidate
+  return tfx.dsl.Resolver(strategy_class=strategy, **channels).with_id("Rival")

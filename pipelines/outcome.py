@@ -1,0 +1,78 @@
+"""What a codec run amounts to: blessed or why not, the numbers, and where they lie."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from pipelines.orchestrators.local import LocalRun
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Outcome:
+  """The end of a run, for people and programs.
+
+  Attributes:
+    blessed: by the gates and by InfraCheck; None where the run stopped before.
+    reasons: why it was not blessed, one line each.
+    metrics: the content of `metrics.json`, or None.
+    report_path: of `report.html`, or None.
+    pushed_dir: the exported model that the run pushed, or None.
+  """
+
+  blessed: bool | None
+  reasons: tuple[str, ...]
+  metrics: dict[str, Any] | None
+  report_path: str | None
+  pushed_dir: str | None
+
+
+def outcome_of(run: LocalRun) -> Outcome:
+  """Reads a completed run's verdict, answer and numbers from its artifacts."""
+  metrics = _read(_output(run, "CodecEvaluator", "metrics.json"))
+  verdict = _read(_output(run, "CodecEvaluator", "verdict.json"))
+  answer = _read(_output(run, "InfraCheck", "answer.json"))
+  reasons = []
+  if answer is not None and not answer["passed"]:
+    reasons.append(f"InfraCheck: {answer['reason']}")
+  if verdict is not None and not verdict["passed"]:
+    failed = [result for result in verdict["results"] if not result["passed"]]
+    reasons.extend(f"{result['metric']}: {result['reason']}" for result in failed)
+    if not failed:
+      reasons.append("the experiment has no gate, and no gate blesses nothing")
+    reasons.extend((metrics or {}).get("problems", ()))
+  blessed = None
+  if reasons:
+    blessed = False
+  elif verdict is not None and answer is not None:
+    blessed = True
+  report = _output(run, "CodecEvaluator", "report.html")
+  return Outcome(
+    blessed=blessed,
+    reasons=tuple(reasons),
+    metrics=metrics,
+    report_path=str(report) if report else None,
+    pushed_dir=_pushed(run),
+  )
+
+
+def _output(run: LocalRun, node: str, name: str) -> Path | None:
+  """The file of a name among everything that a node put out."""
+  found = run.node(node)
+  for uris in found.outputs.values() if found else ():
+    for uri in uris:
+      for path in sorted(Path(uri).rglob(name)):
+        return path
+  return None
+
+
+def _read(path: Path | None) -> dict[str, Any] | None:
+  return json.loads(path.read_text("utf-8")) if path else None
+
+
+def _pushed(run: LocalRun) -> str | None:
+  pusher = run.node("Pusher")
+  facts = pusher.properties.get("pushed_model", {}) if pusher else {}
+  return facts["pushed_destination"] if facts.get("pushed") == 1 else None

@@ -1,0 +1,234 @@
+"""`hardmine encode` and `decode` with real, untrained models, in process."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipelines.cli import model_ref
+from pipelines.cli.main import main
+from schemas.codec_config import CodecConfig
+from trainers.codec import bitstream
+
+ITERATIONS = 4
+PHOTO = np.random.default_rng(3).integers(0, 256, (40, 33, 3), np.uint8)
+
+
+def export_model(path, seed, **fields):
+  from trainers.codec.cells.gru import ConvGRUCell
+  from trainers.codec.export import export_codec
+  from trainers.codec.model import build_codec
+
+  config = CodecConfig(cell=ConvGRUCell, width=0.0625, **fields)
+  export_codec(build_codec(config, seed=seed), path)
+  return str(path)
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+  return export_model(tmp_path_factory.mktemp("model"), seed=0)
+
+
+@pytest.fixture(scope="module")
+def other_model(tmp_path_factory):
+  path = tmp_path_factory.mktemp("other")
+  return export_model(path, seed=1, reconstruction="residual_scaling")
+
+
+@pytest.fixture(scope="module")
+def references(model):
+  """uint8 [iterations, 40, 33, 3]: what the codec itself reconstructs."""
+  from trainers.codec.codec import Codec
+
+  return Codec.load(model).reconstructions(PHOTO, ITERATIONS)
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+  """Each test works in its own folder, which holds photo.png."""
+  monkeypatch.delenv("HARDMINE_MODEL", raising=False)
+  monkeypatch.setattr(model_ref, "SHIPPED_DIR", tmp_path / "pretrained")
+  monkeypatch.chdir(tmp_path)
+  Image.fromarray(PHOTO).save("photo.png")
+  return tmp_path
+
+
+@pytest.fixture(scope="module")
+def stream(model, tmp_path_factory):
+  """What the command wrote for the photograph; made once, as loading takes time."""
+  folder = tmp_path_factory.mktemp("encoded")
+  Image.fromarray(PHOTO).save(folder / "photo.png")
+  words = ["encode", str(folder / "photo.png"), str(folder / "photo.hmc")]
+  assert main([*words, "--model", model, "--iterations", str(ITERATIONS)]) == 0
+  return (folder / "photo.hmc").read_bytes()
+
+
+@pytest.fixture
+def encoded(folder, stream):
+  """The bytes of photo.hmc, which the folder then holds."""
+  (folder / "photo.hmc").write_bytes(stream)
+  return stream
+
+
+def pixels(path="out.png"):
+  return np.asarray(Image.open(path))
+
+
+def test_decode_gives_what_the_codec_reconstructs(encoded, model, references):
+  assert main(["decode", "photo.hmc", "out.png", "--model", model]) == 0
+  np.testing.assert_array_equal(pixels(), references[-1])
+
+
+def test_one_pixel_and_coarser_padding_come_back(other_model):
+  Image.fromarray(PHOTO[:1, :1]).save("photo.png")
+  words = ["--model", other_model]
+  assert main(["encode", "photo.png", "p.hmc", *words, "--iterations", "1"]) == 0
+  assert main(["decode", "p.hmc", "out.png", *words]) == 0
+  assert pixels().shape == (1, 1, 3)
+
+
+def test_a_cut_file_gives_the_shorter_prefixes_image(
+  folder, encoded, model, references, capsys
+):
+  chunk = (len(encoded) - bitstream.HEADER_BYTES) // ITERATIONS
+  for complete in (1, ITERATIONS - 1):
+    length = bitstream.HEADER_BYTES + complete * chunk + complete  # inside the next
+    (folder / "cut.hmc").write_bytes(encoded[:length])
+    assert main(["decode", "cut.hmc", "out.png", "--model", model]) == 0
+    assert f"decoded {complete} of {ITERATIONS}" in capsys.readouterr().err
+    np.testing.assert_array_equal(pixels(), references[complete - 1])
+
+
+def test_fewer_iterations_of_a_whole_file_are_the_same_prefix(
+  encoded, model, references, capsys
+):
+  words = ["decode", "photo.hmc", "out.png", "--model", model, "--iterations", "2"]
+  assert main([*words, "--json"]) == 0
+  captured = capsys.readouterr()
+  facts = json.loads(captured.out)
+  assert (facts["iterations"], facts["missing_iterations"]) == (2, 0)
+  assert "cut" not in captured.err
+  np.testing.assert_array_equal(pixels(), references[1])
+
+
+def test_a_damaged_file_decodes_as_far_as_its_error_says(
+  folder, encoded, model, references, capsys
+):
+  damaged = encoded[:-5] + bytes([encoded[-5] ^ 1]) + encoded[-4:]
+  (folder / "photo.hmc").write_bytes(damaged)
+  words = ["decode", "photo.hmc", "out.png", "--model", model]
+  assert main(words) == 2
+  assert "--iterations 3 decodes those before" in capsys.readouterr().err
+  assert not (folder / "out.png").exists()
+  assert main([*words, "--iterations", "3"]) == 0
+  np.testing.assert_array_equal(pixels(), references[2])
+
+
+def test_the_reported_size_is_the_file_on_disk(folder, model, capsys):
+  words = ["encode", "photo.png", "photo.hmc", "--model", model, "--json"]
+  assert main(words) == 0
+  facts = json.loads(capsys.readouterr().out)
+  size = os.path.getsize("photo.hmc")
+  assert facts["file_bytes"] == size
+  assert facts["image_bytes"] == os.path.getsize("photo.png")
+  assert facts["bits_per_pixel"] == 8 * size / (40 * 33)
+  assert (facts["width_px"], facts["height_px"]) == (33, 40)
+  assert facts["iterations"] == 16
+
+
+def test_people_read_bytes_and_bits_per_pixel(model, capsys):
+  words = ["encode", "photo.png", "photo.hmc", "--model", model]
+  assert main([*words, "--iterations", "2"]) == 0
+  out = capsys.readouterr().out
+  size = os.path.getsize("photo.hmc")
+  assert f"photo.hmc: {size:,} bytes, {8 * size / (40 * 33):.4f} bits per pixel" in out
+  assert f"photo.png: {os.path.getsize('photo.png'):,} bytes" in out
+
+
+def test_a_rate_is_kept_with_everything_counted(model, capsys):
+  words = ["encode", "photo.png", "photo.hmc", "--model", model]
+  assert main([*words, "--bpp", "1"]) == 0
+  assert os.path.getsize("photo.hmc") * 8 <= 40 * 33
+  assert main([*words, "--bpp", "0.1"]) == 2
+  assert "bits per pixel" in capsys.readouterr().err
+
+
+def test_another_model_is_refused_with_both_hashes(encoded, model, other_model, capsys):
+  assert main(["decode", "photo.hmc", "out.png", "--model", other_model]) == 2
+  err = capsys.readouterr().err
+  for path in (model, other_model):
+    assert model_ref.read_model_id(model_ref.resolve_model(path)).hex() in err
+  assert not os.path.exists("out.png")
+
+
+def test_the_environment_names_the_model(monkeypatch, model):
+  monkeypatch.setenv("HARDMINE_MODEL", model)
+  assert main(["encode", "photo.png", "p.hmc", "--iterations", "1"]) == 0
+  assert main(["decode", "p.hmc", "out.png"]) == 0
+
+
+def test_a_shipped_model_is_found_by_the_stream(folder, encoded, model, other_model):
+  (folder / "pretrained").mkdir()
+  os.symlink(other_model, folder / "pretrained" / "another")
+  os.symlink(model, folder / "pretrained" / "mine")
+  assert main(["decode", "photo.hmc", "out.png"]) == 0
+  assert pixels().shape == PHOTO.shape
+
+
+def test_no_model_says_what_to_pass(encoded, capsys):
+  assert main(["decode", "photo.hmc", "out.png"]) == 2
+  assert "pass --model REF" in capsys.readouterr().err
+
+
+def test_existing_files_are_replaced_only_by_whole_ones(folder, encoded, model):
+  (folder / "out.png").write_bytes(b"old")
+  (folder / "bad.hmc").write_bytes(encoded[:40])
+  assert main(["decode", "bad.hmc", "out.png", "--model", model]) == 2
+  assert (folder / "out.png").read_bytes() == b"old"
+  assert main(["decode", "photo.hmc", "out.png", "--model", model]) == 0
+  assert pixels().shape == PHOTO.shape
+  assert sorted(path.name for path in folder.iterdir()) == [
+    "bad.hmc",
+    "out.png",
+    "photo.hmc",
+    "photo.png",
+  ]
+
+
+def test_jpeg_is_written_with_a_warning(encoded, model, capsys):
+  assert main(["decode", "photo.hmc", "out.jpg", "--model", model]) == 0
+  assert "JPEG loses" in capsys.readouterr().err
+  assert pixels("out.jpg").shape == PHOTO.shape
+
+
+@pytest.mark.parametrize(
+  ("words", "status", "message"),
+  [
+    (["encode", "none.png", "p.hmc"], 1, "none.png: No such file"),
+    (["encode", "photo.png", "photo.png"], 2, "another file"),
+    (["encode", "photo.png", "none/p.hmc"], 2, "a folder that exists"),
+    (["encode", "text.png", "p.hmc"], 2, "text.png: Expected an image"),
+    (["encode", "photo.png", "p.hmc", "--iterations", "0"], 2, "iterations=0"),
+    (["encode", "photo.png", "p.hmc", "--iterations", "256"], 2, "iterations=256"),
+    (["decode", "photo.png", "out.png"], 2, "Expected a hardmine stream"),
+    (["decode", "photo.hmc", "out.gif"], 2, "a name that ends in"),
+    (["decode", "photo.hmc", "out.png", "--iterations", "9"], 2, "iterations=9"),
+  ],
+)
+def test_mistakes_are_one_line(folder, encoded, model, capsys, words, status, message):
+  (folder / "text.png").write_text("not a picture")
+  assert main([*words, "--model", model]) == status
+  err = capsys.readouterr().err
+  assert message in err
+  assert err.count("\n") == 1
+  assert not (folder / "p.hmc").exists()
+
+
+def test_the_command_line_looks_where_the_export_writes():
+  from trainers.codec.export import FACTS_PATH
+
+  assert model_ref.FACTS_PATH == FACTS_PATH

@@ -1,0 +1,97 @@
+"""`hardmine doctor`: its findings, and that they change with the world."""
+
+from __future__ import annotations
+
+import json
+import sys
+from importlib import metadata
+
+import pytest
+
+from pipelines.cli import doctor
+from pipelines.cli.main import main
+
+
+def test_this_environment_is_ready(capsys):
+  # The tests need everything that hardmine needs.
+  assert main(["doctor", "--json"]) == 0
+  report = json.loads(capsys.readouterr().out)
+  assert report["ready"] is True
+  assert report["lane"] == doctor.lane_of(sys.version_info[:2])
+  found = {finding["subject"]: finding for finding in report["findings"]}
+  assert found["tfx"]["found"] == metadata.version("tfx")
+  assert found["tfx"]["status"] == "ok"
+
+
+def test_lines_for_people_name_the_same_subjects(capsys):
+  assert main(["doctor"]) == 0
+  out = capsys.readouterr().out
+  assert "tensorflow" in out
+  assert out.splitlines()[-1] == "hardmine is ready"
+
+
+def test_the_tested_versions_include_every_requirement():
+  lane = doctor.lane_of(sys.version_info[:2])
+  lock = (doctor._REPOSITORY / "requirements" / f"{lane}.lock").read_text("utf-8")
+  for finding in doctor.check_requirements():
+    assert f"\n{finding.subject}==" in f"\n{lock}"
+
+
+@pytest.mark.parametrize(
+  ("python", "lane"),
+  [
+    ((3, 10), "tfx-1.16"),
+    ((3, 12), "tfx-1.21"),
+    ((3, 13), "tfx-1.21"),
+    ((3, 9), None),
+    ((3, 11), None),
+    ((3, 14), None),
+  ],
+)
+def test_python_decides_about_the_lane(python, lane):
+  assert doctor.lane_of(python) == lane
+  assert doctor.check_python(python).status == ("ok" if lane else "missing")
+
+
+@pytest.mark.parametrize(
+  ("lane", "libc", "status"),
+  [
+    ("tfx-1.16", ("glibc", "2.36"), "ok"),
+    ("tfx-1.16", ("glibc", "2.27"), "missing"),
+    ("tfx-1.21", ("glibc", "2.36"), "missing"),
+    ("tfx-1.21", ("glibc", "2.39"), "ok"),
+    ("tfx-1.16", ("", ""), "missing"),  # musl
+  ],
+)
+def test_wheels_need_their_glibc(lane, libc, status):
+  assert doctor.check_glibc(lane, libc).status == status
+
+
+def test_what_is_absent_or_old_comes_with_a_remedy(monkeypatch):
+  monkeypatch.setattr(
+    doctor.metadata, "requires", lambda _: ["no-such-thing>=2", "numpy>=1000"]
+  )
+  absent, old = doctor.check_requirements()
+  assert (absent.status, absent.found) == ("missing", "not installed")
+  assert (old.status, old.found) == ("missing", metadata.version("numpy"))
+  assert "no-such-thing>=2" in absent.remedy
+
+
+def test_something_missing_is_a_failure(monkeypatch, capsys):
+  monkeypatch.setattr(doctor.metadata, "requires", lambda _: ["no-such-thing>=2"])
+  assert main(["doctor"]) == 1
+  assert capsys.readouterr().out.splitlines()[-1] == "not ready, missing: 1"
+
+
+def test_versions_that_were_not_tested_are_a_note(tmp_path):
+  version = metadata.version("numpy")
+  (tmp_path / "tfx-1.16.lock").write_text(f"numpy=={version}\npytest==0.1\n")
+  finding = doctor.check_lock("tfx-1.16", tmp_path)
+  assert finding.status == "note"
+  assert "1 of 2 packages differ: pytest" in finding.found
+  (tmp_path / "tfx-1.16.lock").write_text(f"numpy=={version}\n")
+  assert doctor.check_lock("tfx-1.16", tmp_path).status == "ok"
+
+
+def test_no_lock_beside_a_wheel_is_a_note(tmp_path):
+  assert doctor.check_lock("tfx-1.16", tmp_path).status == "note"

@@ -1,0 +1,96 @@
+"""`hardmine inspect`: whole, cut, damaged and foreign files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from pipelines.cli.main import main
+from trainers.codec.bitstream import Header, pack
+
+
+@pytest.fixture
+def data():
+  header = Header(
+    model_id=bytes.fromhex("0123456789abcdef"),
+    height_px=20,
+    width_px=40,
+    padding_px=16,
+    iterations=3,
+  )
+  codes = np.random.default_rng(0).integers(0, 2, (3, *header.grid, 32), np.uint8)
+  return pack(header, codes)
+
+
+def inspect(tmp_path, capsys, data):
+  path = tmp_path / "photo.hmc"
+  path.write_bytes(data)
+  status = main(["inspect", str(path), "--json"])
+  return status, json.loads(capsys.readouterr().out)
+
+
+def test_a_whole_file_is_described(tmp_path, capsys, data):
+  status, facts = inspect(tmp_path, capsys, data)
+  assert status == 0
+  del facts["file"]
+  assert facts == {
+    "file_bytes": 28 + 3 * (8 + 2 * 3 * 4),
+    "bits_per_pixel": 8 * (28 + 3 * 32) / (20 * 40),
+    "state": "complete",
+    "format_version": 1,
+    "model_id": "0123456789abcdef",
+    "entropy_level": 0,
+    "width_px": 40,
+    "height_px": 20,
+    "padding_px": 16,
+    "iterations": 3,
+    "iteration_bytes": 32,
+    "whole_iterations": 3,
+    "damaged_iterations": [],
+    "trailing_bytes": 0,
+  }
+
+
+def test_people_read_the_same_facts(tmp_path, capsys, data):
+  path = tmp_path / "photo.hmc"
+  path.write_bytes(data)
+  assert main(["inspect", str(path)]) == 0
+  out = capsys.readouterr().out
+  assert "0123456789abcdef" in out
+  assert "complete" in out
+
+
+def test_a_cut_file_is_no_error(tmp_path, capsys, data):
+  status, facts = inspect(tmp_path, capsys, data[:-1])
+  assert (status, facts["state"], facts["whole_iterations"]) == (0, "cut", 2)
+
+
+def test_every_damaged_iteration_is_named(tmp_path, capsys, data):
+  damaged = bytearray(data)
+  damaged[28 + 20] ^= 1
+  damaged[28 + 2 * 32 + 5] ^= 128
+  status, facts = inspect(tmp_path, capsys, bytes(damaged))
+  assert (status, facts["state"]) == (1, "damaged")
+  assert (facts["damaged_iterations"], facts["whole_iterations"]) == ([1, 3], 1)
+
+
+def test_bytes_behind_the_end_are_damage(tmp_path, capsys, data):
+  status, facts = inspect(tmp_path, capsys, data + b"ab")
+  assert (status, facts["state"], facts["trailing_bytes"]) == (1, "damaged", 2)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xd8\xff\xe0 a JPEG", b"\x89HMC\x02"])
+def test_other_files_are_refused_in_one_line(tmp_path, capsys, content):
+  path = tmp_path / "photo.hmc"
+  path.write_bytes(content)
+  assert main(["inspect", str(path)]) == 2
+  err = capsys.readouterr().err
+  assert str(path) in err
+  assert err.count("\n") == 1
+
+
+def test_a_missing_file_is_a_failure(tmp_path, capsys):
+  assert main(["inspect", str(tmp_path / "none.hmc")]) == 1
+  assert "none.hmc: No such file" in capsys.readouterr().err

@@ -1,0 +1,179 @@
+"""`hardmine` itself: help, errors and exit statuses, in process where possible."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+import types
+
+import pytest
+
+from pipelines.cli import main as cli
+
+
+@pytest.fixture
+def command(monkeypatch):
+  """Puts a command of the given behaviour in the place of `doctor`."""
+
+  def install(behaviour, **attributes):
+    module = types.ModuleType("pipelines.cli.doctor")
+    module.HELP = "A command for this test."
+    module.add_arguments = lambda parser: parser.add_argument("--flag")
+    module.run = behaviour
+    for name, value in attributes.items():
+      setattr(module, name, value)
+    monkeypatch.setitem(sys.modules, "pipelines.cli.doctor", module)
+
+  monkeypatch.delenv("HARDMINE_TRACEBACK", raising=False)
+  return install
+
+
+def raising(error):
+  def run(args):
+    raise error
+
+  return run
+
+
+def test_help_lists_every_command(capsys):
+  assert cli.main(["--help"]) == 0
+  lines = capsys.readouterr().out.splitlines()
+  for name, text in cli.COMMANDS.items():
+    assert any(line.split()[:1] == [name] and text in line for line in lines)
+
+
+@pytest.mark.parametrize("name", sorted(cli.COMMANDS))
+def test_every_command_explains_itself(name, capsys):
+  if importlib.util.find_spec(f"pipelines.cli.{name}") is None:
+    pytest.fail(f"COMMANDS names {name}, which pipelines/cli does not have")
+  module = importlib.import_module(f"pipelines.cli.{name}")
+  assert cli.main([name, "--help"]) == 0
+  out = " ".join(capsys.readouterr().out.split())
+  assert f"usage: hardmine {name}" in out
+  assert " ".join(module.HELP.split())[:40] in out
+
+
+def test_no_command_prints_help_and_is_a_usage_error(capsys):
+  assert cli.main([]) == 2
+  assert "commands:" in capsys.readouterr().out
+
+
+def test_version_is_the_packages(capsys):
+  from importlib import metadata
+
+  assert cli.main(["--version"]) == 0
+  assert capsys.readouterr().out.split() == ["hardmine", metadata.version("hardmine")]
+
+
+@pytest.mark.parametrize(
+  "words", [["nonsense"], ["--nonsense"], ["inspect"], ["inspect", "f", "--nonsense"]]
+)
+def test_usage_errors_exit_2_without_a_traceback(words, capsys):
+  assert cli.main(words) == 2
+  captured = capsys.readouterr()
+  assert "usage: hardmine" in captured.err
+  assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+  ("error", "status", "line"),
+  [
+    (ValueError("Expected x > 0. Received: x=0"), 2, "Expected x > 0. Received: x=0"),
+    (ValueError("first\nsecond"), 2, "first second"),
+    (RuntimeError("out/ is incomplete; make it again"), 1, "out/ is incomplete; "),
+    (FileNotFoundError(2, "No such file or directory", "a.png"), 1, "a.png: No such"),
+    (OSError("disk on fire"), 1, "disk on fire"),
+    (MemoryError(), 1, "out of memory"),
+    (KeyboardInterrupt(), 130, "interrupted"),
+    (ModuleNotFoundError("No module named 'tfx'", name="tfx"), 1, "hardmine doctor"),
+  ],
+)
+def test_errors_become_one_line_and_a_status(command, capsys, error, status, line):
+  command(raising(error))
+  assert cli.main(["doctor"]) == status
+  err = capsys.readouterr().err
+  assert err.startswith("hardmine: ")
+  assert line in err
+  assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("how", ["flag", "environment"])
+def test_traceback_is_there_for_who_asks(command, monkeypatch, how):
+  command(raising(ValueError("why?")))
+  words = ["--traceback", "doctor"] if how == "flag" else ["doctor"]
+  if how == "environment":
+    monkeypatch.setenv("HARDMINE_TRACEBACK", "1")
+  with pytest.raises(ValueError, match="why"):
+    cli.main(words)
+
+
+def test_our_own_bugs_are_not_hidden(command):
+  command(raising(TypeError("a bug")))
+  with pytest.raises(TypeError, match="a bug"):
+    cli.main(["doctor"])
+
+
+def test_the_commands_own_status_is_kept(command):
+  command(lambda args: 3)
+  assert cli.main(["doctor", "--flag", "x"]) == 3
+
+
+def test_unknown_arguments_are_passed_on_only_where_wanted(command, capsys):
+  seen = []
+  behaviour = lambda args: seen.append(args.passed_on) or 0  # noqa: E731
+  command(behaviour)
+  assert cli.main(["doctor", "--num_workers=3"]) == 2
+  assert "unrecognized arguments: --num_workers=3" in capsys.readouterr().err
+  command(behaviour, PASSES_ON=True)
+  assert cli.main(["doctor", "--num_workers=3", "--flag", "x"]) == 0
+  assert seen == [["--num_workers=3"]]
+
+
+def test_what_the_user_set_about_logging_stays(monkeypatch):
+  monkeypatch.setenv("TF_CPP_MIN_LOG_LEVEL", "0")
+  cli.main(["--version"])
+  assert os.environ["TF_CPP_MIN_LOG_LEVEL"] == "0"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["encode", "--help"], ["--version"]])
+def test_help_answers_at_once_and_loads_nothing_heavy(words):
+  heavy = [
+    "tensorflow",
+    "tfx",
+    "apache_beam",
+    "keras",
+    "numpy",
+    "PIL",
+    "matplotlib",
+    "rich",
+    "jax",
+  ]
+  program = (
+    "import sys; from pipelines.cli.main import main; "
+    f"status = main({words}); "
+    f"print('loaded:', [m for m in {heavy} if m in sys.modules]); sys.exit(status)"
+  )
+  began = time.perf_counter()
+  result = subprocess.run(
+    [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+  )
+  assert result.returncode == 0, result.stderr
+  assert result.stdout.splitlines()[-1] == "loaded: []"
+  # 0.2 s on an idle machine; the room is for a busy one.
+  assert time.perf_counter() - began < 3
+
+
+def test_a_closed_pipe_is_no_error():
+  # `--help` fits into the pipe's buffer: the reader must be gone before.
+  program = (
+    "import os, sys; r, w = os.pipe(); os.close(r); os.dup2(w, 1); "
+    "from pipelines.cli.main import run; sys.argv = ['hardmine', 'doctor']; run()"
+  )
+  result = subprocess.run(
+    [sys.executable, "-c", program], capture_output=True, text=True, timeout=60
+  )
+  assert (result.returncode, result.stderr) == (0, "")

@@ -1,0 +1,97 @@
+"""`pipelines.cli.model_ref`: what REF may be."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from pipelines.cli import model_ref
+
+ID = bytes.fromhex("0123456789abcdef")
+
+
+def make_model(path, model_id=ID):
+  """The files by which a reference is resolved; nothing here loads the graph."""
+  (path / "assets.extra").mkdir(parents=True)
+  (path / "saved_model.pb").write_bytes(b"")
+  facts = json.dumps({"model_id": model_id.hex()})
+  (path / "assets.extra" / "codec.json").write_text(facts)
+  return path
+
+
+@pytest.fixture(autouse=True)
+def shipped_dir(tmp_path, monkeypatch):
+  monkeypatch.setattr(model_ref, "SHIPPED_DIR", tmp_path / "pretrained")
+  monkeypatch.delenv("HARDMINE_MODEL", raising=False)
+  return tmp_path / "pretrained"
+
+
+def test_an_exported_folder_is_itself(tmp_path):
+  path = make_model(tmp_path / "model")
+  assert model_ref.resolve_model(str(path)) == path
+
+
+def test_the_newest_version_counts_as_a_number(tmp_path):
+  for version in ("9", "10", "2"):
+    make_model(tmp_path / "pushed" / version)
+  (tmp_path / "pushed" / "notes").mkdir()
+  assert model_ref.resolve_model(str(tmp_path / "pushed")).name == "10"
+
+
+def test_a_version_without_its_graph_is_skipped(tmp_path):
+  make_model(tmp_path / "pushed" / "1")
+  (tmp_path / "pushed" / "2" / "variables").mkdir(parents=True)
+  assert model_ref.resolve_model(str(tmp_path / "pushed")).name == "1"
+
+
+def test_a_shipped_model_is_known_by_name(shipped_dir):
+  path = make_model(shipped_dir / "small")
+  assert model_ref.resolve_model("small") == path
+
+
+@pytest.mark.parametrize("content", [[], ["1"], ["x.txt"]])
+def test_a_folder_without_a_model_is_refused(tmp_path, content):
+  folder = tmp_path / "folder"
+  folder.mkdir()
+  for name in content:
+    (folder / name).mkdir()
+  with pytest.raises(ValueError, match=r"saved_model\.pb.*Received: model="):
+    model_ref.resolve_model(str(folder))
+
+
+def test_an_unknown_name_is_refused_with_the_known_ones(shipped_dir):
+  make_model(shipped_dir / "small")
+  with pytest.raises(ValueError, match=r"shipped one \(small\). Received: model='big'"):
+    model_ref.resolve_model("big")
+
+
+def test_a_store_reference_says_that_stores_are_missing():
+  with pytest.raises(ValueError, match="STORE:ALIAS needs the model store"):
+    model_ref.resolve_model("store:production")
+
+
+def test_what_was_passed_wins_over_the_environment(tmp_path, monkeypatch):
+  first, second = make_model(tmp_path / "a"), make_model(tmp_path / "b")
+  monkeypatch.setenv("HARDMINE_MODEL", str(first))
+  assert model_ref.choose_model(None) == first
+  assert model_ref.choose_model(str(second)) == second
+
+
+def test_a_stream_finds_the_shipped_model_that_made_it(shipped_dir):
+  make_model(shipped_dir / "a", bytes(8))
+  path = make_model(shipped_dir / "b")
+  assert model_ref.choose_model(None, ID) == path
+  with pytest.raises(ValueError, match=f"model {'ff' * 8}: pass --model REF or set"):
+    model_ref.choose_model(None, b"\xff" * 8)
+
+
+def test_nothing_named_and_nothing_shipped_says_what_to_pass():
+  with pytest.raises(ValueError, match="pass --model REF or set HARDMINE_MODEL"):
+    model_ref.choose_model(None)
+
+
+def test_another_kind_of_model_has_no_id(tmp_path):
+  (tmp_path / "saved_model.pb").write_bytes(b"")
+  with pytest.raises(ValueError, match="an exported codec"):
+    model_ref.read_model_id(tmp_path)

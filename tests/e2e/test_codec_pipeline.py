@@ -1,0 +1,260 @@
+"""The codec pipeline from photographs to a pushed model, as `hardmine run` runs it.
+
+One process and one root for the whole story, because TFX takes half a minute to
+import and the runs build on each other. The photographs are crops of those that
+ship inside scikit-image.
+"""
+
+import fcntl
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from pipelines.cli.main import main
+from pipelines.cli.run import run_experiment
+from pipelines.experiments.codec_demo import photograph
+from schemas.codec_config import CodecConfig
+from schemas.evaluation_config import CodecEvaluationConfig
+from schemas.experiment import CodecExperiment
+from schemas.gates import Gate
+from schemas.mining_config import MiningConfig
+from schemas.training_config import TrainingConfig
+
+DOWNSTREAM_OF_GATES = {"CodecEvaluator", "Pusher"}
+
+
+def crop(name: str, path: Path) -> None:
+  Image.open(photograph(name)).crop((100, 100, 260, 228)).save(path)
+
+
+class Story:
+  """A root with photographs, and every run made in it."""
+
+  def __init__(self, folder: Path):
+    from trainers.codec.cells.lstm import ConvLSTMCell
+
+    self.root = str(folder / "root")
+    self.photos = folder / "photos"
+    self.photos.mkdir()
+    for name in ("astronaut.png", "motorcycle_left.png"):
+      crop(name, self.photos / name)
+    crop("coffee.png", folder / "test.png")
+    self.experiment = CodecExperiment(
+      name="tiny",
+      mining=MiningConfig(
+        images=(str(self.photos / "*.png"),),
+        per_image=8,
+        eval_share=0.5,
+        num_shards=1,
+      ),
+      codec=CodecConfig(cell=ConvLSTMCell, width=0.02),
+      training=TrainingConfig(
+        steps=4, batch_size=4, iterations=2, summary_steps=2, checkpoint_steps=2
+      ),
+      evaluation=CodecEvaluationConfig(
+        images=(str(folder / "test.png"),),
+        iterations=2,
+        gates=(Gate(metric="ms_ssim_auc", bound=0.0, min_improvement=0.0),),
+      ),
+    )
+    self.lines: list[str] = []
+
+  def run(self, *assignments: str, **options):
+    self.lines = []
+    return run_experiment(
+      self.experiment.override(list(assignments)),
+      self.root,
+      say=self.lines.append,
+      **options,
+    )
+
+  def versions(self) -> list[str]:
+    serving = Path(self.root, "serving")
+    return sorted(os.listdir(serving)) if serving.exists() else []
+
+
+@pytest.fixture(scope="module")
+def story(tmp_path_factory):
+  return Story(tmp_path_factory.mktemp("codec"))
+
+
+@pytest.fixture(scope="module")
+def first(story):
+  return story.run()
+
+
+def verdict_of(done) -> dict:
+  (path,) = [
+    path
+    for uris in done.node("CodecEvaluator").outputs.values()
+    for uri in uris
+    for path in Path(uri).rglob("verdict.json")
+  ]
+  return json.loads(path.read_text())
+
+
+def test_first_run_runs_every_node_and_pushes_a_model_that_works(story, first):
+  from components.infra_probe import probe
+
+  done, outcome = first
+  assert {node.status for node in done.nodes} == {"ran"}
+  assert outcome.blessed is True
+  assert verdict_of(done)["passed"] is True
+  assert Path(outcome.pushed_dir).parent == Path(story.root, "serving")
+  assert Path(outcome.report_path).is_file()
+  assert 0 < outcome.metrics["ms_ssim_auc"] < 1.875
+  assert probe_answers(outcome.pushed_dir, probe)
+
+
+def probe_answers(model_dir: str, probe) -> bool:
+  # TFX is loaded in this process, which the probe refuses for a server's sake.
+  try:
+    probe(model_dir)
+  except RuntimeError as error:
+    return str(error).startswith("serving the model imported")
+  return True
+
+
+def test_second_run_reuses_every_node_and_says_from_which_run(story, first):
+  done, outcome = story.run()
+  statuses = {node.node: node.status for node in done.nodes}
+  assert statuses.pop("Rival") == "ran"  # a resolver is never reused, only cheap
+  assert set(statuses.values()) == {"reused"}
+  shown = first[0].run_id[:19].replace("T", " ")
+  assert done.node("Trainer").why == f"same settings and inputs as in run {shown}"
+  assert outcome.blessed is True
+  assert len(story.versions()) == 1
+
+
+def test_more_workers_reuse_everything(story, first):
+  done, _ = story.run(workers=2)
+  assert {node.status for node in done.nodes if node.node != "Rival"} == {"reused"}
+
+
+def test_changed_gate_measures_again_but_does_not_train_or_push(story, first):
+  gate = Gate(metric="ms_ssim_auc", bound=1.9).to_json()
+  done, outcome = story.run(f"evaluation.gates=[{gate}]")
+  ran = {node.node for node in done.nodes if node.status == "ran"} - {"Rival"}
+  assert ran == DOWNSTREAM_OF_GATES
+  assert "gates" in done.node("CodecEvaluator").why
+  assert outcome.blessed is False
+  assert "must be at least 1.9000" in outcome.reasons[0]
+  assert verdict_of(done)["passed"] is False
+  assert outcome.pushed_dir is None
+  assert len(story.versions()) == 1
+
+
+def test_stopping_early_runs_no_later_node_and_names_the_changed_setting(story, first):
+  done, outcome = story.run("mining.per_image=7", to_node="PatchGen")
+  assert [node.node for node in done.nodes][-1] == "PatchGen"
+  assert done.node("PatchGen").why == "mining.per_image changed 8 -> 7"
+  assert outcome.blessed is None
+
+
+def test_starting_late_takes_over_what_earlier_runs_left(story, first):
+  done, outcome = story.run(from_node="CodecEvaluator")
+  assert done.node("Trainer").why.startswith("taken over from run ")
+  assert outcome.blessed is True
+
+
+def test_another_photograph_mines_again(story, first):
+  crop("chelsea.png", story.photos / "another.png")
+  try:
+    done, _ = story.run(to_node="PatchGen")
+  finally:
+    (story.photos / "another.png").unlink()
+  assert done.node("PatchGen").status == "ran"
+  assert done.node("PatchGen").why == "the photographs changed"
+
+
+def test_failing_node_is_named_with_its_cause_and_the_log(story, first):
+  from pipelines.orchestrators.local import NodeFailed
+
+  settings = ("training.learning_rate=1e30", "training.clip_norm=null")
+  with pytest.raises(NodeFailed, match=r"^Trainer failed: .*; log: ") as caught:
+    story.run(*settings, "training.steps=20", from_node="Trainer", to_node="Trainer")
+  log = Path(str(caught.value).rpartition("log: ")[2])
+  assert "Traceback" in log.read_text()
+
+
+def test_interrupted_training_resumes_where_it_was(story, first, capfd):
+  settings = ("training.steps=100", "training.checkpoint_steps=10")
+  part = {"from_node": "Trainer", "to_node": "Trainer"}
+  checkpoints = Path(story.root, "checkpoints", "tiny")
+  before = set(checkpoints.rglob("step-*.npz"))
+
+  def stop_after_a_checkpoint():
+    deadline = time.monotonic() + 120
+    while set(checkpoints.rglob("step-*.npz")) == before:
+      if time.monotonic() > deadline:
+        break
+      time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+  watcher = threading.Thread(target=stop_after_a_checkpoint)
+  watcher.start()
+  with pytest.raises(SystemExit):
+    story.run(*settings, **part)
+  watcher.join()
+  assert story.lines[-1] == "interrupted in Trainer; the same command resumes it"
+  capfd.readouterr()
+  done, _ = story.run(*settings, **part)
+  assert done.node("Trainer").why.endswith("was interrupted in it")
+  assert "resum" in capfd.readouterr().out
+
+
+def test_two_runs_in_one_root_are_refused(story, first):
+  with open(Path(story.root, "lock"), "a") as held:
+    fcntl.flock(held, fcntl.LOCK_EX)
+    with pytest.raises(RuntimeError, match="another run holds"):
+      story.run()
+
+
+def test_command_prints_the_outcome_as_json(story, first, tmp_path, capfd):
+  path = tmp_path / "tiny.json"
+  path.write_text(story.experiment.to_json())
+  assert main(["run", str(path), "--root", story.root, "--json"]) == 0
+  answer = json.loads(capfd.readouterr().out)
+  assert answer["blessed"] is True
+  assert {node["node"]: node["status"] for node in answer["nodes"]}["Trainer"] == (
+    "reused"
+  )
+
+
+def test_command_refuses_an_unknown_node_with_status_2(story, first, tmp_path, capfd):
+  path = tmp_path / "tiny.json"
+  path.write_text(story.experiment.to_json())
+  assert main(["run", str(path), "--root", story.root, "--to", "Trainor"]) == 2
+  assert "Expected a node among" in capfd.readouterr().err
+
+
+def test_demo_compresses_a_photograph_with_the_model_it_pushed(tmp_path, capfd):
+  gate = Gate(metric="ms_ssim_auc", bound=0.0).to_json()
+  settings = [
+    "mining.per_image=8",
+    "codec.width=0.02",
+    "training.steps=2",
+    "training.summary_steps=2",
+    "training.iterations=2",
+    "training.batch_size=4",
+    "evaluation.iterations=1",
+    "evaluation.max_images=1",
+    f"evaluation.gates=[{gate}]",
+  ]
+  words = [word for setting in settings for word in ("--set", setting)]
+  assert main(["demo", "--workdir", str(tmp_path), *words]) == 0
+  out = capfd.readouterr().out
+  stream = tmp_path / "coffee.hmc"
+  # 600x400 pixels are 38x25 blocks of 32 bits, twice, behind a small header.
+  assert 0 < stream.stat().st_size - 2 * 38 * 25 * 4 < 100
+  assert f"{stream.stat().st_size:,} bytes" in out
+  assert Image.open(tmp_path / "coffee-compared.png").width > 3 * 600
+  for stage in ("mine", "train", "evaluate", "push", "compress", "decompress"):
+    assert f"\n{stage} " in out
+  assert "report.html" in out
