@@ -1,8 +1,9 @@
 """JPEG and WebP, measured on the same images by the same code.
 
-File sizes include every header. Default Huffman tables are what the papers'
-numbers fit; optimised ones give the same pixels in fewer bytes and move JPEG's
-MS-SSIM area by more than a per cent, so both are shown.
+Every file is measured twice: whole, and without the bytes that are the same for
+every picture of its size, since the papers' networks have no headers either.
+Default Huffman tables are what the papers' numbers fit; optimised ones give the same
+pixels in fewer bytes and move JPEG's MS-SSIM area by a per cent, so both are shown.
 """
 
 from __future__ import annotations
@@ -91,6 +92,26 @@ def decode(data: bytes) -> np.ndarray:
   return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
+def header_bytes(data: bytes, family: Family, variant: Variant) -> int:
+  """Bytes of a file that say nothing about its picture.
+
+  WebP: the RIFF and chunk headers. JPEG: every segment before the scan, and the end
+  marker; Huffman tables count as data where they were made for the picture.
+  """
+  if family.format == "WEBP":
+    return 20
+  position, tables = 2, 0
+  while True:
+    marker = data[position + 1]
+    length = 2 + int.from_bytes(data[position + 2 : position + 4], "big")
+    position += length
+    if marker == 0xC4:  # define Huffman table
+      tables += length
+    if marker == 0xDA:  # start of scan
+      break
+  return position + 2 - (tables if variant.options["optimize"] else 0)
+
+
 def software(family: Family) -> str:
   """Library and version, as in `libjpeg-turbo 3.1.4 (Pillow 12.3.0)`."""
   if family.format == "WEBP":
@@ -148,33 +169,36 @@ def _measure_family(
   qualities: Sequence[int],
   report: Callable[[str], None],
 ) -> Iterator[Measurement]:
-  waves = []  # each: per image (bpp [num_variants, points], scores [points, metrics])
+  # Each: per image (rates [2, num_variants, points], scores [points, metrics]).
+  waves = []
   for start in range(0, len(qualities), WAVE):
     wave = qualities[start : start + WAVE]
     waves.append(
       list(pool.map(lambda image, w=wave: _measure(image[1], family, w), images))
     )
-    lowest_bpp = np.mean([bpp.min(axis=0)[-1] for bpp, _ in waves[-1]])
+    lowest_bpp = np.mean([rates[0, :, -1].min() for rates, _ in waves[-1]])
     report(
       f"{family.variants[0].title}: quality {wave[-1]}, {lowest_bpp:.2f} bits per pixel"
     )
     if lowest_bpp > HIGHEST_BPP:
       break
-  bpp = np.array(
-    [np.concatenate([image[0] for image in row], axis=1) for row in zip(*waves)]
+  rates = np.array(
+    [np.concatenate([image[0] for image in row], axis=2) for row in zip(*waves)]
   )
   scores = np.array(
     [np.concatenate([image[1] for image in row]) for row in zip(*waves)]
   )
   for index, variant in enumerate(family.variants):
+    range_text = f"qualities 1 to {qualities[rates.shape[3] - 1]}"
     flags = ", ".join(f"{name}={value}" for name, value in variant.options.items())
     yield Measurement(
       key=variant.key,
       title=variant.title,
-      detail=f"{software(family)}; quality 1 to 95, {flags}; whole files",
-      points=tuple(qualities[: bpp.shape[2]]),
+      detail=f"{software(family)}; {range_text}, {flags}",
+      points=tuple(qualities[: rates.shape[3]]),
       images=tuple(name for name, _ in images),
-      bpp=bpp[:, index],
+      bpp=rates[:, 0, index],
+      file_bpp=rates[:, 1, index],
       scores=scores,
     )
 
@@ -182,12 +206,20 @@ def _measure_family(
 def _measure(
   image: np.ndarray, family: Family, qualities: Sequence[int]
 ) -> tuple[np.ndarray, np.ndarray]:
-  """One image: bpp [num_variants, num_qualities], scores [num_qualities, metrics]."""
+  """Scores one image.
+
+  Returns:
+    Bits per pixel [2, num_variants, num_qualities], without headers and of whole
+    files, and scores [num_qualities, num_metrics].
+  """
   num_pixels = image.shape[0] * image.shape[1]
   score = Scorer(image)
-  bpp, scores = [], []
+  num_bytes, scores = [], []
   for quality in qualities:
     files = [encode(image, family, variant, quality) for variant in family.variants]
-    bpp.append([8 * len(file) / num_pixels for file in files])
+    sizes = [len(file) for file in files]
+    heads = [header_bytes(f, family, v) for f, v in zip(files, family.variants)]
+    num_bytes.append([np.subtract(sizes, heads), sizes])
     scores.append(score(decode(files[0])))
-  return np.array(bpp).T, np.array(scores)
+  rates = 8 * np.array(num_bytes) / num_pixels  # [qualities, 2, variants]
+  return np.moveaxis(rates, 0, -1), np.array(scores)

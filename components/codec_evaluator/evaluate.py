@@ -16,6 +16,7 @@ from components.codec_evaluator.measurement import Measurement, Scorer
 from schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from schemas.config import require
 from schemas.gates import Gate, GateResult, Verdict, judge
+from trainers.codec import bitstream
 
 Images = Sequence[tuple[str, np.ndarray]]
 Report = Callable[[str], None]
@@ -156,13 +157,13 @@ def measure_codec(
 ) -> tuple[Measurement, tuple[Sample, ...]]:
   """Scores every image after every iteration.
 
-  Rates are nominal, as in the papers: bits of code per pixel of the true image,
-  padding paid for, headers and entropy coding left out.
+  Rates are those of the bits of code, padding paid for, and of the whole files
+  that `Codec.compress` would write.
 
   Returns:
     The measurement, and samples of the first `MAX_SHOWN_IMAGES` images.
   """
-  bpp, scores, samples = [], [], []
+  bpp, file_bpp, scores, samples = [], [], [], []
   for index, (name, image) in enumerate(images):
     pictures = codec.reconstructions(image, iterations)
     require(
@@ -175,7 +176,15 @@ def measure_codec(
     scores.append([score(picture) for picture in pictures])
     height_px, width_px, _ = image.shape
     rate = code_bits(height_px, width_px, codec.padding_px) / (height_px * width_px)
-    bpp.append([rate * (t + 1) for t in range(iterations)])
+    bpp.append([rate * t for t in range(1, iterations + 1)])
+    file_bpp.append(
+      [
+        8
+        * bitstream.size_bytes(height_px, width_px, codec.padding_px, t)
+        / (height_px * width_px)
+        for t in range(1, iterations + 1)
+      ]
+    )
     if index < MAX_SHOWN_IMAGES:
       shown = {t: pictures[t - 1] for t in SHOWN_ITERATIONS if t <= iterations}
       shown[iterations] = pictures[-1]
@@ -188,10 +197,11 @@ def measure_codec(
   measurement = Measurement(
     key=key,
     title=title,
-    detail=f"model {codec.model_id.hex()}; {iterations} iterations; code bits only",
+    detail=f"model {codec.model_id.hex()}; {iterations} iterations; no entropy coding",
     points=tuple(range(1, iterations + 1)),
     images=tuple(name for name, _ in images),
     bpp=np.array(bpp),
+    file_bpp=np.array(file_bpp),
     scores=np.array(scores),
   )
   return measurement, tuple(samples)

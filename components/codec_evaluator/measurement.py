@@ -48,7 +48,9 @@ class Measurement:
     points: what distinguishes the operating points: iterations, or the quality
       settings of a conventional codec.
     images: the names of the test images.
-    bpp: float64 [num_images, num_points], bits per true pixel.
+    bpp: float64 [num_images, num_points], bits per true pixel that say something
+      about the picture, without headers: the papers' networks have none.
+    file_bpp: likewise, of the whole file as it would lie on disk.
     scores: float64 [num_images, num_points, num_metrics], in the order of `METRICS`.
   """
 
@@ -58,32 +60,44 @@ class Measurement:
   points: tuple[int, ...]
   images: tuple[str, ...]
   bpp: np.ndarray
+  file_bpp: np.ndarray
   scores: np.ndarray
 
   def __post_init__(self):
     shape = (len(self.images), len(self.points))
     require(
       min(shape) > 0
-      and self.bpp.shape == shape
+      and self.bpp.shape == self.file_bpp.shape == shape
       and self.scores.shape == (*shape, len(METRICS)),
       f"bpp {shape} and scores {(*shape, len(METRICS))}",
       bpp=self.bpp.shape,
+      file_bpp=self.file_bpp.shape,
       scores=self.scores.shape,
     )
 
-  def curve(self, metric: str) -> Curve:
-    """Mean over the images, point by point."""
+  def curve(self, metric: str, *, files: bool = False) -> Curve:
+    """Mean over the images, point by point, over `bpp` or over `file_bpp`."""
+    rates_of = self.file_bpp if files else self.bpp
     column = list(METRICS).index(metric)
     return mean_curve(
       [
         Curve(bpp=tuple(rates.tolist()), value=tuple(scores.tolist()))
-        for rates, scores in zip(self.bpp, self.scores[..., column])
+        for rates, scores in zip(rates_of, self.scores[..., column])
       ]
     )
 
   def areas(self) -> dict[str, float]:
-    """`<metric>_auc` per metric: the area under the mean curve, 0.125 to 2 bpp."""
-    return {f"{metric}_auc": self.curve(metric).area() for metric in METRICS}
+    """The areas under the mean curves from 0.125 to 2 bits per pixel.
+
+    Returns:
+      `<metric>_auc` over rates without headers, `<metric>_auc_files` over those of
+      whole files.
+    """
+    return {
+      f"{metric}_auc{suffix}": self.curve(metric, files=bool(suffix)).area()
+      for suffix in ("", "_files")
+      for metric in METRICS
+    }
 
   def to_plain(self) -> dict[str, Any]:
     """For `metrics.json`: the mean curves, the areas, and every image."""
@@ -92,11 +106,13 @@ class Measurement:
       "detail": self.detail,
       "points": list(self.points),
       "bpp": self.bpp.mean(axis=0).tolist(),
+      "file_bpp": self.file_bpp.mean(axis=0).tolist(),
       **{metric: list(self.curve(metric).value) for metric in METRICS},
       **self.areas(),
       "images": {
         name: {
           "bpp": self.bpp[row].tolist(),
+          "file_bpp": self.file_bpp[row].tolist(),
           **{
             metric: self.scores[row, :, column].tolist()
             for column, metric in enumerate(METRICS)

@@ -132,6 +132,7 @@ def _area_rows(measured: Sequence[Measurement]) -> list[dict[str, Any]]:
         )
         for name in METRICS
       ],
+      "of_files": f"{one.areas()['ms_ssim_auc_files']:.4f}",
     }
     for one in measured
   ]

@@ -1,0 +1,110 @@
+"""The exported codec: the graph agrees with the model, any size, any prefix."""
+
+import json
+
+import numpy as np
+import pytest
+
+from schemas.codec_config import CodecConfig
+from trainers.codec.cells.gru import ConvGRUCell
+from trainers.codec.codec import Codec
+from trainers.codec.export import FACTS_PATH, export_codec
+from trainers.codec.model import build_codec, model_id
+
+ITERATIONS = 3
+
+
+@pytest.fixture(scope="module", params=["additive", "residual_scaling"])
+def exported(request, tmp_path_factory):
+  """An untrained Keras codec and the same one exported and loaded."""
+  config = CodecConfig(
+    cell=ConvGRUCell, width=1 / 16, reconstruction=request.param, use_bias=True
+  )
+  codec = build_codec(config, ITERATIONS, seed=4)
+  folder = tmp_path_factory.mktemp(request.param) / "model"
+  export_codec(codec, folder, steps=7)
+  return codec, Codec.load(folder), folder
+
+
+def photograph(height, width, seed=0):
+  return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def test_graph_and_eager_agree(exported):
+  keras_codec, codec, _ = exported
+  image = photograph(64, 32)
+  eager = np.asarray(keras_codec(image[None].astype("float32") / 255 - 0.5))[:, 0]
+  pixels = np.clip(np.round((eager + 0.5) * 255), 0, 255)
+  graph = codec.reconstructions(image, ITERATIONS).astype(int)
+  # rounding may fall either way where the two add up in another order
+  assert np.abs(pixels - graph).max() <= 1
+  assert np.mean(pixels != graph) < 0.01
+
+
+@pytest.mark.parametrize(
+  ("height", "width"), [(1, 1), (16, 16), (17, 33), (67, 5), (32, 64)]
+)
+def test_every_prefix_decodes_to_what_the_encoder_saw(exported, height, width):
+  _, codec, _ = exported
+  image = photograph(height, width)
+  codes = codec.encode_codes(image, ITERATIONS)
+  grid = [
+    -(-side // codec.padding_px) * codec.padding_px // 16 for side in (height, width)
+  ]
+  assert codes.shape == (ITERATIONS, *grid, 32)
+  assert set(np.unique(codes)) <= {0, 1}
+  pictures = codec.reconstructions(image, ITERATIONS)
+  for t in range(ITERATIONS):
+    decoded = codec.decode_codes(codes[: t + 1], height, width)
+    assert decoded.shape == image.shape
+    np.testing.assert_array_equal(decoded, pictures[t])
+
+
+def test_padding_repeats_the_edge(exported):
+  _, codec, _ = exported
+  image = photograph(20, 30)
+  padded = np.pad(image, ((0, 64 - 20), (0, 32 - 30), (0, 0)), mode="edge")
+  height = -(-20 // codec.padding_px) * codec.padding_px
+  np.testing.assert_array_equal(
+    codec.encode_codes(image, 1), codec.encode_codes(padded[:height, :32], 1)
+  )
+
+
+def test_streams_name_the_model_and_refuse_another(exported):
+  keras_codec, codec, _ = exported
+  assert codec.model_id == model_id(keras_codec)
+  data = codec.compress(photograph(20, 20), iterations=2)
+  other = Codec(codec._signatures, {**codec.facts, "model_id": "00" * 8})
+  with pytest.raises(ValueError, match=codec.model_id.hex()):
+    other.decompress(data)
+
+
+def test_bpp_is_a_bound_on_the_whole_file(exported):
+  _, codec, _ = exported
+  image = photograph(64, 64)
+  data = codec.compress(image, bpp=0.5)
+  more = codec.compress(image, iterations=data[6] + 1)
+  assert 8 * len(data) / 64**2 <= 0.5 < 8 * len(more) / 64**2
+
+
+def test_facts_lie_beside_the_graph(exported):
+  keras_codec, _, folder = exported
+  facts = json.loads((folder / FACTS_PATH).read_text())
+  assert facts["steps"] == 7
+  config = CodecConfig.from_json(json.dumps(facts["config"]))
+  assert config == keras_codec.config
+
+
+def test_a_folder_that_is_no_codec_is_refused(tmp_path):
+  with pytest.raises(ValueError, match=r"saved_model\.pb"):
+    Codec.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+  "image",
+  [np.zeros((4, 4), np.uint8), np.zeros((4, 4, 3)), np.zeros((0, 4, 3), np.uint8)],
+)
+def test_what_is_no_image_is_refused(exported, image):
+  _, codec, _ = exported
+  with pytest.raises(ValueError, match="uint8"):
+    codec.compress(image, iterations=1)
