@@ -14,8 +14,8 @@ def direct(workers: int = 1) -> list[str]:
 
   Args:
     workers: 1 runs inside this process. More start that many processes, each of
-      which imports TensorFlow anew (about ten seconds, once), so it pays off for
-      jobs of a minute and more.
+      which imports Beam and the job anew, so it pays off for jobs of a minute and
+      more.
   """
   require(workers > 0, "workers > 0", workers=workers)
   runner = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"

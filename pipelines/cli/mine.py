@@ -130,21 +130,19 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _print_table(summary: dict[str, Any]) -> None:
-  from rich.console import Console
-  from rich.table import Table
-
-  table = Table(show_header=False, box=None, pad_edge=False)
-  table.add_row("photographs", f"{summary['photographs']:,}")
-  table.add_row("used", f"{summary['used']:,}")
-  for note, count in summary["notes"].items():
-    table.add_row(f"  {note}", f"{count:,}")
-  table.add_row("not usable", f"{summary['dead']:,}")
-  for reason, count in summary["dead_by_reason"].items():
-    table.add_row(f"  {reason}", f"{count:,}")
-  table.add_row("patches", f"{summary['patches']:,} in {summary['num_shards']} files")
-  table.add_row("elapsed", f"{summary['elapsed_seconds']:.1f} s")
-  table.add_row("output", summary["output"])
-  Console(soft_wrap=True).print(table)
+  rows = [
+    ("photographs", f"{summary['photographs']:,}"),
+    ("used", f"{summary['used']:,}"),
+    *((f"  {note}", f"{count:,}") for note, count in summary["notes"].items()),
+    ("refused", f"{summary['dead']:,}"),
+    *((f"  {why}", f"{count:,}") for why, count in summary["dead_by_reason"].items()),
+    ("patches", f"{summary['patches']:,} in {summary['num_shards']} files"),
+    ("elapsed", f"{summary['elapsed_seconds']:.1f} s"),
+    ("output", summary["output"]),
+  ]
+  width = max(len(name) for name, _ in rows)
+  for name, value in rows:  # not rich's table: it cuts a long path short
+    print(f"{name:<{width}}  {value}")
 
 
 @contextmanager

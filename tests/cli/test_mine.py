@@ -51,9 +51,13 @@ def test_table_names_what_was_refused_and_where_the_patches_lie(
   status = mine(photographs, output, "--recipe=resize", "--max-dead-share=0.5")
   assert status == 0
   captured = capsys.readouterr()
-  lines = {line.rsplit("  ", 1)[0].strip(): line for line in captured.out.splitlines()}
-  assert lines["photographs"].split()[-1] == "4"
-  assert lines["not_an_image"].split()[-1] == "1"
+  counts = dict(line.split()[:2] for line in captured.out.splitlines()[:-3])
+  assert counts == {
+    "photographs": "4",
+    "used": "3",
+    "refused": "1",
+    "not_an_image": "1",
+  }
   assert "3 in 4 files" in captured.out
   assert str(output) in captured.out
   assert "mining: 4 of 4 photographs" in captured.err
