@@ -39,7 +39,7 @@ class ImageError(ValueError):
 
   Attributes:
     reason: a word to count by: `empty`, `not_an_image`, `truncated`, `damaged`,
-      `too_large`, `animated`, `sixteen_bit` or `transparent`.
+      `too_large`, `animated`, `more_than_8_bits` or `transparent`.
   """
 
   def __init__(self, reason: str, message: str):
@@ -95,7 +95,7 @@ def decode_photograph(
       )
     if _has_deep_pixels(image):
       raise ImageError(
-        "sixteen_bit",
+        "more_than_8_bits",
         "Expected 8 bits a channel; convert the image first. Received: "
         f"{image.format} with more (mode {image.mode})",
       )

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from components.patch_gen.decoding import UnusableImageError, decode
 from components.patch_gen.hardest import hardest
 from components.patch_gen.scoring import filter_rows, png_size
 from schemas.mining_config import PATCH_PX, MiningConfig
 from schemas.patch_example import Patch
+from trainers.images import ImageError, decode_photograph
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -41,16 +41,17 @@ def mine_image(data: bytes, source: str, config: MiningConfig) -> Mined | DeadLe
       patch of the whole image (its proportions are not kept).
   """
   try:
-    photograph = decode(
+    photograph = decode_photograph(
       data, max_pixels=config.max_pixels, max_side_px=config.max_side_px
     )
     height, width = photograph.pixels.shape[:2]
     if min(height, width) < PATCH_PX:
-      raise UnusableImageError(
-        "too_small", f"{width}x{height}, a patch is {PATCH_PX}x{PATCH_PX}"
+      raise ImageError(
+        "too_small",
+        f"Expected at least {PATCH_PX}x{PATCH_PX}. Received: {width}x{height}",
       )
-  except UnusableImageError as error:
-    return DeadLetter(source=source, reason=error.reason, detail=error.detail)
+  except ImageError as error:
+    return DeadLetter(source=source, reason=error.reason, detail=str(error))
   match config.recipe:
     case "hard":
       patches = _hard(photograph.pixels, source, config.per_image)

@@ -234,7 +234,7 @@ def test_damaged_pixels_are_called_damaged():
   ids=["grey", "rgb", "rgba", "ppm", "int32", "float32"],
 )
 def test_more_than_eight_bits_are_refused(data):
-  assert reason_of(data) == "sixteen_bit"
+  assert reason_of(data) == "more_than_8_bits"
 
 
 @pytest.mark.parametrize("kind", ["GIF", "PNG", "WEBP", "TIFF"])

@@ -201,18 +201,18 @@ def mixed(tmp_path):
 def test_bad_files_are_counted_and_listed(mixed, tmp_path):
   manifest = mine(config(mixed, max_dead_share=0.9), tmp_path / "out")
   assert manifest["counts"]["dead_by_reason"] == {
-    "damaged": 1,
     "directory": 1,
     "empty": 1,
     "not_an_image": 1,
     "too_small": 1,
+    "truncated": 1,
     "unreadable": 1,
   }
   assert manifest["counts"]["used"] == 3
   lines = (tmp_path / "out" / "dead_letters.jsonl").read_text().splitlines()
   letters = [json.loads(line) for line in lines]
   assert [(letter["source"], letter["reason"]) for letter in letters] == [
-    ("cut.png", "damaged"),
+    ("cut.png", "truncated"),
     ("empty.png", "empty"),
     ("folder.png", "directory"),
     ("gone.png", "unreadable"),
