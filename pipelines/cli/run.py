@@ -49,6 +49,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="NODE",
     help="start here, with what earlier runs left",
   )
+  parser.add_argument(
+    "--strategy",
+    choices=("auto", "cpu", "one_gpu", "mirrored"),
+    help="the devices to train on (sets training.strategy)",
+  )
   parser.add_argument("--to", dest="to_node", metavar="NODE", help="stop after it")
   parser.add_argument(
     "--workers", type=int, default=1, metavar="N", help="Beam's processes (default: 1)"
@@ -69,7 +74,8 @@ def run(args: argparse.Namespace) -> int:
   """Runs it and prints what came of it; 0 also for a model that is not blessed."""
   from pipelines.experiments import find
 
-  experiment = find(args.experiment).override(args.set)
+  strategy = [f"training.strategy={args.strategy}"] if args.strategy else []
+  experiment = find(args.experiment).override(args.set + strategy)
   root = os.path.abspath(args.root or os.path.join("runs", experiment.name))
   with _lines(args.json) as say:
     done, outcome = run_experiment(

@@ -107,7 +107,17 @@ class RecurrentCodec(keras.Model):
     self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any
   ) -> Any:
     """Mean absolute residual over batch, pixels, colours and iterations (eq. 7)."""
-    return ops.mean(ops.abs(ops.cast(x, "float32") - ops.cast(y_pred, "float32")))
+    residuals = ops.cast(x, "float32") - ops.cast(y_pred, "float32")
+    # Several devices add their gradients up: each contributes its share of the mean.
+    return ops.mean(ops.abs(residuals)) / _num_replicas()
+
+
+def _num_replicas() -> int:
+  if keras.backend.backend() != "tensorflow":
+    return 1
+  import tensorflow as tf
+
+  return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def build_codec(
