@@ -1,7 +1,7 @@
 """The whole story in minutes: a very small codec on photographs of scikit-image.
 
 Those files ship inside scikit-image's wheel, so nothing is downloaded. Patches
-come from five of them; the model is measured on three others. The network is
+come from six of them; the model is measured on two others. The network is
 that of Toderici et al. 2016 (arXiv 1608.05148) at an eighth of its width and 8
 iterations, so its pictures are no match for the paper's.
 
@@ -24,12 +24,13 @@ from trainers.codec.cells.gru import ConvGRUCell
 # Colour photographs; the second motorcycle is the first one from the side.
 TRAIN = (
   "astronaut.png",
+  "chelsea.png",
   "hubble_deep_field.jpg",
   "ihc.png",
   "motorcycle_left.png",
   "retina.jpg",
 )
-TEST = ("chelsea.png", "coffee.png", "rocket.jpg")
+TEST = ("coffee.png", "rocket.jpg")
 
 
 def photograph(name: str) -> str:
@@ -44,8 +45,12 @@ def experiment() -> CodecExperiment:
   """The experiment; see the module's docstring."""
   return CodecExperiment(
     name="codec_demo",
+    # Six photographs are few: nearly all their tiles are taken, easy ones too.
     mining=MiningConfig(
-      images=tuple(photograph(name) for name in TRAIN), per_image=200, eval_share=0.2
+      images=tuple(photograph(name) for name in TRAIN),
+      per_image=400,
+      max_side_px=768,
+      eval_share=0.17,
     ),
     codec=CodecConfig(cell=ConvGRUCell, reconstruction="additive", width=0.125),
     training=TrainingConfig(
