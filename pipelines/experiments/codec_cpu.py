@@ -1,13 +1,19 @@
-"""A quarter of the papers' width: a codec that a machine without GPU can train.
+"""An eighth of the papers' width: a codec that a machine without GPU can train.
 
 The network, loss and data selection of Toderici et al. 2016 (arXiv 1608.05148)
-with every depth divided by four, so one step costs about a sixteenth.
+with every depth divided by eight, so one step costs about a sixtieth.
 
     hardmine run codec_cpu \\
-      --set 'mining.images=["photos/*.jpg"]' --set 'evaluation.images=["kodak/*.png"]'
+      --set 'mining.images=["photos/*.png", "coco/train2017/*.jpg"]' \\
+      --set 'evaluation.images=["kodak/*.png"]'
 
 The photographs default to `data/photos/*` and `data/kodak/*.png` below the
-current folder. The paper has no figure for this width.
+current folder. The paper has no figure for this width. Measured on the 24 Kodak
+photographs after mining 9 large photographs and 343 of COCO's (31,460 patches to
+train on): 6,000 steps in 38 processor minutes; area under MS-SSIM 1.7293, of
+PSNR-HVS 44.97. MS-SSIM rises from 0.7684 after one iteration to 0.9458 after
+thirteen and then stays (0.9448 after sixteen): so small a GRU has nothing left to
+add. Rates of 4e-3 and more diverge after some 1,700 steps.
 """
 
 from __future__ import annotations
