@@ -140,12 +140,7 @@ class Codec:
 
   def decode_stream(self, stream: bitstream.Stream) -> np.ndarray:
     """The image of an unpacked stream, uint8 [h, w, 3]."""
-    made_with = stream.header.model_id
-    if made_with != self.model_id:
-      raise ValueError(
-        f"Expected a stream of model {self.model_id.hex()}; pass the model that "
-        f"made it. Received: model_id={made_with.hex()}"
-      )
+    bitstream.check_model(stream.header, self.model_id)
     return self.decode_codes(
       stream.codes, stream.header.height_px, stream.header.width_px
     )
