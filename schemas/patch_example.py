@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from schemas.config import require
+from schemas.example_wire import serialize_example
 from schemas.mining_config import PATCH_PX
 
 PIXELS = "patch/pixels"
@@ -59,28 +60,19 @@ def to_example(patch: Patch) -> Any:
 def serialize(patch: Patch) -> bytes:
   """`to_example(patch).SerializeToString(deterministic=True)`, without TensorFlow.
 
-  Importing it takes each worker of a mining job longer than a hundred photographs
-  do. The message is small enough to write down (protobuf's encoding guide):
-
-      Example.features = 1, Features.feature = 1 (a map: key = 1, value = 2),
-      Feature.bytes_list = 1, Feature.int64_list = 3, each list's value = 1
-
   Raises:
     ValueError: the pixels are not uint8 [32, 32, 3], or a number is negative.
   """
   _require_pixels(patch)
   numbers = {COLUMN: patch.column_px, ROW: patch.row_px, SCORE: patch.score}
   require(min(numbers.values()) >= 0, "numbers that are not negative", **numbers)
-  features = {
-    PIXELS: _field(1, _field(1, patch.pixels.tobytes())),
-    SOURCE: _field(1, _field(1, patch.source.encode("utf-8"))),
-    **{key: _field(3, _field(1, _varint(value))) for key, value in numbers.items()},
-  }
-  entries = (
-    _field(1, _field(1, key.encode()) + _field(2, features[key]))
-    for key in sorted(features)
+  return serialize_example(
+    {
+      PIXELS: [patch.pixels.tobytes()],
+      SOURCE: [patch.source.encode("utf-8")],
+      **{key: np.array([value]) for key, value in numbers.items()},
+    }
   )
-  return _field(1, b"".join(entries))
 
 
 def from_example(serialized: bytes) -> Patch:
@@ -119,16 +111,3 @@ def _require_pixels(patch: Patch) -> None:
     shape=patch.pixels.shape,
     dtype=str(patch.pixels.dtype),
   )
-
-
-def _field(number: int, content: bytes) -> bytes:
-  """A length-delimited field (wire type 2)."""
-  return _varint(number << 3 | 2) + _varint(len(content)) + content
-
-
-def _varint(value: int) -> bytes:
-  encoded = bytearray()
-  while value > 0x7F:
-    encoded.append(value & 0x7F | 0x80)
-    value >>= 7
-  return bytes([*encoded, value])
