@@ -3,7 +3,6 @@
 import io
 import itertools
 import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,11 +17,6 @@ from components.codec_evaluator.baselines import (
   measure_baselines,
 )
 
-DATA = Path(
-  os.environ.get(
-    "HARDMINE_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"
-  )
-)
 JPEG_420, JPEG_444, WEBP = FAMILIES
 
 
@@ -123,10 +117,9 @@ def test_better_quality_costs_more_and_scores_more():
 
 
 @pytest.mark.skipif(
-  not (DATA / "kodak").is_dir() or not os.environ.get("HARDMINE_SLOW"),
-  reason="minutes long: wants HARDMINE_SLOW=1, and Kodak below HARDMINE_DATA",
+  not os.environ.get("HARDMINE_SLOW"), reason="minutes long: wants HARDMINE_SLOW=1"
 )
-def test_kodak_areas_are_close_to_the_papers():
+def test_kodak_areas_are_close_to_the_papers(data_dir):
   """Areas of MS-SSIM printed for arXiv 1608.05148: 1.7998, 1.7748 and 1.8280.
 
   The papers do not say which encoders, flags and qualities they used, nor what they
@@ -134,7 +127,7 @@ def test_kodak_areas_are_close_to_the_papers():
   """
   images = [
     (path.name, np.asarray(Image.open(path).convert("RGB")))
-    for path in sorted((DATA / "kodak").glob("*.png"))
+    for path in sorted((data_dir / "kodak").glob("*.png"))
   ]
   areas = {one.key: one.areas()["ms_ssim_auc"] for one in measure_baselines(images)}
   assert areas["jpeg_420"] == pytest.approx(1.7998, abs=0.006)

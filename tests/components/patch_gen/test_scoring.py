@@ -1,10 +1,8 @@
 """The score is the length of a real PNG, and the search finds what sorting finds."""
 
 import io
-import os
 import struct
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,12 +12,6 @@ from zlib_ng import zlib_ng
 from components.patch_gen.hardest import hardest
 from components.patch_gen.scoring import filter_rows, png_size
 from components.patch_gen.tiling import cut
-
-DATA = Path(
-  os.environ.get(
-    "HARDMINE_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"
-  )
-)
 
 
 def noise(shape, seed=0):
@@ -132,11 +124,10 @@ def test_hardest_of_pure_noise_and_of_nothing_are_found_too(image):
   assert searched(image, 10) == brute_force(image, 10)
 
 
-def test_hardest_of_real_photographs_are_those_of_scoring_every_tile():
-  paths = sorted((DATA / "coco" / "val2017").glob("*.jpg"))[:25]
-  paths += sorted((DATA / "photos").glob("4cd6910a*.png"))
-  if not paths:
-    pytest.skip(f"no photographs in {DATA}; set HARDMINE_DATA")
+def test_hardest_of_real_photographs_are_those_of_scoring_every_tile(data_dir):
+  paths = sorted((data_dir / "coco" / "val2017").glob("*.jpg"))[:25]
+  paths += sorted((data_dir / "photos").glob("4cd6910a*.png"))
+  assert paths
   for path in paths:
     image = np.asarray(Image.open(path).convert("RGB"))
     assert searched(image, 20) == brute_force(image, 20), path

@@ -2,8 +2,6 @@
 
 import csv
 import io
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,16 +11,6 @@ from skimage.metrics import structural_similarity
 
 from trainers.metrics.gaussian import smooth_strip, taps
 from trainers.metrics.ms_ssim import C1, C2, SCALE_WEIGHTS, MsSsim, halve, ms_ssim
-
-DATA = Path(
-  os.environ.get(
-    "HARDMINE_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"
-  )
-)
-KODAK = DATA / "kodak"
-needs_kodak = pytest.mark.skipif(
-  not KODAK.is_dir(), reason=f"no Kodak photographs in {KODAK} (set HARDMINE_DATA)"
-)
 
 
 def photograph(height, width, seed=0):
@@ -180,8 +168,7 @@ def test_another_shape_is_refused():
     ms_ssim(np.zeros((16, 16, 3), np.uint8), np.zeros((16, 17, 3), np.uint8))
 
 
-@needs_kodak
-def test_agrees_with_published_scores_of_jpeg():
+def test_agrees_with_published_scores_of_jpeg(data_dir):
   """Per-image MS-SSIM of JPEG 4:2:0 published with 1zb/pytorch-image-comp-rnn.
 
   Those files went through another encoder and decoder (ImageMagick). On all 24
@@ -190,10 +177,11 @@ def test_agrees_with_published_scores_of_jpeg():
   perhaps they repeat the halved chroma where libjpeg interpolates. A wrong window,
   scale or weight moves scores by more: luma alone misses 15 to 40 per cent less.
   """
-  with (KODAK / "1zb_jpeg_ssim.csv").open() as file:
+  kodak = data_dir / "kodak"
+  with (kodak / "1zb_jpeg_ssim.csv").open() as file:
     published = [[float(v) for v in row if v.strip()] for row in csv.reader(file)]
   for number in (1, 5, 23):
-    reference = np.asarray(Image.open(KODAK / f"kodim{number:02}.png").convert("RGB"))
+    reference = np.asarray(Image.open(kodak / f"kodim{number:02}.png").convert("RGB"))
     scorer = MsSsim(reference)
     for quality in (10, 50, 90):
       data = io.BytesIO()

@@ -1,19 +1,12 @@
 """Laws of rate-distortion curves."""
 
 import csv
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from trainers.metrics.rate_distortion import Curve, bd_rate, mean_curve
 
-DATA = Path(
-  os.environ.get(
-    "HARDMINE_DATA", Path(__file__).resolve().parents[4] / "shared" / "data"
-  )
-)
 STEPS = tuple(t / 8 for t in range(1, 17))  # bpp of 16 iterations
 
 
@@ -123,10 +116,9 @@ def test_curves_of_different_lengths_have_no_mean():
     mean_curve([])
 
 
-@pytest.mark.skipif(not (DATA / "kodak").is_dir(), reason=f"no {DATA / 'kodak'}")
-def test_area_of_a_published_codec():
+def test_area_of_a_published_codec(data_dir):
   """The Kodak scores of 1zb/pytorch-image-comp-rnn; 1.8217 is their area by hand."""
-  with (DATA / "kodak" / "1zb_lstm_ssim.csv").open() as file:
+  with (data_dir / "kodak" / "1zb_lstm_ssim.csv").open() as file:
     rows = [[float(v) for v in row if v.strip()] for row in csv.reader(file)]
   curve = mean_curve([Curve(bpp=STEPS, value=tuple(row)) for row in rows])
   assert curve.value[0] == pytest.approx(0.8394, abs=1e-4)
