@@ -45,6 +45,7 @@ setup(
     f"apache-beam>=2.77,<2.78; {NEW}",
     "fsspec>=2024.6",
     "google-crc32c>=1.5",  # Beam's TFRecord sink is slow without it
+    "hotcoco>=1.3,<2",
     "jinja2>=3.1",
     f"keras>=3.12,<3.13; {OLD}",
     f"keras>=3.15,<3.16; {NEW}",
@@ -73,6 +74,7 @@ setup(
       "jax>=0.4.30",  # the tests train one step on this Keras backend too
       "pyright>=1.1.390",
       "pytest>=8.2",
+      "pytest-xdist>=3.6",
       "ruff>=0.14",
     ],
   },
