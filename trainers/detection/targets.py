@@ -1,0 +1,89 @@
+"""What the network should say at every anchor (1611.10012, sections 2.1 and 2.2)."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from keras import ops
+
+from schemas.detector_config import SSDConfig
+from trainers.detection.box_coder import encode
+from trainers.detection.boxes import area, pairwise_intersection, pairwise_iou
+from trainers.detection.matchers import (
+  BACKGROUND,
+  IGNORED,
+  argmax_matches,
+  bipartite_matches,
+)
+
+CROWD_SHARE = 0.5
+
+
+class Targets(NamedTuple):
+  """Of a batch; N is the number of anchors.
+
+  Attributes:
+    labels: int32 [batch, N], 0 for background, otherwise a category from 1.
+    codes: float32 [batch, N, 4] of `box_coder`, 0 for background.
+    positive: bool [batch, N], the anchors that have an object.
+    weights: float32 [batch, N], 0 where nothing is to be learned, otherwise 1.
+  """
+
+  labels: Any
+  codes: Any
+  positive: Any
+  weights: Any
+
+
+def assign(
+  boxes_yxyx_norm: Any,
+  labels: Any,
+  anchors_yxyx_norm: Any,
+  config: SSDConfig,
+  is_crowd: Any = None,
+) -> Targets:
+  """Targets of a batch of images.
+
+  A crowd is one box around many objects. It is no object itself, but neither is
+  what lies inside it background: an anchor without an object that has at least half
+  of its area in one crowd gets weight 0. (The study's own code of the time trained
+  on crowds as on objects.)
+
+  Args:
+    boxes_yxyx_norm: float [batch, G, 4], the objects; G may be 0.
+    labels: int [batch, G], categories from 1; 0 for padding.
+    anchors_yxyx_norm: float [N, 4].
+    config: gives the matcher and its threshold.
+    is_crowd: bool or int [batch, G], or None for no crowds.
+  """
+  # A spare column of padding, as nothing can be the best of none.
+  spare = [[0, 0], [0, 1]]
+  boxes_yxyx_norm = ops.pad(ops.cast(boxes_yxyx_norm, "float32"), [*spare, [0, 0]])
+  labels = ops.pad(ops.cast(labels, "int32"), spare)
+  anchors_yxyx_norm = ops.cast(anchors_yxyx_norm, "float32")
+
+  valid = labels > 0
+  if is_crowd is not None:
+    crowds = valid & (ops.pad(ops.cast(is_crowd, "int32"), spare) > 0)
+    valid = valid & ~crowds
+  iou = pairwise_iou(anchors_yxyx_norm, boxes_yxyx_norm)
+  if config.matcher == "argmax":
+    matches = argmax_matches(iou, valid, config.matched_iou)
+  else:
+    matches = bipartite_matches(iou, valid)
+  if is_crowd is not None:
+    shared = pairwise_intersection(anchors_yxyx_norm, boxes_yxyx_norm)
+    shared = ops.max(ops.where(ops.expand_dims(crowds, 1), shared, 0), axis=2)
+    inside = shared >= CROWD_SHARE * area(anchors_yxyx_norm)
+    matches = ops.where(inside & (matches == BACKGROUND), IGNORED, matches)
+
+  positive = matches >= 0
+  own = ops.maximum(matches, 0)
+  own_boxes = ops.take_along_axis(boxes_yxyx_norm, ops.expand_dims(own, 2), axis=1)
+  codes = encode(own_boxes, anchors_yxyx_norm)
+  return Targets(
+    labels=ops.where(positive, ops.take_along_axis(labels, own, axis=1), 0),
+    codes=ops.where(ops.expand_dims(positive, 2), codes, 0),
+    positive=positive,
+    weights=ops.cast(matches != IGNORED, "float32"),
+  )
