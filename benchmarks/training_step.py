@@ -15,7 +15,7 @@ import numpy as np
 
 import trainers  # noqa: F401  sets TensorFlow's switches before its import
 from schemas.codec_config import CodecConfig
-from schemas.training_config import TrainingConfig
+from schemas.training_config import CodecTrainingConfig
 from trainers.codec.cells.lstm import ConvLSTMCell
 from trainers.codec.networks import scaled_depth
 
@@ -34,7 +34,7 @@ def main():
 
   codec = compiled_codec(
     CodecConfig(cell=ConvLSTMCell, width=args.width),
-    TrainingConfig(
+    CodecTrainingConfig(
       steps=args.steps,
       summary_steps=args.steps,
       batch_size=args.batch,

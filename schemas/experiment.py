@@ -9,7 +9,7 @@ from schemas.codec_config import CodecConfig
 from schemas.config import Config, require
 from schemas.evaluation_config import CodecEvaluationConfig
 from schemas.mining_config import MiningConfig
-from schemas.training_config import TrainingConfig
+from schemas.training_config import CodecTrainingConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,7 +19,7 @@ class CodecExperiment(Config):
   name: str
   mining: MiningConfig
   codec: CodecConfig
-  training: TrainingConfig
+  training: CodecTrainingConfig
   evaluation: CodecEvaluationConfig
 
   def __post_init__(self):

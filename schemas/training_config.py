@@ -7,24 +7,32 @@ from typing import Literal
 
 from schemas.config import Config, require
 
+_POSITIVE = (
+  "steps",
+  "batch_size",
+  "learning_rate",
+  "decay_rate",
+  "decay_steps",
+  "checkpoint_steps",
+  "summary_steps",
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainingConfig(Config):
-  """One training run.
+  """One training run, whatever the model.
 
   Attributes:
     steps: optimizer steps.
     batch_size: examples per step, over all devices.
-    iterations: unrolled codec iterations (16 in 1608.05148).
-    learning_rate: Adam's rate at step 0.
+    learning_rate: the optimizer's rate after warm-up.
+    warmup_steps: the rate rises linearly to `learning_rate` over so many steps.
     schedule: `constant`; `exponential` multiplies the rate by `decay_rate` every
       `decay_steps` steps; `cosine` falls to 0 at the last step.
     decay_rate: factor of the exponential schedule.
     decay_steps: steps between two factors of the exponential schedule.
-    adam_epsilon: 1e-7 goes with rates near 5e-4; the papers' rates of 0.1 to 2
-      only make sense with 1.0.
     clip_norm: global norm to which gradients are clipped; None does not clip.
-    seed: of weights, shuffling and the binarizer's noise.
+    seed: of weights, shuffling and whatever else is drawn at random.
     checkpoint_steps: steps between checkpoints.
     summary_steps: steps between progress lines and TensorBoard summaries; divides
       `steps`.
@@ -34,12 +42,11 @@ class TrainingConfig(Config):
 
   steps: int
   batch_size: int = 32
-  iterations: int = 16
   learning_rate: float = 5e-4
+  warmup_steps: int = 0
   schedule: Literal["constant", "exponential", "cosine"] = "constant"
   decay_rate: float = 0.5
   decay_steps: int = 10_000
-  adam_epsilon: float = 1e-7
   clip_norm: float | None = None
   seed: int = 0
   checkpoint_steps: int = 500
@@ -48,18 +55,14 @@ class TrainingConfig(Config):
   strategy: Literal["auto", "cpu", "one_gpu", "mirrored"] = "auto"
 
   def __post_init__(self):
-    for name in (
-      "steps",
-      "batch_size",
-      "iterations",
-      "learning_rate",
-      "decay_rate",
-      "decay_steps",
-      "adam_epsilon",
-      "checkpoint_steps",
-      "summary_steps",
-    ):
+    for name in _POSITIVE:
       require(getattr(self, name) > 0, f"{name} > 0", **{name: getattr(self, name)})
+    require(
+      0 <= self.warmup_steps < self.steps,
+      "0 <= warmup_steps < steps",
+      warmup_steps=self.warmup_steps,
+      steps=self.steps,
+    )
     require(
       self.steps % self.summary_steps == 0,
       "steps to be a multiple of summary_steps",
@@ -70,4 +73,65 @@ class TrainingConfig(Config):
       self.clip_norm is None or self.clip_norm > 0,
       "clip_norm > 0",
       clip_norm=self.clip_norm,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class CodecTrainingConfig(TrainingConfig):
+  """Of a recurrent codec, with Adam.
+
+  Attributes:
+    iterations: unrolled codec iterations (16 in 1608.05148).
+    adam_epsilon: 1e-7 goes with rates near 5e-4; the papers' rates of 0.1 to 2
+      only make sense with 1.0.
+  """
+
+  iterations: int = 16
+  adam_epsilon: float = 1e-7
+
+  def __post_init__(self):
+    super().__post_init__()
+    require(self.iterations > 0, "iterations > 0", iterations=self.iterations)
+    require(self.adam_epsilon > 0, "adam_epsilon > 0", adam_epsilon=self.adam_epsilon)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectorTrainingConfig(TrainingConfig):
+  """Of a detector.
+
+  Attributes:
+    optimizer: `rmsprop` as the study trains SSD (decay 0.9, epsilon 1), `momentum`
+      as it trains Faster R-CNN, or `adam`; momentum 0.9 in the first two.
+    weight_decay: L2 on every kernel, in the loss.
+    batch_norm: `train` updates statistics and scales; `freeze` keeps the feature
+      extractor's as its initial weights bring them, which small batches need.
+    batch_norm_momentum: of the moving statistics (the study: 0.9997).
+    frozen_blocks: blocks of the feature extractor, from the image on, that are
+      not trained; saves their backward pass.
+    ema_decay: the exported weights are moving averages with this decay; None
+      exports the last ones.
+    augment: flips and random crops; off shows every image as it is.
+    max_boxes: objects of one image that training sees.
+  """
+
+  optimizer: Literal["rmsprop", "momentum", "adam"] = "rmsprop"
+  weight_decay: float = 4e-5
+  batch_norm: Literal["train", "freeze"] = "train"
+  batch_norm_momentum: float = 0.9997
+  frozen_blocks: int = 0
+  ema_decay: float | None = None
+  augment: bool = True
+  max_boxes: int = 100
+
+  def __post_init__(self):
+    super().__post_init__()
+    for name in ("batch_norm_momentum", "ema_decay"):
+      value = getattr(self, name)
+      require(value is None or 0 < value < 1, f"0 < {name} < 1", **{name: value})
+    require(
+      self.weight_decay >= 0 and self.frozen_blocks >= 0 and self.max_boxes > 0,
+      "weight_decay and frozen_blocks >= 0, max_boxes > 0",
+      weight_decay=self.weight_decay,
+      frozen_blocks=self.frozen_blocks,
+      max_boxes=self.max_boxes,
     )

@@ -6,6 +6,7 @@ an epoch, on any backend.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import math
 import os
@@ -18,7 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from schemas.manifest import write_atomically
+from schemas.manifest import sha256_of, write_atomically
 
 
 class Checkpoints:
@@ -71,6 +72,21 @@ class Checkpoints:
     return 0
 
 
+def checkpoint_dir(settings: dict[str, Any], train_files: list[str]) -> Path:
+  """One folder for each combination of configs and data, so none can mix.
+
+  Args:
+    settings: a Trainer's `custom_config`: configs as JSON, and the
+      `checkpoint_dir` below which the folder is.
+    train_files: whose content counts.
+  """
+  configs = [str(settings[key]) for key in sorted(settings) if key != "checkpoint_dir"]
+  key = hashlib.sha256(
+    "\n".join([*configs, *map(sha256_of, train_files)]).encode("utf-8")
+  ).hexdigest()[:16]
+  return Path(settings["checkpoint_dir"]) / key
+
+
 def _state(model: keras.Model) -> list[Any]:
   """Every variable that decides the next step."""
   generators = [
@@ -85,13 +101,13 @@ class _Watcher(keras.callbacks.Callback):
   """A callback whose model is there: Keras annotates it as optional."""
 
   @property
-  def codec(self) -> Any:
+  def trained(self) -> Any:
     return self.model
 
   @property
   def learning_rate(self) -> float:
     """At this step, whatever the schedule."""
-    return float(np.asarray(self.codec.optimizer.learning_rate))
+    return float(np.asarray(self.trained.optimizer.learning_rate))
 
 
 class SaveCheckpoints(_Watcher):
@@ -105,26 +121,30 @@ class SaveCheckpoints(_Watcher):
   def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
     step = (epoch + 1) * self.window
     if (epoch + 1) % self.every == 0 or step == self.steps:
-      self.checkpoints.save(self.codec, step)
+      self.checkpoints.save(self.trained, step)
 
 
 class StopOnNaN(keras.callbacks.Callback):
   """Ends training with an error as soon as a window's mean loss is not a number.
 
   It comes before `SaveCheckpoints`, so the newest checkpoint is a healthy one.
+
+  Args:
+    window: steps per epoch.
+    suspects: names the examples it happened on, or "".
   """
 
-  def __init__(self, window: int):
+  def __init__(self, window: int, suspects: Callable[[], str] = lambda: ""):
     super().__init__()
-    self.window = window
+    self.window, self.suspects = window, suspects
 
   def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
     loss = float((logs or {}).get("loss", math.nan))
     if not math.isfinite(loss):
       raise RuntimeError(
         f"the loss became {loss} between steps {epoch * self.window + 1} and "
-        f"{(epoch + 1) * self.window}; lower training.learning_rate or set "
-        "training.clip_norm, then run again: it resumes from the last checkpoint"
+        f"{(epoch + 1) * self.window}{self.suspects()}; lower training.learning_rate "
+        "or set training.clip_norm, then run again: it resumes from the last checkpoint"
       )
 
 
@@ -159,6 +179,7 @@ class Summaries(_Watcher):
     window: steps per epoch.
     pictures: returns uint8 [h, w, 3], drawn ten times during training.
     epochs: windows in all.
+    title: of the pictures.
   """
 
   def __init__(
@@ -167,13 +188,14 @@ class Summaries(_Watcher):
     window: int,
     epochs: int,
     pictures: Callable[[], np.ndarray],
+    title: str = "reconstructions",
   ):
     super().__init__()
     import tensorflow as tf
 
     self.summary = tf.summary
     self.writer = tf.summary.create_file_writer(directory)
-    self.window, self.pictures = window, pictures
+    self.window, self.pictures, self.title = window, pictures, title
     self.every = max(1, epochs // 10)
     self.clock = time.monotonic()
 
@@ -186,7 +208,7 @@ class Summaries(_Watcher):
         self.summary.scalar("learning_rate", self.learning_rate)
       self.summary.scalar("steps_per_second", self.window / (now - self.clock))
       if (epoch + 1) % self.every == 0:
-        self.summary.image("reconstructions", self.pictures()[np.newaxis])
+        self.summary.image(self.title, self.pictures()[np.newaxis])
     self.writer.flush()
     self.clock = time.monotonic()
 

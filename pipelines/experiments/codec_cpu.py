@@ -23,7 +23,7 @@ from schemas.evaluation_config import CodecEvaluationConfig
 from schemas.experiment import CodecExperiment
 from schemas.gates import Gate
 from schemas.mining_config import MiningConfig
-from schemas.training_config import TrainingConfig
+from schemas.training_config import CodecTrainingConfig
 from trainers.codec.cells.gru import ConvGRUCell
 
 
@@ -33,7 +33,7 @@ def experiment() -> CodecExperiment:
     name="codec_cpu",
     mining=MiningConfig(images=("data/photos/*",), max_side_px=512),
     codec=CodecConfig(cell=ConvGRUCell, reconstruction="additive", width=0.125),
-    training=TrainingConfig(
+    training=CodecTrainingConfig(
       steps=6_000,
       batch_size=8,
       iterations=16,

@@ -18,7 +18,7 @@ from schemas.evaluation_config import CodecEvaluationConfig
 from schemas.experiment import CodecExperiment
 from schemas.gates import Gate
 from schemas.mining_config import MiningConfig
-from schemas.training_config import TrainingConfig
+from schemas.training_config import CodecTrainingConfig
 from trainers.codec.cells.gru import ConvGRUCell
 
 # Colour photographs; the second motorcycle is the first one from the side.
@@ -53,7 +53,7 @@ def experiment() -> CodecExperiment:
       eval_share=0.1,
     ),
     codec=CodecConfig(cell=ConvGRUCell, reconstruction="additive", width=0.125),
-    training=TrainingConfig(
+    training=CodecTrainingConfig(
       steps=800,
       batch_size=8,
       iterations=8,

@@ -26,7 +26,7 @@ from schemas.evaluation_config import CodecEvaluationConfig
 from schemas.experiment import CodecExperiment
 from schemas.gates import Gate
 from schemas.mining_config import MiningConfig
-from schemas.training_config import TrainingConfig
+from schemas.training_config import CodecTrainingConfig
 from trainers.codec.cells.lstm import ConvLSTMCell
 
 
@@ -36,7 +36,7 @@ def experiment() -> CodecExperiment:
     name="codec_lstm_additive",
     mining=MiningConfig(images=("data/photos/*",), per_image=100),
     codec=CodecConfig(cell=ConvLSTMCell, reconstruction="additive", width=1.0),
-    training=TrainingConfig(
+    training=CodecTrainingConfig(
       steps=1_000_000,
       batch_size=32,
       iterations=16,

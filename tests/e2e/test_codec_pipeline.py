@@ -24,7 +24,7 @@ from schemas.evaluation_config import CodecEvaluationConfig
 from schemas.experiment import CodecExperiment
 from schemas.gates import Gate
 from schemas.mining_config import MiningConfig
-from schemas.training_config import TrainingConfig
+from schemas.training_config import CodecTrainingConfig
 
 DOWNSTREAM_OF_GATES = {"CodecEvaluator", "Pusher"}
 
@@ -54,7 +54,7 @@ class Story:
         num_shards=1,
       ),
       codec=CodecConfig(cell=ConvLSTMCell, width=0.02),
-      training=TrainingConfig(
+      training=CodecTrainingConfig(
         steps=4, batch_size=4, iterations=2, summary_steps=2, checkpoint_steps=2
       ),
       evaluation=CodecEvaluationConfig(

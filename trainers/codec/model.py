@@ -21,6 +21,7 @@ from schemas.codec_config import STRIDE_PX, CodecConfig
 from trainers.codec.binarizer import Binarizer
 from trainers.codec.networks import Decoder, Encoder
 from trainers.codec.reconstruction import build_reconstruction
+from trainers.devices import num_replicas
 
 
 class RecurrentCodec(keras.Model):
@@ -109,15 +110,7 @@ class RecurrentCodec(keras.Model):
     """Mean absolute residual over batch, pixels, colours and iterations (eq. 7)."""
     residuals = ops.cast(x, "float32") - ops.cast(y_pred, "float32")
     # Several devices add their gradients up: each contributes its share of the mean.
-    return ops.mean(ops.abs(residuals)) / _num_replicas()
-
-
-def _num_replicas() -> int:
-  if keras.backend.backend() != "tensorflow":
-    return 1
-  import tensorflow as tf
-
-  return tf.distribute.get_strategy().num_replicas_in_sync
+    return ops.mean(ops.abs(residuals)) / num_replicas()
 
 
 def build_codec(

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from schemas.codec_config import CodecConfig
-from schemas.manifest import sha256_of
-from schemas.training_config import TrainingConfig
-from trainers.callbacks import Checkpoints, Summaries
+from schemas.training_config import CodecTrainingConfig
+from trainers.callbacks import Checkpoints, Summaries, checkpoint_dir
 from trainers.codec.export import export_codec
 from trainers.codec.training import contact_sheet, train
 from trainers.datasets import normalize, read_patches, training_batches
@@ -35,7 +32,7 @@ def run_fn(fn_args: Any) -> None:
   """
   settings = fn_args.custom_config
   codec_config = CodecConfig.from_json(settings["codec"])
-  config = TrainingConfig.from_json(settings["training"])
+  config = CodecTrainingConfig.from_json(settings["training"])
   train_files, eval_files = _files(fn_args.train_files), _files(fn_args.eval_files)
 
   patches = read_patches(train_files)
@@ -53,7 +50,7 @@ def run_fn(fn_args: Any) -> None:
     functools.partial(
       training_batches, patches, num_patches, config.batch_size, config.seed
     ),
-    Checkpoints(_checkpoint_dir(settings, train_files)),
+    Checkpoints(checkpoint_dir(settings, train_files)),
     callbacks=lambda codec: [
       Summaries(
         fn_args.model_run_dir,
@@ -75,13 +72,3 @@ def run_fn(fn_args: Any) -> None:
 
 def _files(patterns: list[str]) -> list[str]:
   return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
-
-
-def _checkpoint_dir(settings: dict[str, str], train_files: list[str]) -> Path:
-  """One folder for each combination of configs and data, so none can mix."""
-  key = hashlib.sha256(
-    "\n".join(
-      [settings["codec"], settings["training"], *map(sha256_of, train_files)]
-    ).encode("utf-8")
-  ).hexdigest()[:16]
-  return Path(settings["checkpoint_dir"]) / key

@@ -10,18 +10,18 @@ import pytest
 import tensorflow as tf
 
 from schemas.codec_config import CodecConfig
-from schemas.training_config import TrainingConfig
+from schemas.training_config import CodecTrainingConfig
 from trainers.callbacks import Checkpoints
 from trainers.codec.cells.gru import ConvGRUCell
 from trainers.codec.cells.lstm import ConvLSTMCell
 from trainers.codec.training import (
   compiled_codec,
   contact_sheet,
-  device_scope,
-  learning_rate,
   train,
 )
 from trainers.datasets import training_batches
+from trainers.optimizers import learning_rate
+from trainers.devices import device_scope
 
 CODEC = CodecConfig(cell=ConvGRUCell, width=1 / 16)
 SETTINGS = {"batch_size": 4, "iterations": 2, "summary_steps": 2, "checkpoint_steps": 2}
@@ -53,7 +53,7 @@ def test_loss_falls_on_plain_colours(tmp_path):
     def on_epoch_end(self, epoch, logs=None):
       losses.append(logs["loss"])
 
-  config = TrainingConfig(
+  config = CodecTrainingConfig(
     steps=60, **{**SETTINGS, "summary_steps": 20}, learning_rate=5e-3
   )
   train(
@@ -69,7 +69,7 @@ def test_loss_falls_on_plain_colours(tmp_path):
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
   """Same noise, same shuffles, same optimizer: cut after 4 of 8 steps, or not."""
-  config = TrainingConfig(steps=8, **SETTINGS, schedule="cosine")
+  config = CodecTrainingConfig(steps=8, **SETTINGS, schedule="cosine")
   whole = train(CODEC, config, batches_from, Checkpoints(tmp_path / "a"), report=silent)
 
   class Killed(Exception):
@@ -100,7 +100,7 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
 
 def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):
   checkpoints = Checkpoints(tmp_path)
-  codec = compiled_codec(CODEC, TrainingConfig(steps=4, **SETTINGS))
+  codec = compiled_codec(CODEC, CodecTrainingConfig(steps=4, **SETTINGS))
   checkpoints.save(codec, 2)
   newest = checkpoints.save(codec, 4)
   newest.write_bytes(newest.read_bytes()[:1000])
@@ -109,7 +109,7 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
-  config = TrainingConfig(steps=4, **SETTINGS)
+  config = CodecTrainingConfig(steps=4, **SETTINGS)
   Checkpoints(tmp_path).save(compiled_codec(CODEC, config), 2)
   other = compiled_codec(CodecConfig(cell=ConvLSTMCell, width=1 / 16), config)
   with pytest.raises(RuntimeError, match="another model"):
@@ -124,7 +124,7 @@ def test_a_loss_that_is_not_a_number_stops_and_keeps_the_checkpoint(tmp_path):
       yield (tf.fill([4, 32, 32, 3], float("nan")),)
 
   checkpoints = Checkpoints(tmp_path)
-  config = TrainingConfig(steps=6, **SETTINGS)
+  config = CodecTrainingConfig(steps=6, **SETTINGS)
   with pytest.raises(RuntimeError, match=r"between steps 3 and 4; lower training\."):
     train(CODEC, config, poisoned, checkpoints, report=silent)
   codec = compiled_codec(CODEC, config)
@@ -146,7 +146,9 @@ def test_every_pass_sees_every_patch_once_in_a_new_order():
 
 def test_schedules_end_where_they_should():
   def rate(step, **settings):
-    schedule = learning_rate(TrainingConfig(steps=1000, learning_rate=0.4, **settings))
+    schedule = learning_rate(
+      CodecTrainingConfig(steps=1000, learning_rate=0.4, **settings)
+    )
     return float(schedule(step)) if callable(schedule) else schedule
 
   assert rate(999) == 0.4
@@ -173,12 +175,12 @@ tf.config.set_logical_device_configuration(
   cpu, [tf.config.LogicalDeviceConfiguration()] * 2
 )
 from schemas.codec_config import CodecConfig
-from schemas.training_config import TrainingConfig
+from schemas.training_config import CodecTrainingConfig
 from trainers.codec.cells.gru import ConvGRUCell
 from trainers.codec.training import compiled_codec
 
 images = tf.fill([8, 32, 32, 3], 0.25)
-config = TrainingConfig(steps=1, summary_steps=1, iterations=1, batch_size=8)
+config = CodecTrainingConfig(steps=1, summary_steps=1, iterations=1, batch_size=8)
 with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
   codec = compiled_codec(CodecConfig(cell=ConvGRUCell, width=1 / 16), config)
 dataset = tf.data.Dataset.from_tensors(images).repeat()
@@ -195,7 +197,7 @@ print("loss", history.history["loss"][0])
 
 def test_contact_sheet_stacks_originals_above_reconstructions():
   codec = compiled_codec(
-    CODEC, TrainingConfig(steps=2, **{**SETTINGS, "iterations": 4})
+    CODEC, CodecTrainingConfig(steps=2, **{**SETTINGS, "iterations": 4})
   )
   images = patches(3).astype("float32") / 255 - 0.5
   sheet = contact_sheet(codec, images)
@@ -209,7 +211,7 @@ def test_trains_on_the_jax_backend_as_well(tmp_path):
   program = f"""
 import numpy as np
 from schemas.codec_config import CodecConfig
-from schemas.training_config import TrainingConfig
+from schemas.training_config import CodecTrainingConfig
 from trainers.callbacks import Checkpoints
 from trainers.codec.cells.gru import ConvGRUCell
 from trainers.codec.training import train
@@ -217,7 +219,7 @@ def batches(step):
   while True:
     yield (np.full((2, 32, 32, 3), 0.3, "float32"),)
 
-config = TrainingConfig(
+config = CodecTrainingConfig(
   steps=4, batch_size=2, iterations=1, summary_steps=2, learning_rate=5e-3
 )
 train(CodecConfig(cell=ConvGRUCell, width=1/16), config, batches,

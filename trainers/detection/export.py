@@ -1,0 +1,133 @@
+"""A trained detector as a SavedModel that anything that loads TensorFlow can run.
+
+Signatures:
+
+    detect_encoded  images string [b], each a whole JPEG, PNG, BMP or GIF file
+    detect          images uint8 [b, h, w, 3], RGB
+    both give       boxes_yxyx_px float32 [b, n, 4]: ymin, xmin, ymax, xmax in pixels
+                      of the image as it came
+                    scores float32 [b, n], falling
+                    category_ids int64 [b, n], as the data set numbers them
+                    num_detections int32 [b]: what lies behind it is zeros
+
+`serving_default` is `detect_encoded`. It takes pixels as they are stored: EXIF
+orientation is the caller's business (`Detector` minds it). Beside the graph,
+`assets.extra/detector.json` holds the config, the categories and the model's id.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from schemas.categories import Categories
+from schemas.manifest import write_atomically
+from trainers.detection import box_coder, nms
+from trainers.detection.detector import FACTS_PATH
+from trainers.detection.input_pipeline import resized
+from trainers.detection.ssd import SSD, model_id
+
+ENCODED = tf.TensorSpec([None], tf.string, name="images")
+PIXELS = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
+
+
+def export_detector(
+  model: SSD, categories: Categories, model_dir: str | os.PathLike, **facts: Any
+) -> None:
+  """Writes the SavedModel and its facts.
+
+  Args:
+    model: with weights.
+    categories: what its labels mean.
+    model_dir: a folder that does not exist yet or is empty.
+    **facts: JSON values to record beside config and id, such as `training`.
+  """
+  serving = _Serving(model, categories)
+  tf.saved_model.save(
+    serving,
+    str(model_dir),
+    signatures={
+      "serving_default": serving.detect_encoded,
+      "detect_encoded": serving.detect_encoded,
+      "detect": serving.detect,
+    },
+  )
+  path = Path(model_dir) / FACTS_PATH
+  path.parent.mkdir(exist_ok=True)
+  record = {
+    "config": json.loads(model.config.to_json()),
+    "categories": json.loads(categories.to_json())["categories"],
+    "model_id": model_id(model).hex(),
+    **facts,
+  }
+  write_atomically(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
+
+
+class _Serving(tf.Module):
+  """The two functions; all sizes free but the number of detections."""
+
+  def __init__(self, model: SSD, categories: Categories):
+    super().__init__()
+    self.model = model
+    self.category_ids = tf.constant([0, *categories.ids], tf.int64)
+
+  @tf.function(input_signature=[ENCODED])
+  def detect_encoded(self, images):
+    def prepared(data):
+      pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
+      pixels = tf.ensure_shape(pixels, [None, None, 3])
+      return self._resized(pixels), tf.shape(pixels)[:2]
+
+    side = self.model.config.resolution_px
+    inputs, sizes = tf.map_fn(
+      prepared,
+      images,
+      fn_output_signature=(
+        tf.TensorSpec([side, side, 3], tf.float32),
+        tf.TensorSpec([2], tf.int32),
+      ),
+    )
+    return self._detections(inputs, sizes)
+
+  @tf.function(input_signature=[PIXELS])
+  def detect(self, images):
+    shape = tf.shape(images)
+    sizes = tf.tile(shape[tf.newaxis, 1:3], [shape[0], 1])
+    return self._detections(self._resized(images), sizes)
+
+  def _resized(self, pixels):
+    return resized(pixels, self.model.config.resolution_px)
+
+  def _detections(self, inputs, sizes):
+    """From float32 [b, R, R, 3] and int32 [b, 2] of true height and width."""
+    boxes, scores = raw_detections(self.model, inputs)
+    boxes, scores, labels, num = nms.detections(
+      boxes, scores, self.model.config.postprocessing
+    )
+    height, width = tf.unstack(tf.cast(sizes, tf.float32), axis=-1)
+    scale = tf.stack([height, width, height, width], axis=-1)
+    return {
+      "boxes_yxyx_px": boxes * scale[:, tf.newaxis],
+      "scores": scores,
+      "category_ids": tf.gather(self.category_ids, labels),
+      "num_detections": num,
+    }
+
+
+def raw_detections(model: SSD, inputs: Any) -> tuple[Any, Any]:
+  """Before suppression: boxes_yxyx_norm [b, N, 4] and scores [b, N, C] in [0, 1]."""
+  outputs = model(inputs, training=False)
+  logits = tf.cast(outputs["class_logits"], tf.float32)
+  match model.config.classification:
+    case "sigmoid":
+      scores = tf.sigmoid(logits)
+    case "softmax":
+      scores = tf.nn.softmax(logits)
+  boxes = box_coder.decode(
+    tf.cast(outputs["box_codes"], tf.float32), model.anchors_yxyx_norm
+  )
+  return boxes, scores[..., 1:]

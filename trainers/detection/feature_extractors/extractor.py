@@ -1,0 +1,110 @@
+"""What a detector asks of its backbone."""
+
+from __future__ import annotations
+
+import abc
+import os
+from typing import Any
+
+import keras
+import numpy as np
+
+from schemas.config import require
+
+
+class FeatureExtractor(abc.ABC):
+  """A family of backbones; its subclasses hold no state.
+
+  Attributes:
+    extra_depths: of the maps that SSD adds behind the backbone's own.
+    predictor_kernel: side of SSD's predictor convolutions.
+  """
+
+  extra_depths: tuple[int, ...] = (512, 256, 256, 128)
+  predictor_kernel: int = 3
+
+  @staticmethod
+  @abc.abstractmethod
+  def normalize(pixels: Any) -> Any:
+    """Float32 pixels in [0, 255], RGB, to what the first layer expects."""
+
+  @staticmethod
+  @abc.abstractmethod
+  def feature_maps(
+    images: Any, width: float, batch_norm_momentum: float
+  ) -> dict[str, Any]:
+    """The maps that SSD predicts from, finest first.
+
+    Args:
+      images: Keras tensor [b, h, w, 3], normalized.
+      width: multiplier of all depths.
+      batch_norm_momentum: of the moving statistics.
+
+    Returns:
+      `stride_16`, `stride_32` ...: Keras tensors [b, ceil(h / 16), ceil(w / 16), c].
+      The layers have the names that Keras' own model of the family gives them, so
+      that weights of either load into the other.
+    """
+
+  @staticmethod
+  @abc.abstractmethod
+  def block_of(layer_name: str) -> int | None:
+    """Which block a layer is in, counted from the image; None: none of ours."""
+
+  @classmethod
+  @abc.abstractmethod
+  def imagenet_weights(cls, width: float) -> dict[str, np.ndarray]:
+    """Keras' weights by name, such as `conv1/kernel`; downloaded when first asked.
+
+    Raises:
+      RuntimeError: they cannot be had.
+    """
+
+
+def load_weights(
+  model: keras.Model, extractor: type[FeatureExtractor], source: str, width: float
+) -> int:
+  """Fills the backbone's layers from `imagenet` or an `.npz` of Keras weight names.
+
+  Args:
+    model: holds the backbone's layers under their Keras names.
+    extractor: the family.
+    source: `imagenet`, or the path of an `.npz` whose keys are `LAYER/WEIGHT` or
+      `LAYER|WEIGHT`; keys of other layers (a classifier's last ones) are ignored.
+    width: multiplier of all depths.
+
+  Returns:
+    How many weights were set.
+
+  Raises:
+    ValueError: no such file, a weight is missing or has another shape.
+  """
+  if source == "imagenet":
+    values = extractor.imagenet_weights(width)
+  else:
+    require(
+      source.endswith(".npz") and os.path.isfile(source),
+      "`imagenet` or the path of an .npz file",
+      initial_weights=source,
+    )
+    with np.load(source) as file:
+      values = {name.replace("|", "/"): file[name] for name in file.files}
+  num_set = 0
+  for layer in model.layers:
+    if extractor.block_of(layer.name) is None:
+      continue
+    for variable in layer.weights:
+      name = f"{layer.name}/{variable.name}"
+      # Keras 3.12 calls a depthwise kernel `kernel`, others `depthwise_kernel`.
+      value = values.get(name)
+      if value is None:
+        value = values.get(name.replace("/kernel", "/depthwise_kernel"))
+      require(
+        value is not None and value.shape == tuple(variable.shape),
+        f"{name} of shape {tuple(variable.shape)} in {source} (width {width:g})",
+        found=None if value is None else value.shape,
+      )
+      variable.assign(value)
+      num_set += 1
+  require(num_set > 0, "a backbone with weights", initial_weights=source)
+  return num_set
