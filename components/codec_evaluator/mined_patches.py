@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from pathlib import Path
 
-from components.patch_gen.records import read_records
+from components.records import read_records
 from schemas.patch_example import Patch, from_example
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.patch_gen import sources
+from components import sources
 from trainers.images import ImageError, decode_rgb
 
 

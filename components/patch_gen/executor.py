@@ -6,12 +6,10 @@ from typing import Any
 
 from absl import logging
 from tfx import types
-from tfx.components.example_gen import write_split
-from tfx.components.util import examples_utils
 from tfx.dsl.components.base import base_beam_executor
-from tfx.proto import example_gen_pb2
 from tfx.types import artifact_utils, standard_component_specs
 
+from components.examples_artifact import describe
 from components.patch_gen.job import run_job, tfx_layout
 from schemas.mining_config import MiningConfig
 
@@ -50,12 +48,7 @@ class Executor(base_beam_executor.BaseBeamExecutor):
       layout=tfx_layout(config),
     )
     counts = manifest["counts"]
-    examples.split_names = artifact_utils.encode_split_names(sorted(counts["splits"]))
-    examples_utils.set_payload_format(examples, example_gen_pb2.FORMAT_TF_EXAMPLE)
-    examples_utils.set_file_format(
-      examples,
-      write_split.to_file_format_str(example_gen_pb2.FORMAT_TFRECORDS_GZIP),
-    )
+    describe(examples, counts["splits"])
     logging.info(
       "PatchGen: %d patches of %d photographs, %d not usable: %s",
       counts["patches"],

@@ -15,7 +15,7 @@ from tfx.types import standard_artifacts
 from components.codec_evaluator.component import CodecEvaluator
 from components.codec_evaluator.executor import Executor, bless
 from components.codec_evaluator.mined_patches import hardest
-from components.patch_gen.records import write_records
+from components.records import write_records
 from schemas.evaluation_config import CodecEvaluationConfig
 from schemas.gates import Gate
 from schemas.patch_example import Patch, to_example

@@ -13,7 +13,7 @@ from PIL import Image
 from tfx import v1 as tfx
 
 from components.patch_gen.component import PatchGen
-from components.patch_gen.records import read_records
+from components.records import read_records
 from pipelines.beam_runners import direct
 from schemas.manifest import read_manifest
 from schemas.mining_config import MiningConfig

@@ -1,6 +1,5 @@
 """The Beam job: the same set from any runner and order, whole or not at all."""
 
-import gzip
 import hashlib
 import itertools
 import json
@@ -13,11 +12,12 @@ import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 
-from components.patch_gen import transform
+from components import shards
+from components.patch_gen import mine_part
 from components.patch_gen.hardest import hardest
 from components.patch_gen.job import FLAT, plan, run_job, tfx_layout
-from components.patch_gen.records import read_records, write_records
-from components.patch_gen.sources import list_sources
+from components.records import read_records
+from components.sources import list_sources
 from pipelines.beam_runners import direct
 from schemas.manifest import read_manifest
 from schemas.mining_config import MiningConfig
@@ -275,20 +275,20 @@ def test_a_job_that_breaks_leaves_nothing(photographs, tmp_path, monkeypatch):
   def broken(source, settings):
     raise OSError("no space left on device")
 
-  monkeypatch.setattr(transform, "_mine", broken)
+  monkeypatch.setattr(mine_part, "_mine", broken)
   with pytest.raises(Exception, match="no space left"):
     mine(config(photographs), tmp_path / "out")
   assert not any(tmp_path.iterdir())
 
 
 def test_records_lost_by_a_runner_are_noticed(photographs, tmp_path, monkeypatch):
-  original = transform.join_shard
+  original = shards.join_shard
 
-  def forgetful(shard, staging_dir):
+  def forgetful(shard, staging_dir, compressed):
     path, names = shard
-    return original((path, sorted(names)[1:]), staging_dir)
+    return original((path, sorted(names)[1:]), staging_dir, compressed)
 
-  monkeypatch.setattr(transform, "join_shard", forgetful)
+  monkeypatch.setattr(shards, "join_shard", forgetful)
   with pytest.raises(RuntimeError, match="patches instead of"):
     mine(config(photographs), tmp_path / "out")
   assert not any(tmp_path.iterdir())
@@ -323,26 +323,3 @@ def test_plan_holds_every_photograph_once_and_every_shard(photographs, num_sourc
   assert len({part.shard_path for part in parts}) == 4
   assert len({part.name for part in parts}) == len(parts)
   assert max(len(part.sources) for part in parts) <= 8
-
-
-@pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
-def test_records_survive_a_file_and_damage_is_noticed(tmp_path, name):
-  records = [b"", b"x", bytes(range(256)) * 40]
-  path = tmp_path / name
-  assert write_records(path, records) == 3
-  assert list(read_records(path)) == records
-  compression = "GZIP" if name.endswith(".gz") else None
-  dataset = tf.data.TFRecordDataset(str(path), compression_type=compression)
-  assert [record.numpy() for record in dataset] == records
-  raw = path.read_bytes()
-  plain = gzip.decompress(raw) if name.endswith(".gz") else raw
-  for position in (3, 9, 14, 20, len(plain) - 2):
-    broken = bytearray(plain)
-    broken[position] ^= 1
-    written = bytes(broken)
-    path.write_bytes(gzip.compress(written) if name.endswith(".gz") else written)
-    with pytest.raises(RuntimeError, match="make it again"):
-      list(read_records(path))
-  path.write_bytes(raw[:-10])
-  with pytest.raises(RuntimeError, match="make it again"):
-    list(read_records(path))

@@ -16,13 +16,22 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
+from zlib_ng import gzip_ng
 
 
-def write_records(path: Path, records: Iterable[bytes]) -> int:
-  """Writes records; a name that ends in `.gz` is compressed. Returns their number.
+def write_records(
+  path: Path, records: Iterable[bytes], *, compressed: bool = True
+) -> int:
+  """Writes records. Returns their number.
 
   The same records give the same bytes, and a second writer of the same file (a
   Beam bundle that was retried) replaces it as a whole.
+
+  Args:
+    path: a name that ends in `.gz` makes a gzip file.
+    records: drawn once, to the end.
+    compressed: False stores the bytes in the gzip file as they are: right for
+      photographs' files, which deflate by 0.5 % for a third of a job's time.
   """
   path.parent.mkdir(parents=True, exist_ok=True)
   staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
@@ -31,10 +40,7 @@ def write_records(path: Path, records: Iterable[bytes]) -> int:
     with contextlib.ExitStack() as stack:
       file: Any = stack.enter_context(staged.open("wb"))
       if path.suffix == ".gz":
-        # Neither name nor time in the header. Pixels hardly shrink: level 1 will do.
-        file = stack.enter_context(
-          gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
-        )
+        file = stack.enter_context(_deflating(file) if compressed else _storing(file))
       for record in records:
         length = struct.pack("<Q", len(record))
         file.write(length + _checksum(length) + record + _checksum(record))
@@ -61,6 +67,16 @@ def read_records(path: Path) -> Iterator[bytes]:
         yield record
     except (EOFError, OSError, struct.error, OverflowError) as error:
       raise RuntimeError(f"{path} cannot be read ({error}); make it again") from error
+
+
+def _deflating(file: Any) -> Any:
+  # Neither name nor time in the header. Pixels hardly shrink: level 1 will do.
+  return gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
+
+
+def _storing(file: Any) -> Any:
+  # Systems' zlibs cut stored blocks differently; the package's own does not vary.
+  return gzip_ng.GzipNGFile("", "wb", compresslevel=0, fileobj=file, mtime=0)
 
 
 def _checksum(data: bytes) -> bytes:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.patch_gen.sources import (
+from components.sources import (
   Source,
   assign_splits,
   fingerprint,

@@ -1,0 +1,70 @@
+"""Mining the photographs of a part: what one Beam worker does at a time."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import fsspec
+from apache_beam.metrics import Metrics
+
+from components.patch_gen.mine_image import DeadLetter, Mined, mine_image
+from components.shards import Part, write_part
+from components.sources import Source
+from schemas.mining_config import MiningConfig
+from schemas.patch_example import serialize
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MinePart(Part):
+  """Some photographs of one shard."""
+
+  sources: tuple[Source, ...]
+
+
+def mine_part(
+  part: MinePart, config: MiningConfig, staging_dir: str
+) -> tuple[str, str]:
+  """Mines the photographs of a part into its file and reports what happened.
+
+  Returns:
+    (path of the shard, name of the part).
+  """
+  report: dict[str, Any] = {
+    "used": [],
+    "notes": collections.Counter(),
+    "dead_letters": [],
+  }
+
+  def examples() -> Iterator[bytes]:
+    for source in part.sources:
+      mined = _mine(source, config)
+      Metrics.counter("hardmine", "photographs-read").inc()
+      if isinstance(mined, DeadLetter):
+        Metrics.counter("hardmine", f"photographs-dead-{mined.reason}").inc()
+        report["dead_letters"].append(dataclasses.asdict(mined))
+        continue
+      Metrics.counter("hardmine", "patches-kept").inc(len(mined.patches))
+      report["used"].append(source.id)
+      report["notes"].update(mined.notes)
+      for patch in mined.patches:
+        yield serialize(patch)
+
+  return write_part(part, staging_dir, examples(), report)
+
+
+def _mine(source: Source, config: MiningConfig) -> Mined | DeadLetter:
+  if source.is_directory:
+    return DeadLetter(source=source.id, reason="directory", detail="not a file")
+  try:
+    with fsspec.open(source.path, "rb") as file:
+      data: bytes = file.read()  # pyright: ignore[reportAttributeAccessIssue]
+  except OSError as error:
+    return DeadLetter(
+      source=source.id,
+      reason="unreadable",
+      detail=f"{type(error).__name__}: {error.strerror or error}",
+    )
+  return mine_image(data, source.id, config)

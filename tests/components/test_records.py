@@ -1,0 +1,32 @@
+"""TFRecord files: what TensorFlow reads, and damage that is noticed."""
+
+import gzip
+
+import pytest
+import tensorflow as tf
+
+from components.records import read_records, write_records
+
+
+@pytest.mark.parametrize("compressed", [True, False])
+@pytest.mark.parametrize("name", ["a.tfrecord", "a.tfrecord.gz"])
+def test_records_survive_a_file_and_damage_is_noticed(tmp_path, name, compressed):
+  records = [b"", b"x", bytes(range(256)) * 40]
+  path = tmp_path / name
+  assert write_records(path, records, compressed=compressed) == 3
+  assert list(read_records(path)) == records
+  compression = "GZIP" if name.endswith(".gz") else None
+  dataset = tf.data.TFRecordDataset(str(path), compression_type=compression)
+  assert [record.numpy() for record in dataset] == records
+  raw = path.read_bytes()
+  plain = gzip.decompress(raw) if name.endswith(".gz") else raw
+  for position in (3, 9, 14, 20, len(plain) - 2):
+    broken = bytearray(plain)
+    broken[position] ^= 1
+    written = bytes(broken)
+    path.write_bytes(gzip.compress(written) if name.endswith(".gz") else written)
+    with pytest.raises(RuntimeError, match="make it again"):
+      list(read_records(path))
+  path.write_bytes(raw[:-10])
+  with pytest.raises(RuntimeError, match="make it again"):
+    list(read_records(path))
