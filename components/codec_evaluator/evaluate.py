@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-import importlib.metadata
 import math
-import platform
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -13,9 +11,11 @@ import numpy as np
 
 from components.codec_evaluator.baselines import measure_baselines
 from components.codec_evaluator.measurement import Measurement, Scorer
+from components.evaluation.environment import environment
+from components.evaluation.judging import attempt, judge_measured
 from schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from schemas.config import require
-from schemas.gates import Gate, GateResult, Verdict, judge
+from schemas.gates import Gate, Verdict
 from trainers.codec import bitstream
 
 Images = Sequence[tuple[str, np.ndarray]]
@@ -112,29 +112,34 @@ def evaluate(
     report: is given lines of progress.
   """
   require(len(images) > 0, "at least one test image", num_images=len(images))
-  problems: list[str] = []
-  candidate, samples = None, ()
+  measured, problem = None, None
   if load_candidate is not None:
-    try:
-      candidate, samples = measure_codec(
+    measured, problem = attempt(
+      "the model",
+      lambda: measure_codec(
         load_candidate(), images, iterations, "candidate", "this model", report
-      )
-    except Exception as error:  # whatever TensorFlow raises is the model's fault
-      problems.append(f"the model could not be measured: {_in_one_line(error)}")
-  rival, rival_problem = None, None
+      ),
+    )
+  candidate, samples = measured or (None, ())
+  measured, rival_problem = None, None
   if load_rival is not None:
-    try:
-      rival, _ = measure_codec(
-        load_rival(), images, iterations, "baseline_model", "last blessed model", report
-      )
-    except Exception as error:
-      rival_problem = (
-        f"the last blessed model could not be measured: {_in_one_line(error)}"
-      )
-      problems.append(rival_problem)
+    title = "last blessed model"
+    measured, rival_problem = attempt(
+      f"the {title}",
+      lambda: measure_codec(
+        load_rival(), images, iterations, "baseline_model", title, report
+      ),
+    )
+  rival, _ = measured or (None, ())
   verdict = None
   if gates is not None:
-    verdict = _judge(gates, candidate, rival, problems, rival_problem)
+    verdict = judge_measured(
+      gates,
+      candidate.areas() if candidate else None,
+      rival.areas() if rival else None,
+      problem=problem,
+      rival_problem=rival_problem,
+    )
     report("blessed" if verdict.passed else "not blessed")
   return Evaluation(
     verdict=verdict,
@@ -142,8 +147,8 @@ def evaluate(
     rival=rival,
     baselines=tuple(measure_baselines(images, report=report)),
     samples=samples,
-    problems=tuple(problems),
-    environment=environment(),
+    problems=tuple(filter(None, (problem, rival_problem))),
+    environment=environment(PACKAGES),
   )
 
 
@@ -214,55 +219,3 @@ def code_bits(height_px: int, width_px: int, padding_px: int) -> int:
     for side in (height_px, width_px)
   )
   return rows * columns * CODE_DEPTH
-
-
-def environment() -> dict[str, str]:
-  """Versions of what the numbers depend on; absent packages are left out."""
-  versions = {"python": platform.python_version(), "platform": platform.platform()}
-  for package in PACKAGES:
-    try:
-      versions[package] = importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-      continue
-  return versions
-
-
-def _judge(
-  gates: tuple[Gate, ...],
-  candidate: Measurement | None,
-  rival: Measurement | None,
-  problems: Sequence[str],
-  rival_problem: str | None,
-) -> Verdict:
-  verdict = judge(
-    gates,
-    candidate.areas() if candidate else {},
-    rival.areas() if rival else None,
-  )
-  results = list(verdict.results)
-  if candidate is None and problems:
-    results = [
-      dataclasses.replace(result, reason=f"{result.reason}; {problems[0]}")
-      for result in results
-    ]
-  compares = any(gate.min_improvement is not None for gate in gates)
-  if compares and rival_problem:
-    results.append(
-      GateResult(
-        metric="baseline_model",
-        passed=False,
-        value=None,
-        bound=None,
-        baseline=None,
-        reason=rival_problem,
-      )
-    )
-  return Verdict(
-    passed=verdict.passed and all(result.passed for result in results),
-    results=tuple(results),
-  )
-
-
-def _in_one_line(error: Exception) -> str:
-  text = " ".join(str(error).split())
-  return f"{type(error).__name__}: {text[:500]}"

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 
 from components.codec_evaluator.baselines import FAMILIES, decode, encode
 from components.codec_evaluator.evaluate import Evaluation, Sample
-from components.codec_evaluator.figures import STYLES, curves_svg, middle, png_uri
+from components.codec_evaluator.figures import STYLES, curves_svg, middle
 from components.codec_evaluator.measurement import METRICS, Measurement
-from schemas.config import Config
+from components.evaluation.pictures import INK, png_uri
+from components.evaluation.report import render_page, write_files
 from schemas.evaluation_config import CodecEvaluationConfig
-from schemas.manifest import write_atomically
 from schemas.patch_example import Patch
 from trainers.metrics.ms_ssim import ms_ssim
 
@@ -51,24 +49,11 @@ def write_evaluation(
     patches: the hardest patches of the training set, hardest first.
     lineage: artifacts and their places.
   """
-  directory = Path(directory)
-  directory.mkdir(parents=True, exist_ok=True)
-  metrics = json.dumps(evaluation.metrics(), indent=2, allow_nan=False)
-  write_atomically(directory / "metrics.json", metrics + "\n")
-  write_atomically(
-    directory / "report.html",
-    render(evaluation, config=config, patches=patches, lineage=lineage or {}),
-  )
-  if evaluation.verdict is not None:
-    write_verdict(directory, evaluation.verdict)
-
-
-def write_verdict(directory: str | Path, verdict: Config) -> None:
-  """Writes `verdict.json`, indented."""
-  plain = json.loads(verdict.to_json())
-  write_atomically(
-    Path(directory) / "verdict.json",
-    json.dumps(plain, indent=2, allow_nan=False) + "\n",
+  write_files(
+    directory,
+    metrics=evaluation.metrics(),
+    page=render(evaluation, config=config, patches=patches, lineage=lineage),
+    verdict=evaluation.verdict,
   )
 
 
@@ -82,14 +67,13 @@ def render(
   """The page as text."""
   own = [one for one in (evaluation.candidate, evaluation.rival) if one is not None]
   measured = [*own, *evaluation.baselines]
-  template = jinja2.Environment(
-    loader=jinja2.FileSystemLoader(TEMPLATE.parent),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=jinja2.StrictUndefined,
-  ).get_template(TEMPLATE.name)
-  return template.render(
+  return render_page(
+    TEMPLATE,
+    verdict=evaluation.verdict,
+    problems=evaluation.problems,
+    environment=evaluation.environment,
+    lineage=lineage,
+    config=config,
     evaluation=evaluation,
     metric_titles=METRICS,
     rows=_area_rows(measured),
@@ -106,8 +90,6 @@ def render(
       )
       for patch in patches
     ],
-    lineage=lineage or {},
-    config=json.dumps(json.loads(config.to_json()), indent=2) if config else "",
     iterations=len(evaluation.candidate.points) if evaluation.candidate else 0,
     num_images=len(measured[0].images) if measured else 0,
   )
@@ -120,7 +102,7 @@ def _area_rows(measured: Sequence[Measurement]) -> list[dict[str, Any]]:
       "title": one.title,
       "detail": one.detail,
       "key": one.key,
-      "color": STYLES.get(one.key, {}).get("color", "#334155"),
+      "color": STYLES.get(one.key, {}).get("color", INK),
       "dashed": "linestyle" in STYLES.get(one.key, {}),
       "rates": f"{one.bpp.mean(axis=0).min():.3f} to {one.bpp.mean(axis=0).max():.3f}",
       "areas": [

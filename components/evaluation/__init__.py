@@ -1,0 +1,1 @@
+"""What the evaluators share: judging, blessing, and the shell of their reports."""
