@@ -1,141 +1,27 @@
-"""`hardmine evaluate rate-distortion`: quality against bits, beside JPEG and WebP."""
+"""`hardmine evaluate KIND`: each kind is a module like a sub-command's."""
 
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import sys
-from typing import TYPE_CHECKING
 
-from schemas.config import require
+from pipelines.cli import evaluate_coco, evaluate_rate_distortion
 
-if TYPE_CHECKING:
-  from components.codec_evaluator.evaluate import Evaluation
-
-HELP = (
-  "Measures MS-SSIM, PSNR-HVS and PSNR of a model after every iteration, and of "
-  "JPEG and WebP at every rate up to 2 bits per pixel, on the same photographs."
-)
-OUTPUTS = ("metrics.json", "report.html")
+HELP = "Measures a codec on photographs, or a detector's boxes against true ones."
+KINDS = {
+  "rate-distortion": evaluate_rate_distortion,
+  "coco": evaluate_coco,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the kinds of evaluation and their arguments."""
   kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-  curve = kinds.add_parser(
-    "rate-distortion", help="curves and their areas", description=HELP
-  )
-  curve.add_argument(
-    "--model",
-    metavar="REF",
-    help="an exported model, or one that ships with hardmine; without it only JPEG "
-    "and WebP are measured",
-  )
-  curve.add_argument(
-    "--images",
-    nargs="+",
-    action="extend",
-    required=True,
-    metavar="GLOB",
-    help="test photographs, never ones that the model was trained on",
-  )
-  curve.add_argument(
-    "--output", required=True, metavar="DIR", help="gets metrics.json and report.html"
-  )
-  curve.add_argument(
-    "--iterations",
-    type=int,
-    default=16,
-    metavar="N",
-    help="operating points, 0.125 bits per pixel apart (default %(default)s)",
-  )
-  curve.add_argument(
-    "--max-images", type=int, metavar="N", help="only the first N, in order of name"
-  )
-  curve.add_argument(
-    "--json", action="store_true", help="print the areas as one JSON object"
-  )
+  for name, module in KINDS.items():
+    module.add_arguments(
+      kinds.add_parser(name, help=module.SUMMARY, description=module.HELP)
+    )
 
 
 def run(args: argparse.Namespace) -> int:
-  """Measures, writes the files and prints the areas.
-
-  Raises:
-    ValueError: no image matches, one cannot be used, or there is no such model.
-    RuntimeError: the model loads but fails.
-  """
-  from schemas.evaluation_config import CodecEvaluationConfig
-
-  config = CodecEvaluationConfig(
-    images=tuple(args.images), iterations=args.iterations, max_images=args.max_images
-  )
-  require(
-    os.path.isdir(args.output) or not os.path.exists(args.output),
-    "a folder, or nothing, there",
-    output=args.output,
-  )
-  load_model, model_dir = None, None
-  if args.model is not None:
-    from pipelines.cli.model_ref import resolve_model
-
-    model_dir = resolve_model(args.model)
-    load_model = _loader(model_dir)
-  from components.codec_evaluator import photographs
-  from components.codec_evaluator.evaluate import evaluate
-  from components.codec_evaluator.report import write_evaluation
-
-  evaluation = evaluate(
-    load_model,
-    photographs.load(photographs.find(config.images, config.max_images)),
-    iterations=config.iterations,
-    report=lambda line: print(line, file=sys.stderr, flush=True),
-  )
-  if evaluation.problems:
-    raise RuntimeError("; ".join(evaluation.problems))
-  write_evaluation(
-    args.output,
-    evaluation,
-    config=config,
-    lineage={"model": str(model_dir or "none"), "test images": ", ".join(args.images)},
-  )
-  paths = {name: os.path.join(args.output, name) for name in OUTPUTS}
-  if args.json:
-    print(json.dumps({**_areas(evaluation), "files": paths}, sort_keys=True))
-  else:
-    _print_table(evaluation)
-    print(*paths.values(), sep="\n")
-  return 0
-
-
-def _loader(model_dir):
-  from trainers.codec.codec import Codec
-
-  codec = Codec.load(model_dir)  # now, so that a wrong folder is a usage error
-  return lambda: codec
-
-
-def _areas(evaluation: Evaluation) -> dict:
-  candidate = evaluation.candidate
-  return {
-    "num_images": len(evaluation.baselines[0].images),
-    "candidate": candidate.areas() if candidate else None,
-    "baselines": {one.key: one.areas() for one in evaluation.baselines},
-  }
-
-
-def _print_table(evaluation: Evaluation) -> None:
-  from rich.console import Console
-  from rich.table import Table
-
-  from components.codec_evaluator.measurement import METRICS
-
-  table = Table(box=None, pad_edge=False)
-  table.add_column("area from 0.125 to 2 bits per pixel")
-  for title in METRICS.values():
-    table.add_column(title, justify="right")
-  for one in (evaluation.candidate, *evaluation.baselines):
-    if one is not None:
-      areas = one.areas()
-      table.add_row(one.title, *(f"{areas[f'{name}_auc']:.4f}" for name in METRICS))
-  Console(soft_wrap=True).print(table)
+  """Runs the kind that was chosen."""
+  return KINDS[args.kind].run(args)

@@ -26,7 +26,7 @@ COMMANDS = {
   "demo": "the whole codec story on bundled photographs, in minutes",
   "mine": "find the patches of photographs that compress worst",
   "run": "run an experiment's pipeline: mine, train, evaluate, push",
-  "evaluate": "measure a model's rate-distortion curve",
+  "evaluate": "measure a codec's curve or a detector's precision",
   "encode": "compress a photograph with a model",
   "decode": "turn a compressed file back into an image",
   "inspect": "say what a compressed file holds and whether it is whole",
