@@ -6,9 +6,11 @@ refused, rotated or converted in the same way everywhere. It needs Pillow only.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import re
+from collections.abc import Iterator
 
 import numpy as np
 from PIL import Image
@@ -64,6 +66,23 @@ class Photograph:
   notes: tuple[str, ...]
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PhotographFacts:
+  """What is known of a photograph whose pixels nobody needs.
+
+  Attributes:
+    height_px: as a viewer shows it, EXIF orientation applied.
+    width_px: likewise.
+    format: Pillow's word, as `JPEG` (of a multi-picture file, too) or `PNG`.
+    notes: as in `Photograph`.
+  """
+
+  height_px: int
+  width_px: int
+  format: str
+  notes: tuple[str, ...]
+
+
 def decode_photograph(
   data: bytes, *, max_pixels: int = MAX_PIXELS, max_side_px: int | None = None
 ) -> Photograph:
@@ -83,23 +102,11 @@ def decode_photograph(
   Raises:
     ImageError: anything else; its `reason` is one word, its text one line.
   """
-  require(max_pixels > 0, "max_pixels > 0", max_pixels=max_pixels)
-  if not data:
-    raise ImageError("empty", "Expected an image. Received: 0 bytes")
-  with _open(data) as image:
-    width_px, height_px = image.size
-    if width_px * height_px > max_pixels:
-      raise ImageError(
-        "too_large",
-        f"Expected at most {max_pixels:,} pixels. Received: {width_px}x{height_px}",
-      )
-    if _has_deep_pixels(image):
-      raise ImageError(
-        "more_than_8_bits",
-        "Expected 8 bits a channel; convert the image first. Received: "
-        f"{image.format} with more (mode {image.mode})",
-      )
-    upright, notes = _load_rgb(image)
+  with _open(data, max_pixels) as image, _refusing_damage():
+    upright, notes, orientation = _load(image)
+    upright = upright.convert("RGB")
+    if orientation in _TRANSPOSE:
+      upright = upright.transpose(_TRANSPOSE[orientation])
   if max_side_px is not None and max(upright.size) > max_side_px:
     scale = max_side_px / max(upright.size)
     width_px, height_px = (max(1, round(side * scale)) for side in upright.size)
@@ -112,8 +119,58 @@ def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
   return decode_photograph(data, max_pixels=max_pixels).pixels
 
 
-def _open(data: bytes) -> Image.Image:
-  """Reads the header only."""
+def check_photograph(data: bytes, *, max_pixels: int = MAX_PIXELS) -> PhotographFacts:
+  """Says whether `decode_photograph` would take an image, and what it would note.
+
+  Every byte goes through the same decoder. Of a JPEG only the last step is cheaper:
+  it is drawn at an eighth of its size, which takes two thirds of the time.
+
+  Args:
+    data: as `decode_photograph`'s.
+    max_pixels: likewise.
+
+  Raises:
+    ImageError: as `decode_photograph` does.
+  """
+  with _open(data, max_pixels) as image, _refusing_damage():
+    (width_px, height_px), kind = image.size, image.format or ""
+    if kind == "JPEG":
+      image.draft(None, (1, 1))
+    loaded, notes, orientation = _load(image)
+    if kind != "JPEG":  # a TIFF that was turned has another size by now
+      width_px, height_px = loaded.size
+    if orientation in _TRANSPOSE and orientation >= 5:  # the sides change places
+      width_px, height_px = height_px, width_px
+  return PhotographFacts(
+    height_px=height_px,
+    width_px=width_px,
+    format="JPEG" if kind == "MPO" else kind,
+    notes=tuple(notes),
+  )
+
+
+def _open(data: bytes, max_pixels: int) -> Image.Image:
+  """Reads the header, and refuses what need not be decoded for that."""
+  require(max_pixels > 0, "max_pixels > 0", max_pixels=max_pixels)
+  if not data:
+    raise ImageError("empty", "Expected an image. Received: 0 bytes")
+  image = _read_header(data)
+  width_px, height_px = image.size
+  if width_px * height_px > max_pixels:
+    raise ImageError(
+      "too_large",
+      f"Expected at most {max_pixels:,} pixels. Received: {width_px}x{height_px}",
+    )
+  if _has_deep_pixels(image):
+    raise ImageError(
+      "more_than_8_bits",
+      "Expected 8 bits a channel; convert the image first. Received: "
+      f"{image.format} with more (mode {image.mode})",
+    )
+  return image
+
+
+def _read_header(data: bytes) -> Image.Image:
   Image.init()  # or formats beyond the commonest five are not registered yet
   known = [name for name in _FORMATS if name in Image.OPEN]
   try:
@@ -144,41 +201,45 @@ def _has_deep_pixels(image: Image.Image) -> bool:
   return False
 
 
-def _load_rgb(image: Image.Image) -> tuple[Image.Image, list[str]]:
-  """The upright RGB image, and the notes of `Photograph`."""
+def _load(image: Image.Image) -> tuple[Image.Image, list[str], int | None]:
+  """(the image with all pixels decoded, notes of `Photograph`, EXIF orientation)."""
+  # A camera's multi-picture JPEG holds previews, and is no animation.
+  num_frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
+  if num_frames > 1:
+    raise ImageError(
+      "animated",
+      f"Expected one picture. Received: {image.format} with {num_frames} frames",
+    )
+  image.load()
   notes = []
-  try:
-    # A camera's multi-picture JPEG holds previews, and is no animation.
-    num_frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-    if num_frames > 1:
+  orientation, mode = _read_orientation(image), image.mode
+  if image.has_transparency_data:
+    image = image.convert("RGBA")
+    lowest_alpha = int(np.asarray(image)[..., 3].min())
+    if lowest_alpha < 255:
       raise ImageError(
-        "animated",
-        f"Expected one picture. Received: {image.format} with {num_frames} frames",
+        "transparent",
+        "Expected an opaque image; flatten it first. Received: pixels of alpha "
+        f"{lowest_alpha} of 255",
       )
-    image.load()
-    orientation, mode = _read_orientation(image), image.mode
-    if image.has_transparency_data:
-      image = image.convert("RGBA")
-      lowest_alpha = int(np.asarray(image)[..., 3].min())
-      if lowest_alpha < 255:
-        raise ImageError(
-          "transparent",
-          "Expected an opaque image; flatten it first. Received: pixels of alpha "
-          f"{lowest_alpha} of 255",
-        )
-      notes.append("opaque_alpha")
-    if mode in ("1", "L", "LA", "La"):
-      notes.append("grey")
-    elif mode not in ("RGB", "RGBA", "RGBX", "RGBa"):
-      notes.append("converted")
-    image = image.convert("RGB")
-    if orientation in _TRANSPOSE:
-      image = image.transpose(_TRANSPOSE[orientation])
-      notes.append("turned")
-    return image, notes
+    notes.append("opaque_alpha")
+  if mode in ("1", "L", "LA", "La"):
+    notes.append("grey")
+  elif mode not in ("RGB", "RGBA", "RGBX", "RGBa"):
+    notes.append("converted")
+  if orientation in _TRANSPOSE:
+    notes.append("turned")
+  return image, notes, orientation
+
+
+@contextlib.contextmanager
+def _refusing_damage() -> Iterator[None]:
+  """Whatever a decoder stumbles over becomes an `ImageError`."""
+  try:
+    yield
   except ImageError:
     raise
-  except Exception as error:  # as above: also SyntaxError, struct.error, EOFError
+  except Exception as error:  # also SyntaxError, struct.error, EOFError
     reason = "truncated" if "truncated" in str(error).lower() else "damaged"
     raise ImageError(reason, f"Expected a whole image. Received: {error}") from error
 
