@@ -1,0 +1,1 @@
+"""A detector's mean average precision, its verdict and its report."""

@@ -1,0 +1,171 @@
+"""Measures a detector and the last blessed one on the same images, and judges."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+
+from components.detection_evaluator.annotated_set import AnnotatedSet
+from components.detection_evaluator.images_ranked import (
+  IOU_THRESHOLD,
+  ShownImage,
+  best_and_worst,
+)
+from components.detection_evaluator.measurement import (
+  AnyDetector,
+  Measurement,
+  measure_detector,
+)
+from components.evaluation.environment import environment
+from components.evaluation.judging import attempt, judge_measured
+from schemas.categories import Categories
+from schemas.coco_example import AnnotatedImage
+from schemas.gates import Gate, Verdict
+from trainers.metrics.coco_map import confusion
+
+Load = Callable[[], AnyDetector]
+Report = Callable[[str], None]
+
+PACKAGES = ("hardmine", "tensorflow", "tfx", "numpy", "hotcoco", "pillow")
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Evaluation:
+  """Everything that the files of an evaluation say.
+
+  Attributes:
+    verdict: what the gates say.
+    data: the images and their ground truth.
+    candidate: None where it could not be measured.
+    rival: the last blessed model, if there was one that could be measured.
+    confusion: int64 [categories + 1, categories + 1] of the candidate: true by found
+      category, at `IOU_THRESHOLD` and from `shown_min_score`; the last column counts
+      the missed, the last row false alarms.
+    shown_min_score: of the detections in `confusion`, `best` and `worst`.
+    best: the images that went best, best first.
+    worst: the images that went worst, worst first.
+    problems: what went wrong, in sentences; empty when all went well.
+    environment: package to version.
+  """
+
+  verdict: Verdict
+  data: AnnotatedSet
+  candidate: Measurement | None
+  rival: Measurement | None
+  confusion: np.ndarray | None
+  shown_min_score: float
+  best: tuple[ShownImage, ...]
+  worst: tuple[ShownImage, ...]
+  problems: tuple[str, ...]
+  environment: dict[str, str]
+
+  def metrics(self) -> dict[str, Any]:
+    """The content of `metrics.json`: flat numbers first, then what they came from."""
+    candidate = self.candidate
+    return {
+      **(candidate.metrics() if candidate else {}),
+      "num_images": len(self.data.names),
+      "num_objects": self.data.num_objects,
+      "num_detections": len(candidate.detections.scores) if candidate else 0,
+      "per_category": self.per_category(candidate),
+      "model_id": candidate.model_id if candidate else None,
+      "baseline_model": {
+        **self.rival.metrics(),
+        "per_category": self.per_category(self.rival),
+        "model_id": self.rival.model_id,
+      }
+      if self.rival
+      else None,
+      "problems": list(self.problems),
+      "environment": self.environment,
+    }
+
+  def per_category(self, measurement: Measurement | None) -> list[dict[str, Any]]:
+    """By label: id, name, number of objects, and COCO's numbers, -1 for none."""
+    truth = self.data.truth
+    objects = truth.box_category_ids[~truth.is_crowd]
+    return [
+      {
+        "id": one.id,
+        "name": one.name,
+        "num_objects": int((objects == one.id).sum()),
+        **measurement.coco.per_category[one.id],
+      }
+      for one in self.data.categories.categories
+      if measurement is not None
+    ]
+
+
+def evaluate(
+  load_candidate: Load,
+  examples: Iterable[AnnotatedImage],
+  categories: Categories,
+  *,
+  gates: tuple[Gate, ...],
+  load_rival: Load | None = None,
+  shown_min_score: float = 0.3,
+  num_shown: int = 8,
+  report: Report = lambda line: None,
+) -> Evaluation:
+  """Measures everything on the same images in one run.
+
+  A model that cannot be loaded or fails on an image is no error here: it is not
+  blessed, and the verdict says why. Neither is a comparison passed because the
+  blessed model could not be measured.
+
+  Args:
+    load_candidate: gives the model.
+    examples: annotated images; looped over several times.
+    categories: what could be in them.
+    gates: what to judge by.
+    load_rival: gives the last blessed model, if there is one.
+    shown_min_score: detections below it are measured, but neither drawn nor counted
+      as confusions.
+    num_shown: best and worst images, so many of each.
+    report: is given lines of progress.
+
+  Raises:
+    ValueError: no image, or an object of an unknown category.
+  """
+  data = AnnotatedSet.of(examples, categories)
+  candidate, problem = attempt(
+    "the model",
+    lambda: measure_detector(load_candidate(), data, "this model", report),
+  )
+  rival, rival_problem = None, None
+  if load_rival is not None:
+    title = "last blessed model"
+    rival, rival_problem = attempt(
+      f"the {title}", lambda: measure_detector(load_rival(), data, title, report)
+    )
+  verdict = judge_measured(
+    gates,
+    candidate.measured() if candidate else None,
+    rival.measured() if rival else None,
+    problem=problem,
+    rival_problem=rival_problem,
+  )
+  report("blessed" if verdict.passed else "not blessed")
+  confused, best, worst = None, (), ()
+  if candidate is not None:
+    confused = confusion(
+      data.truth, candidate.detections, IOU_THRESHOLD, shown_min_score
+    )
+    best, worst = best_and_worst(
+      data, candidate, num_shown=num_shown, min_score=shown_min_score
+    )
+  return Evaluation(
+    verdict=verdict,
+    data=data,
+    candidate=candidate,
+    rival=rival,
+    confusion=confused,
+    shown_min_score=shown_min_score,
+    best=best,
+    worst=worst,
+    problems=tuple(filter(None, (problem, rival_problem))),
+    environment=environment(PACKAGES),
+  )
