@@ -68,6 +68,28 @@ def list_sources(globs: tuple[str, ...]) -> tuple[list[Source], int]:
   return sorted(sources, key=lambda source: source.id), repeated
 
 
+def list_below(path: str) -> list[Source]:
+  """A file, or every file below a folder, sorted by id; nothing where neither is.
+
+  Args:
+    path: local, or a URL as in `list_sources`.
+  """
+  file_system, bare = _file_system(path)
+  bare = bare.rstrip("/")
+  found = file_system.find(bare, detail=True)
+  root = bare.rpartition("/")[0] if bare in found else bare
+  sources = [
+    Source(
+      id=_printable(name[len(root) :].lstrip("/")),
+      path=file_system.unstrip_protocol(name) if "://" in path else name,
+      is_directory=False,
+      stamp=_stamp(facts),
+    )
+    for name, facts in found.items()
+  ]
+  return sorted(sources, key=lambda source: source.id)
+
+
 def fingerprint(sources: list[Source]) -> str:
   """SHA-256 that changes when a photograph is added, removed or rewritten."""
   facts = [[source.path, source.id, source.stamp] for source in sources]
@@ -111,15 +133,7 @@ def _position(source: Source) -> float:
 
 def _expand(pattern: str) -> tuple[dict[str, dict[str, Any]], str]:
   """({path: facts}, root): what a pattern matches and the folder it starts from."""
-  import fsspec
-
-  try:
-    file_system, bare = fsspec.core.url_to_fs(pattern)
-  except (ImportError, ValueError) as error:
-    raise ValueError(
-      f"Expected a local glob, or a URL whose file system is installed ({error}). "
-      f"Received: images={pattern!r}"
-    ) from error
+  file_system, bare = _file_system(pattern)
   if file_system.exists(bare):  # a name may hold a bracket without meaning a class
     found = {bare: file_system.info(bare)}
     root = bare.rpartition("/")[0]
@@ -134,6 +148,19 @@ def _expand(pattern: str) -> tuple[dict[str, dict[str, Any]], str]:
     found = {file_system.unstrip_protocol(p): facts for p, facts in found.items()}
     root = file_system.unstrip_protocol(root)
   return found, root
+
+
+def _file_system(pattern: str) -> tuple[Any, str]:
+  """(fsspec's file system, the pattern without its protocol)."""
+  import fsspec
+
+  try:
+    return fsspec.core.url_to_fs(pattern)
+  except (ImportError, ValueError) as error:
+    raise ValueError(
+      f"Expected a local path or glob, or a URL whose file system is installed "
+      f"({error}). Received: images={pattern!r}"
+    ) from error
 
 
 def _labels(roots: set[str]) -> dict[str, str]:

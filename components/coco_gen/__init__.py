@@ -1,0 +1,1 @@
+"""Annotated images (COCO JSON, Pascal VOC XML) to detection records."""

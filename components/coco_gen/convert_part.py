@@ -1,0 +1,131 @@
+"""Converting the images of a part: what one Beam worker does at a time."""
+
+from __future__ import annotations
+
+import collections
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import numpy as np
+from apache_beam.metrics import Metrics
+from fsspec.implementations.local import LocalFileSystem
+
+from components import dead_letters
+from components.coco_gen.annotations import Fault, ListedImage
+from components.coco_gen.convert_image import Converted, convert_image, image_fault
+from components.coco_gen.row_sorting import read_rows
+from components.shards import PARTS, Part, write_part
+from schemas.categories import Categories
+from schemas.coco_example import serialize
+from schemas.conversion_config import ConversionConfig
+from schemas.manifest import write_atomically
+
+PLANS = "plans"  # the folder of what each part takes, below the staging folder
+ROWS = "sorted_rows"  # the file of all parts' annotations
+
+
+def convert_part(
+  part: Part, config: ConversionConfig, categories: Categories, staging_dir: str
+) -> tuple[str, str]:
+  """Converts a part into its file, and reports what happened.
+
+  Its plan is `plans/NAME.json` with `images` ([source, id, file, width, height]
+  each) and `rows` (from, to). Faults go to `parts/NAME.letters`.
+
+  Returns:
+    (path of the shard, name of the part).
+  """
+  staging = Path(staging_dir)
+  plan = json.loads((staging / PLANS / f"{part.name}.json").read_text("utf-8"))
+  rows = read_rows(staging / ROWS, *plan["rows"])
+  # Of an image's annotations, the order of the file is kept.
+  rows = rows[np.argsort(rows["image_id"], kind="stable")]
+  report: dict[str, Any] = {
+    "notes": collections.Counter(),
+    "dead": collections.Counter(),
+    "skipped": collections.Counter(),
+    "objects": collections.Counter(),  # by category id
+    "without_objects": 0,
+    "crowds": 0,
+    "clipped": 0,
+    "lost": 0,  # annotations of dead images
+  }
+  letters: list[dict[str, Any]] = []
+
+  def examples() -> Iterator[bytes]:
+    for source_number, *facts in plan["images"]:
+      source = config.sources[source_number]
+      listed = ListedImage(**dict(zip(("id", "file", "width_px", "height_px"), facts)))
+      mine = _of_image(rows, listed.id)
+      data = read_image(source.images, listed)
+      found = (
+        data
+        if isinstance(data, Fault)
+        else convert_image(data, listed, mine, categories, max_pixels=config.max_pixels)
+      )
+      faults = found.faults if isinstance(found, Converted) else [found]
+      letters.extend(fault.line(source.annotations) for fault in faults)
+      _count(report, found, len(mine))
+      if isinstance(found, Converted):
+        yield serialize(found.image)
+
+  def records() -> Iterator[bytes]:
+    yield from examples()
+    if letters:
+      path = staging / PARTS / f"{part.name}.letters"
+      write_atomically(path, dead_letters.lines(letters))
+
+  return write_part(part, staging_dir, records(), report)
+
+
+def read_image(folder: str, listed: ListedImage) -> bytes | Fault:
+  """An image's file, unless it is missing or a link leads out of the folder.
+
+  Args:
+    folder: of the images, local or a URL.
+    listed: its `file` has no `..` that leads out of the folder.
+  """
+  try:
+    file_system, root = fsspec.core.url_to_fs(folder)
+    path = f"{root.rstrip('/')}/{listed.file}"
+    if not isinstance(file_system, LocalFileSystem):
+      return file_system.cat_file(path)
+    real, inside = os.path.realpath(path), os.path.realpath(root)
+    if not real.startswith(inside.rstrip("/") + "/"):
+      detail = f"{listed.file} is a link to {real}"
+      return image_fault(listed, "path_outside_folder", detail)
+    with open(real, "rb") as file:
+      return file.read()
+  except FileNotFoundError:
+    return image_fault(listed, "missing_image", f"no such file in {folder}")
+  except OSError as error:
+    detail = f"{type(error).__name__}: {error.strerror or error}"
+    return image_fault(listed, "unreadable", detail)
+
+
+def _of_image(rows: np.ndarray, image_id: int) -> np.ndarray:
+  ids = rows["image_id"]
+  return rows[np.searchsorted(ids, image_id) : np.searchsorted(ids, image_id, "right")]
+
+
+def _count(report: dict[str, Any], found: Converted | Fault, num_rows: int) -> None:
+  Metrics.counter("hardmine", "images-read").inc()
+  if isinstance(found, Fault):
+    Metrics.counter("hardmine", f"images-dead-{found.reason}").inc()
+    report["dead"][found.reason] += 1
+    report["lost"] += num_rows
+    return
+  image = found.image
+  Metrics.counter("hardmine", "objects-kept").inc(len(image.labels))
+  for fault in found.faults:
+    Metrics.counter("hardmine", f"annotations-skipped-{fault.reason}").inc()
+    report["skipped"][fault.reason] += 1
+  report["notes"].update(found.notes)
+  report["objects"].update(map(str, image.category_ids.tolist()))
+  report["without_objects"] += not len(image.labels)
+  report["crowds"] += int(image.is_crowd.sum())
+  report["clipped"] += found.num_clipped

@@ -1,0 +1,185 @@
+"""A whole conversion: read, deal, convert, check, count again, publish.
+
+    annotations ─> rows on disk ─> sorted by part ─┐
+    images ────────────────────────────────────────┴─> parts ─> shards ─> manifest
+
+A job that fails leaves nothing but the list of what it could not use.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import apache_beam as beam
+
+from components import dead_letters
+from components.coco_gen.convert_part import PLANS, ROWS, convert_part
+from components.coco_gen.planning import Plan, make_plan
+from components.coco_gen.reading import input_files, read_annotations
+from components.coco_gen.selection import select
+from components.shards import PARTS, Progress, count_again, run_parts
+from components.sources import Source, fingerprint
+from components.staging import StagedFolder
+from schemas.categories import CATEGORIES_NAME, Categories
+from schemas.config import require
+from schemas.conversion_config import ConversionConfig
+from schemas.manifest import write_manifest
+
+_READ = "read"  # the folder of what was read, below the staging folder
+
+
+def flat_shard_path(split: str, shard: int, num_shards: int) -> str:
+  """The names that people expect in a folder of their own."""
+  return f"{split}-{shard:05d}-of-{num_shards:05d}.tfrecord.gz"
+
+
+def run_job(
+  config: ConversionConfig,
+  output_dir: str | os.PathLike,
+  *,
+  make_pipeline: Callable[[], beam.Pipeline],
+  shard_path: Callable[[str, int, int], str] = flat_shard_path,
+  overwrite: bool = False,
+  on_progress: Progress | None = None,
+) -> dict[str, Any]:
+  """Converts `config.sources` into `output_dir`.
+
+  Args:
+    config: what to convert.
+    output_dir: a folder that does not exist or is empty, on storage that every
+      worker sees.
+    make_pipeline: gives a Beam pipeline on the wanted runner.
+    shard_path: (split, shard, num_shards) to a path below the output.
+    overwrite: replaces an output that has content.
+    on_progress: called now and then with (images done, images).
+
+  Returns:
+    The manifest as written, with `counts`, `categories`, `config` and `input`.
+
+  Raises:
+    ValueError: annotations that cannot be read as a whole or that disagree, no
+      image, or the output has content.
+    RuntimeError: too much is dead, or what was written does not add up.
+  """
+  folder = StagedFolder(output_dir, overwrite=overwrite)
+  files = input_files(config)
+  with folder as staging:
+    sets, categories = read_annotations(config, files, staging / _READ)
+    selection = select(config, sets)
+    plan = make_plan(config, sets, selection, shard_path, staging)
+    del sets, selection  # what was listed needs memory, and is written down by now
+    shutil.rmtree(staging / _READ)
+    reports = run_parts(
+      plan.parts,
+      functools.partial(
+        convert_part, config=config, categories=categories, staging_dir=str(staging)
+      ),
+      staging,
+      make_pipeline=make_pipeline,
+      on_progress=on_progress,
+      compressed=False,
+    )
+    _join_letters(plan, staging)
+    counts = _counts(plan, reports, categories)
+    _check_shares(config, counts, staging, folder.output)
+    images = count_again(staging, reports, "images")
+    for split, paths in plan.shards.items():
+      counts["splits"][split] = {"images": sum(images[path] for path in paths)}
+    _check_splits(counts)
+    for name in (PARTS, PLANS):
+      shutil.rmtree(staging / name)
+    (staging / ROWS).unlink()
+    (staging / CATEGORIES_NAME).write_text(categories.to_file(), "utf-8")
+    manifest = write_manifest(
+      staging,
+      [*images, dead_letters.DEAD_LETTERS, CATEGORIES_NAME],
+      kind="annotated_images",
+      config=json.loads(config.to_json()),
+      categories=json.loads(categories.to_json())["categories"],
+      input={"fingerprint": input_fingerprint(files)},
+      counts=counts,
+    )
+  # Of an earlier failure.
+  dead_letters.report_beside(folder.output).unlink(missing_ok=True)
+  return manifest
+
+
+def input_fingerprint(files: dict[str, list[Source]]) -> str:
+  """SHA-256 that changes when an input file is added, removed or rewritten."""
+  return fingerprint([file for found in files.values() for file in found])
+
+
+def _join_letters(plan: Plan, staging: Path) -> None:
+  """Puts the workers' letters behind those that were known before."""
+  with (staging / dead_letters.DEAD_LETTERS).open("ab") as file:
+    for part in plan.parts:
+      letters = staging / PARTS / f"{part.name}.letters"
+      if letters.is_file():
+        file.write(letters.read_bytes())
+
+
+def _counts(
+  plan: Plan, reports: list[dict[str, Any]], categories: Categories
+) -> dict[str, Any]:
+  """What the manifest says, but for the records of each split."""
+
+  def total(kind: str) -> collections.Counter:
+    counter: collections.Counter = collections.Counter()
+    for report in reports:
+      counter.update(report[kind])
+    return counter
+
+  dead, skipped = plan.dead + total("dead"), plan.skipped + total("skipped")
+  objects = total("objects")
+  num_images = sum(plan.num_images.values()) + plan.dead.total()
+  lost = plan.lost + sum(report["lost"] for report in reports)
+  return {
+    "images": num_images,
+    "used": num_images - dead.total(),
+    "without_objects": sum(report["without_objects"] for report in reports),
+    "dead": dead.total(),
+    "dead_by_reason": dict(sorted(dead.items())),
+    "notes": dict(sorted(total("notes").items())),
+    "annotations": objects.total() + skipped.total() + lost,
+    "objects": objects.total(),
+    "objects_by_category": {
+      str(category.id): objects[str(category.id)] for category in categories.categories
+    },
+    "crowds": sum(report["crowds"] for report in reports),
+    "clipped": sum(report["clipped"] for report in reports),
+    "skipped": skipped.total(),
+    "skipped_by_reason": dict(sorted(skipped.items())),
+    "lost_with_image": lost,
+    "splits": {},
+  }
+
+
+def _check_shares(
+  config: ConversionConfig, counts: dict[str, Any], staging: Path, output: Path
+) -> None:
+  require(counts["images"] > 0, "at least one image", sources=config.sources)
+  for noun, reasons in (("images", "dead"), ("annotations", "skipped")):
+    dead_letters.check_share(
+      counts[f"{reasons}_by_reason"],
+      counts[noun],
+      config.max_dead_share,
+      noun=noun,
+      output=output,
+      write=lambda path: os.replace(staging / dead_letters.DEAD_LETTERS, path),
+    )
+
+
+def _check_splits(counts: dict[str, Any]) -> None:
+  empty = [name for name, found in counts["splits"].items() if not found["images"]]
+  if empty:
+    raise RuntimeError(
+      f"the split {', '.join(empty)} has no usable image; nothing was published: "
+      "repair its images, or leave it out"
+    )

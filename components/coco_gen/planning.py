@@ -1,0 +1,184 @@
+"""Deals images to shards and parts, and lays out for each part what it needs."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+
+from components import dead_letters
+from components.coco_gen.annotations import AnnotationSet, Fault
+from components.coco_gen.convert_part import PLANS, ROWS
+from components.coco_gen.row_sorting import (
+  LOST,
+  NOT_TAKEN,
+  REPEATED,
+  UNKNOWN,
+  Destinations,
+  SortedSet,
+  repeated_ids,
+  sort_rows,
+)
+from components.coco_gen.selection import Selection, TakenImage
+from components.shards import Part
+from schemas.conversion_config import ConversionConfig
+
+_MAX_PART = 64  # images: some seconds of work
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Plan:
+  """What the workers do, and what was dead before they began.
+
+  Attributes:
+    parts: of all shards of all splits.
+    shards: paths of each split's shards.
+    num_images: of each split.
+    dead: images by reason.
+    skipped: annotations by reason.
+    lost: annotations of dead images.
+  """
+
+  parts: list[Part]
+  shards: dict[str, list[str]]
+  num_images: dict[str, int]
+  dead: collections.Counter
+  skipped: collections.Counter
+  lost: int
+
+
+def make_plan(
+  config: ConversionConfig,
+  sets: dict[str, AnnotationSet],
+  selection: Selection,
+  shard_path: Callable[[str, int, int], str],
+  staging: Path,
+) -> Plan:
+  """Writes `plans/`, the sorted rows, and the dead letters known so far.
+
+  Args:
+    config: of the job.
+    sets: by their path in the config.
+    selection: of their images.
+    shard_path: (split, shard, num_shards) to a path below the output.
+    staging: where everything is written.
+  """
+  parts, members, shards = _deal(config, selection, shard_path)
+  skipped: collections.Counter = collections.Counter()
+  lost = 0
+  part_of = {
+    (config.sources[taken.source].annotations, taken.image.id): number
+    for number, images in enumerate(members)
+    for taken in images
+  }
+  with (staging / dead_letters.DEAD_LETTERS).open("w", encoding="utf-8") as letters:
+    for path, fault in selection.faults:
+      letters.write(dead_letters.lines([fault.line(path)]))
+    sorted_sets = []
+    for path, found in sets.items():
+      goes = _destinations(path, found, selection, part_of)
+      once = SortedSet(found=found, destinations=goes, repeated=repeated_ids(found))
+      sorted_sets.append(once)
+      for fault in _faults(once):
+        if fault is None:
+          lost += 1
+          continue
+        skipped[fault.reason] += 1
+        letters.write(dead_letters.lines([fault.line(path)]))
+  bounds = sort_rows(sorted_sets, len(parts), staging / ROWS)
+  (staging / PLANS).mkdir()
+  for number, (part, images) in enumerate(zip(parts, members)):
+    plan = {
+      "images": [
+        [t.source, t.image.id, t.image.file, t.image.width_px, t.image.height_px]
+        for t in images
+      ],
+      "rows": bounds[number : number + 2].tolist(),
+    }
+    (staging / PLANS / f"{part.name}.json").write_text(json.dumps(plan), "utf-8")
+  return Plan(
+    parts=parts,
+    shards=shards,
+    num_images={split: len(taken) for split, taken in selection.splits.items()},
+    dead=collections.Counter(fault.reason for _, fault in selection.faults),
+    skipped=skipped,
+    lost=lost,
+  )
+
+
+def _deal(
+  config: ConversionConfig,
+  selection: Selection,
+  shard_path: Callable[[str, int, int], str],
+) -> tuple[list[Part], list[list[TakenImage]], dict[str, list[str]]]:
+  """(parts, the images of each, the paths of each split's shards)."""
+  num_images = sum(map(len, selection.splits.values()))
+  part_size = max(1, min(_MAX_PART, math.ceil(num_images / 64)))
+  parts: list[Part] = []
+  members: list[list[TakenImage]] = []
+  shards: dict[str, list[str]] = {}
+  for split, taken in selection.splits.items():
+    for shard in range(config.num_shards):
+      path = shard_path(split, shard, config.num_shards)
+      shards.setdefault(split, []).append(path)
+      mine = taken[shard :: config.num_shards]
+      # A shard without images still is a file: readers expect them all.
+      for start in range(0, max(1, len(mine)), part_size):
+        members.append(mine[start : start + part_size])
+        name, num = f"{len(parts):08d}", len(members[-1])
+        parts.append(Part(shard_path=path, name=name, num_images=num))
+  return parts, members, shards
+
+
+def _destinations(
+  path: str,
+  found: AnnotationSet,
+  selection: Selection,
+  part_of: dict[tuple[str, int], int],
+) -> Destinations:
+  """Where the annotations of the set at `path` go, by their image's id."""
+  listed = set(found.images)
+  listed.update(f.image_id for f in found.image_faults if f.image_id is not None)
+  dead = {fault.image_id for where, fault in selection.faults if where == path}
+  ids = sorted(listed)
+  return Destinations(
+    image_ids=np.array(ids, np.int64),
+    parts=np.array(
+      [part_of.get((path, k), LOST if k in dead else NOT_TAKEN) for k in ids], np.int64
+    ),
+  )
+
+
+def _faults(once: SortedSet) -> Iterator[Fault | None]:
+  """Annotations that reach no worker; None for one whose image is dead."""
+  files = {number: image.file for number, image in once.found.images.items()}
+  for fault in once.found.faults():
+    (goes,) = once.destinations.of(np.array([fault.image_id or 0], np.int64))
+    if fault.image_id is None or goes == UNKNOWN or goes >= 0:
+      yield dataclasses.replace(fault, file=files.get(fault.image_id or 0))
+    elif goes == LOST:
+      yield None
+  for rows, goes in once.blocks():
+    chosen = np.flatnonzero(goes < NOT_TAKEN)
+    for row, code in zip(rows[chosen], goes[chosen].tolist()):
+      if code == LOST:
+        yield None
+        continue
+      image_id, annotation_id = int(row["image_id"]), int(row["annotation_id"])
+      reason, detail = {
+        UNKNOWN: ("unknown_image", f"no image {image_id} is listed"),
+        REPEATED: ("duplicate_annotation_id", "an earlier annotation has the id"),
+      }[code]
+      yield Fault(
+        reason=reason,
+        detail=detail,
+        image_id=image_id,
+        file=files.get(image_id),
+        annotation_id=annotation_id,
+        number=int(row["number"]),
+      )
