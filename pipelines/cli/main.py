@@ -25,6 +25,7 @@ from types import ModuleType
 COMMANDS = {
   "demo": "the whole codec story on bundled photographs, in minutes",
   "mine": "find the patches of photographs that compress worst",
+  "coco": "turn annotated images into detection records",
   "run": "run an experiment's pipeline: mine, train, evaluate, push",
   "evaluate": "measure a codec's curve or a detector's precision",
   "encode": "compress a photograph with a model",

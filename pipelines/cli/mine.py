@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
-HELP = "cut photographs into 32x32 patches and keep the hardest"
+from pipelines.cli.progress import progress
 
-Progress = Callable[[int, int], None]
+HELP = "cut photographs into 32x32 patches and keep the hardest"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -101,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
   )
   beam_args = direct(args.workers)
   start = time.monotonic()
-  with _progress(quiet=args.json) as on_progress:
+  with progress("mining", "photographs", quiet=args.json) as on_progress:
     # After the arguments are known to be right: Beam takes seconds to import.
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
@@ -143,33 +140,3 @@ def _print_table(summary: dict[str, Any]) -> None:
   width = max(len(name) for name, _ in rows)
   for name, value in rows:  # not rich's table: it cuts a long path short
     print(f"{name:<{width}}  {value}")
-
-
-@contextmanager
-def _progress(quiet: bool) -> Iterator[Progress | None]:
-  """A bar on a terminal, a line for every tenth elsewhere, nothing when `quiet`."""
-  if quiet:
-    yield None
-  elif sys.stderr.isatty():
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
-
-    columns = ("mining", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-      task = bar.add_task("mining", total=None)
-      yield lambda done, total: bar.update(task, completed=done, total=total)
-  else:
-    yield _Lines()
-
-
-class _Lines:
-  """Prints when another tenth is done."""
-
-  def __init__(self):
-    self._tenth = -1
-
-  def __call__(self, done: int, total: int) -> None:
-    tenth = 10 * done // max(1, total)
-    if tenth > self._tenth:
-      self._tenth = tenth
-      print(f"mining: {done} of {total} photographs", file=sys.stderr, flush=True)

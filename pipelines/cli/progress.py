@@ -1,0 +1,51 @@
+"""How far a job is, for people who wait."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+Progress = Callable[[int, int], None]
+
+
+@contextmanager
+def progress(verb: str, noun: str, *, quiet: bool) -> Iterator[Progress | None]:
+  """A bar on a terminal, a line for every tenth elsewhere, nothing when `quiet`.
+
+  Args:
+    verb: what is done, as `mining`.
+    noun: to what, as `photographs`.
+    quiet: for programs that read the answer.
+
+  Yields:
+    What a job calls with (done, total), or None.
+  """
+  if quiet:
+    yield None
+  elif sys.stderr.isatty():
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeElapsedColumn
+
+    columns = (verb, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+      task = bar.add_task(verb, total=None)
+      yield lambda done, total: bar.update(task, completed=done, total=total)
+  else:
+    yield _Lines(verb, noun)
+
+
+class _Lines:
+  """Prints when another tenth is done."""
+
+  def __init__(self, verb: str, noun: str):
+    self._verb = verb
+    self._noun = noun
+    self._tenth = -1
+
+  def __call__(self, done: int, total: int) -> None:
+    tenth = 10 * done // max(1, total)
+    if tenth > self._tenth:
+      self._tenth = tenth
+      line = f"{self._verb}: {done} of {total} {self._noun}"
+      print(line, file=sys.stderr, flush=True)
