@@ -17,9 +17,8 @@ gate does not train again. The same graph runs under every orchestrator.
 from __future__ import annotations
 
 import os
-from typing import Any
 
-import schemas
+from pipelines import stages
 from schemas.experiment import CodecExperiment
 
 # TFX imports take half a minute: inside the functions.
@@ -37,15 +36,6 @@ NODES = (
   "Pusher",
 )
 RUN_FN = "trainers.codec.run_fn.run_fn"
-
-
-def checkpoint_dir(experiment: CodecExperiment, root: str) -> str:
-  """Where training keeps its checkpoints, keyed by `run_fn` by settings and data.
-
-  The Trainer's own output folder is new in every execution, so a killed run
-  would have to start again from there.
-  """
-  return os.path.join(root, "checkpoints", experiment.name)
 
 
 def create_pipeline(
@@ -83,31 +73,22 @@ def create_pipeline(
   from tfx import v1 as tfx
 
   from components.codec_evaluator.component import CodecEvaluator
-  from components.data_check import DataCheck
   from components.infra_check import InfraCheck
   from components.patch_gen.component import PatchGen
 
   patch_gen = PatchGen(config=experiment.mining)
-  statistics = tfx.components.StatisticsGen(examples=patch_gen.outputs["examples"])
-  schema = tfx.components.ImportSchemaGen(
-    schema_file=os.path.join(os.path.dirname(schemas.__file__), "patch_example.pbtxt")
-  )
-  validator = tfx.components.ExampleValidator(
-    statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
-  )
-  check = DataCheck(anomalies=validator.outputs["anomalies"])
+  validation = stages.validation(patch_gen.outputs["examples"], "patch_example.pbtxt")
   trainer = tfx.components.Trainer(
     run_fn=run_fn,
     examples=patch_gen.outputs["examples"],
-    schema=schema.outputs["schema"],
     custom_config={
       "codec": experiment.codec.to_json(),
       "training": experiment.training.to_json(),
-      "checkpoint_dir": checkpoint_dir(experiment, root),
+      "checkpoint_dir": stages.checkpoint_dir(experiment.name, root),
     },
   )
-  trainer.add_upstream_node(check)
-  rival = _rival(trainer.outputs["model"], rival_strategy)
+  trainer.add_upstream_node(validation[-1])
+  rival = stages.rival(trainer.outputs["model"], rival_strategy)
   infra = InfraCheck(model=trainer.outputs["model"])
   evaluator = CodecEvaluator(
     model=trainer.outputs["model"],
@@ -116,15 +97,11 @@ def create_pipeline(
     config=experiment.evaluation,
   )
   evaluator.add_upstream_node(infra)  # seconds before minutes
-  pusher = tfx.components.Pusher(
-    model=trainer.outputs["model"],
-    model_blessing=evaluator.outputs["blessing"],
-    infra_blessing=infra.outputs["blessing"],
-    push_destination=tfx.proto.PushDestination(
-      filesystem=tfx.proto.PushDestination.Filesystem(
-        base_directory=push_dir or os.path.join(root, "serving")
-      )
-    ),
+  pusher = stages.pusher(
+    trainer.outputs["model"],
+    evaluator.outputs["blessing"],
+    infra.outputs["blessing"],
+    push_dir or os.path.join(root, "serving"),
   )
   return tfx.dsl.Pipeline(
     pipeline_name=experiment.name,
@@ -132,10 +109,7 @@ def create_pipeline(
     metadata_connection_config=metadata,
     components=[
       patch_gen,
-      statistics,
-      schema,
-      validator,
-      check,
+      *validation,
       trainer,
       rival,
       infra,
@@ -145,19 +119,3 @@ def create_pipeline(
     enable_cache=enable_cache,
     beam_pipeline_args=beam_pipeline_args,
   )
-
-
-def _rival(candidate, strategy: type | None):
-  """The Resolver of the model to beat."""
-  from tfx import v1 as tfx
-
-  from components.rival import LatestOtherBlessedModel
-
-  strategy = strategy or LatestOtherBlessedModel
-  channels: dict[str, Any] = {
-    "model": tfx.dsl.Channel(type=tfx.types.standard_artifacts.Model),
-    "model_blessing": tfx.dsl.Channel(type=tfx.types.standard_artifacts.ModelBlessing),
-  }
-  if strategy is LatestOtherBlessedModel:
-    channels["candidate"] = candidate
-  return tfx.dsl.Resolver(strategy_class=strategy, **channels).with_id("Rival")

@@ -32,3 +32,35 @@ class CodecEvaluationConfig(Config):
       "max_images > 0",
       max_images=self.max_images,
     )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DetectionEvaluationConfig(Config):
+  """Mean average precision over one split of the examples.
+
+  Attributes:
+    split: never one that was trained on.
+    gates: what `verdict.json` is judged by.
+    max_images: only the first so many; None takes all.
+    shown_min_score: boxes below it are counted but not drawn.
+    num_shown: best and worst images in the report, so many of each.
+  """
+
+  split: str = "eval"
+  gates: tuple[Gate, ...] = ()
+  max_images: int | None = None
+  shown_min_score: float = 0.3
+  num_shown: int = 8
+
+  def __post_init__(self):
+    require(
+      self.max_images is None or self.max_images > 0,
+      "max_images > 0",
+      max_images=self.max_images,
+    )
+    require(
+      0 <= self.shown_min_score <= 1 and self.num_shown >= 0,
+      "shown_min_score in [0, 1] and num_shown >= 0",
+      shown_min_score=self.shown_min_score,
+      num_shown=self.num_shown,
+    )

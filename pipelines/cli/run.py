@@ -10,17 +10,18 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
   from pipelines.orchestrators.local import LocalRun
   from pipelines.outcome import Outcome
-  from schemas.experiment import CodecExperiment
+  from schemas.experiment import Experiment
 
 HELP = (
-  "Runs an experiment: mines patches, validates them, trains, measures, checks "
-  "and pushes the model if it is better. A second run reuses what did not change "
-  "and says why; a killed one resumes."
+  "Runs an experiment: mines patches or converts annotated images, validates them, "
+  "trains, measures, checks and pushes the model if it is better. A second run reuses "
+  "what did not change and says why; a killed one resumes."
 )
 
 
@@ -96,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def run_experiment(
-  experiment: CodecExperiment,
+  experiment: Experiment,
   root: str,
   *,
   from_node: str | None = None,
@@ -111,11 +112,11 @@ def run_experiment(
   from pipelines.orchestrators.local import run_pipeline
 
   def build(metadata, beam_pipeline_args):
-    from pipelines.codec import checkpoint_dir, create_pipeline
+    from pipelines.stages import checkpoint_dir
 
     if not enable_cache:  # else training would find itself finished
-      shutil.rmtree(checkpoint_dir(experiment, root), ignore_errors=True)
-    return create_pipeline(
+      shutil.rmtree(checkpoint_dir(experiment.name, root), ignore_errors=True)
+    return _pipeline_module(experiment).create_pipeline(
       experiment,
       root,
       metadata=metadata,
@@ -136,6 +137,19 @@ def run_experiment(
   from pipelines.outcome import outcome_of
 
   return done, outcome_of(done)
+
+
+def _pipeline_module(experiment: Experiment) -> ModuleType:
+  """The module whose `create_pipeline` draws the graph of such an experiment."""
+  from schemas.experiment import DetectionExperiment
+
+  if isinstance(experiment, DetectionExperiment):
+    from pipelines import detection
+
+    return detection
+  from pipelines import codec
+
+  return codec
 
 
 def print_outcome(done: LocalRun, outcome: Outcome) -> None:
@@ -187,7 +201,7 @@ def _lines(to_stderr: bool):
 
 
 def _as_json(
-  experiment: CodecExperiment, root: str, done: LocalRun, outcome: Outcome
+  experiment: Experiment, root: str, done: LocalRun, outcome: Outcome
 ) -> dict:
   return {
     "experiment": json.loads(experiment.to_json()),

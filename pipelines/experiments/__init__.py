@@ -1,7 +1,8 @@
 """One experiment per file; `find` loads one by name or by path.
 
-A file holds `def experiment() -> CodecExperiment` and says in its docstring
-which paper it repeats, by which command, and which numbers to expect.
+A file holds `def experiment() -> CodecExperiment` (or `DetectionExperiment`) and
+says in its docstring which paper it repeats, by which command, and which numbers
+to expect.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import pkgutil
 from pathlib import Path
 
 from schemas.config import require
-from schemas.experiment import CodecExperiment
+from schemas.experiment import CodecExperiment, DetectionExperiment, Experiment
 
 
 def names() -> list[str]:
@@ -20,7 +21,7 @@ def names() -> list[str]:
   return sorted(module.name for module in pkgutil.iter_modules(__path__))
 
 
-def find(reference: str) -> CodecExperiment:
+def find(reference: str) -> Experiment:
   """The experiment of a name, or of a path to a .py or .json file.
 
   Raises:
@@ -29,7 +30,9 @@ def find(reference: str) -> CodecExperiment:
   path = Path(reference)
   if path.suffix == ".json":
     require(path.is_file(), "a .json file that exists", experiment=reference)
-    return CodecExperiment.from_json(path.read_text("utf-8"))
+    text = path.read_text("utf-8")
+    kind = DetectionExperiment if '"detector"' in text else CodecExperiment
+    return kind.from_json(text)
   if path.suffix == ".py":
     require(path.is_file(), "a .py file that exists", experiment=reference)
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -45,9 +48,9 @@ def find(reference: str) -> CodecExperiment:
     )
     module = importlib.import_module(f"{__name__}.{reference}")
   made = getattr(module, "experiment", lambda: None)()
-  if not isinstance(made, CodecExperiment):
+  if not isinstance(made, Experiment):
     raise ValueError(
-      "Expected a file with `def experiment() -> CodecExperiment`. "
-      f"Received: experiment={reference!r}"
+      "Expected a file with `def experiment()` that gives a CodecExperiment or a "
+      f"DetectionExperiment. Received: experiment={reference!r}"
     )
   return made

@@ -122,11 +122,11 @@ def raw_detections(model: SSD, inputs: Any) -> tuple[Any, Any]:
   """Before suppression: boxes_yxyx_norm [b, N, 4] and scores [b, N, C] in [0, 1]."""
   outputs = model(inputs, training=False)
   logits = tf.cast(outputs["class_logits"], tf.float32)
-  match model.config.classification:
-    case "sigmoid":
-      scores = tf.sigmoid(logits)
-    case "softmax":
-      scores = tf.nn.softmax(logits)
+  # Not `match`: AutoGraph cannot read it.
+  if model.config.classification == "sigmoid":
+    scores = tf.sigmoid(logits)
+  else:
+    scores = tf.nn.softmax(logits)
   boxes = box_coder.decode(
     tf.cast(outputs["box_codes"], tf.float32), model.anchors_yxyx_norm
   )
