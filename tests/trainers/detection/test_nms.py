@@ -1,0 +1,140 @@
+"""Suppression beside a plain one in NumPy."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from schemas.detector_config import PostprocessingConfig
+from tests.trainers.detection.geometry import random_boxes
+from trainers.detection.boxes import pairwise_iou
+from trainers.detection.nms import detections
+
+
+def greedy(iou, scores, config, limit):
+  """Indices of one category's boxes, best first."""
+  kept = []
+  for index in np.argsort(-scores, kind="stable"):
+    if scores[index] <= config.score_threshold or len(kept) == limit:
+      break
+    if all(iou[index, other] <= config.iou_threshold for other in kept):
+      kept.append(index)
+  return kept
+
+
+def expected_detections(boxes, scores, config):
+  """(score, label, box) of one image, best first."""
+  iou = np.asarray(pairwise_iou(boxes, boxes))
+  if config.class_agnostic:
+    labels, best = scores.argmax(axis=1), scores.max(axis=1)
+    found = [
+      (best[index], labels[index] + 1, boxes[index])
+      for index in greedy(iou, best, config, config.max_detections)
+    ]
+  else:
+    found = [
+      (scores[index, category], category + 1, boxes[index])
+      for category in range(scores.shape[1])
+      for index in greedy(iou, scores[:, category], config, config.max_per_class)
+    ]
+  return sorted(found, key=lambda one: -one[0])[: config.max_detections]
+
+
+def clustered(rng, batch, num_boxes, num_categories):
+  """Boxes in clusters, so that many overlap, with scores that are all different."""
+  centres = random_boxes(rng, batch, 8, min_side=0.2)
+  boxes = centres[:, rng.integers(0, 8, num_boxes)]
+  boxes = boxes + rng.normal(0, 0.02, boxes.shape).astype("float32")
+  ranks = rng.permuted(
+    np.tile(np.arange(num_boxes * num_categories), (batch, 1)), axis=1
+  )
+  scores = ((ranks + 1) / (ranks.shape[1] + 1)).astype("float32")
+  return boxes, scores.reshape(batch, num_boxes, num_categories)
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+@pytest.mark.parametrize(
+  "settings",
+  [
+    {},
+    {"iou_threshold": 0.3, "score_threshold": 0.4},
+    {"max_per_class": 3, "max_detections": 7},
+    {"max_per_class": 500, "max_detections": 400, "iou_threshold": 0.9},
+  ],
+)
+@pytest.mark.parametrize("num_categories", [1, 5])
+def test_equals_plain_suppression(class_agnostic, settings, num_categories):
+  config = PostprocessingConfig(class_agnostic=class_agnostic, **settings)
+  boxes, scores = clustered(np.random.default_rng(0), 2, 60, num_categories)
+  found = [tensor.numpy() for tensor in detections(boxes, scores, config)]
+  for image in range(2):
+    expected = expected_detections(boxes[image], scores[image], config)
+    num = found[3][image]
+    assert num == len(expected) > 0
+    best, labels, kept = map(np.array, zip(*expected))
+    np.testing.assert_array_equal(found[1][image, :num], best)
+    np.testing.assert_array_equal(found[2][image, :num], labels)
+    np.testing.assert_allclose(found[0][image, :num], np.clip(kept, 0, 1), atol=1e-6)
+    assert not any(tensor[image, num:].any() for tensor in found[:3])
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+def test_ties_are_broken_one_way_and_alike_every_time(class_agnostic):
+  """With few levels of scores many orders are greedy; any of them will do."""
+  rng = np.random.default_rng(1)
+  boxes, _ = clustered(rng, 1, 80, 1)
+  boxes = np.clip(boxes, 0, 1)
+  scores = rng.integers(1, 4, (1, 80, 1)).astype("float32") / 4
+  config = PostprocessingConfig(iou_threshold=0.5, class_agnostic=class_agnostic)
+  first = [tensor.numpy() for tensor in detections(boxes, scores, config)]
+  for tensor, again in zip(first, detections(boxes, scores, config)):
+    np.testing.assert_array_equal(tensor, again)
+  num = first[3][0]
+  kept, best = first[0][0, :num], first[1][0, :num]
+  among = np.asarray(pairwise_iou(kept, kept)) - np.eye(num)
+  assert among.max() <= 0.5
+  assert np.all(np.diff(best) <= 0)
+  # Every box is there, or loses to one that is there and no worse.
+  beaten = np.asarray(pairwise_iou(boxes[0], kept)) > 0.5
+  assert np.all((beaten & (best >= scores[0])).any(axis=1))
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+def test_boxes_outside_or_without_numbers_suppress_nothing(class_agnostic):
+  boxes = np.float32(
+    [[[0.2, 1.0, 0.4, 1.9], [0.2, 0.9, 0.4, 1.9], [0.1, np.nan, 0.2, 0.2]]]
+  )
+  scores = np.float32([[[0.9], [0.5], [0.8]]])
+  config = PostprocessingConfig(class_agnostic=class_agnostic)
+  found, best, labels, num = (t.numpy() for t in detections(boxes, scores, config))
+  assert num.tolist() == [1]
+  np.testing.assert_allclose(found[0, 0], [0.2, 0.9, 0.4, 1])
+  assert (best[0, 0], labels[0, 0]) == (np.float32(0.5), 1)
+  assert np.all(np.isfinite(found))
+
+
+def test_categories_suppress_each_other_only_when_agnostic():
+  boxes = np.float32([[[0, 0, 1, 1], [0, 0, 1, 0.9]]])
+  scores = np.float32([[[0.9, 0.3], [0.2, 0.8]]])
+  *_, labels, num = detections(boxes, scores, PostprocessingConfig())
+  assert labels[0, : num[0]].numpy().tolist() == [1, 2]
+  agnostic = PostprocessingConfig(class_agnostic=True)
+  *_, labels, num = detections(boxes, scores, agnostic)
+  assert labels[0, : num[0]].numpy().tolist() == [1]
+
+
+@pytest.mark.parametrize("class_agnostic", [False, True])
+def test_sizes_are_static_and_empty_images_are_zeros(class_agnostic):
+  config = PostprocessingConfig(class_agnostic=class_agnostic, max_detections=9)
+  graph = tf.function(
+    lambda boxes, scores: detections(boxes, scores, config),
+    input_signature=[
+      tf.TensorSpec([None, None, 4], tf.float32),
+      tf.TensorSpec([None, None, 3], tf.float32),
+    ],
+  )
+  shapes = [t.shape.as_list() for t in graph.get_concrete_function().outputs]
+  assert shapes == [[None, 9, 4], [None, 9], [None, 9], [None]]
+  boxes = random_boxes(np.random.default_rng(2), 2, 20)
+  outputs = graph(boxes, np.full((2, 20, 3), 0.001, "float32"))
+  assert [t.dtype.name for t in outputs] == ["float32", "float32", "int32", "int32"]
+  assert not any(t.numpy().any() for t in outputs)
