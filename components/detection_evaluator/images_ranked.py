@@ -50,6 +50,7 @@ class ShownImage:
     pixels: uint8 [height, width, 3].
     true_boxes_yxyx_px: float64 [m, 4].
     true_category_ids: int64 [m].
+    true_is_crowd: bool [m].
     boxes_yxyx_px: float64 [n, 4], best first, all above the minimal score.
     category_ids: int64 [n].
     scores: float64 [n].
@@ -60,6 +61,7 @@ class ShownImage:
   pixels: np.ndarray
   true_boxes_yxyx_px: np.ndarray
   true_category_ids: np.ndarray
+  true_is_crowd: np.ndarray
   boxes_yxyx_px: np.ndarray
   category_ids: np.ndarray
   scores: np.ndarray
@@ -138,6 +140,7 @@ def _shown(
     pixels=pixels_of(image),
     true_boxes_yxyx_px=true_boxes_yxyx_px(image),
     true_category_ids=image.category_ids,
+    true_is_crowd=image.is_crowd.astype(bool),
     boxes_yxyx_px=np.stack([top, left, top + height, left + width], axis=-1),
     category_ids=detections.category_ids[chosen],
     scores=detections.scores[chosen],

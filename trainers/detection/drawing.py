@@ -15,7 +15,7 @@ from schemas.config import require
 Colour = tuple[int, int, int]
 
 _GOLDEN_SHARE = 0.6180339887498949  # of the hue circle, from one key to the next
-_LIGHTNESSES = (0.5, 0.36, 0.66)
+_LIGHTNESSES = (0.4, 0.5, 0.66)
 _HEADING_COLOUR, _PAPER = (15, 23, 42), (255, 255, 255)
 
 
@@ -28,7 +28,7 @@ def colour_of(key: int) -> Colour:
   Returns:
     Red, green, blue in 0..255.
   """
-  hue = (key * _GOLDEN_SHARE + 0.02) % 1.0
+  hue = (key * _GOLDEN_SHARE + 0.72) % 1.0  # 1 is green: it shows on most pictures
   lightness = _LIGHTNESSES[key % len(_LIGHTNESSES)]
   red, green, blue = colorsys.hls_to_rgb(hue, lightness, 0.9)
   return round(255 * red), round(255 * green), round(255 * blue)
@@ -41,6 +41,7 @@ def draw_boxes(
   colour_keys: Sequence[int] | np.ndarray,
   *,
   line_px: int | None = None,
+  font_px: int | None = None,
 ) -> np.ndarray:
   """Outlines boxes, each with its caption on a filled tag.
 
@@ -55,6 +56,7 @@ def draw_boxes(
       accents, or become a question mark.
     colour_keys: n category ids or labels.
     line_px: width of the outlines; None takes what suits the picture's size.
+    font_px: size of the captions; None likewise.
 
   Returns:
     uint8 [height, width, 3].
@@ -77,13 +79,15 @@ def draw_boxes(
     captions=num,
     colour_keys=len(colour_keys),
   )
-  require(line_px is None or line_px > 0, "line_px > 0", line_px=line_px)
   height_px, width_px, _ = pixels.shape
-  if line_px is None:
-    line_px = _suitable_line_px(height_px, width_px)
+  line_px = _suitable_line_px(height_px, width_px) if line_px is None else line_px
+  font_px = _suitable_font_px(height_px, width_px) if font_px is None else font_px
+  require(
+    line_px > 0 and font_px > 0, "sizes above 0", line_px=line_px, font_px=font_px
+  )
   image = Image.fromarray(pixels)
   draw = ImageDraw.Draw(image)
-  font = _font(_font_px(height_px, width_px))
+  font = _font(font_px)
   for index in reversed(range(num)):
     corners = _inside(boxes_yxyx_px[index], height_px, width_px)
     if corners is None:
@@ -140,7 +144,7 @@ def ground_truth_beside_predictions(
     [int(keys[i]) for i in shown],
   )
   height_px, width_px, _ = pixels.shape
-  font_px = _font_px(height_px, width_px)
+  font_px = _suitable_font_px(height_px, width_px)
   gap_px, heading_px = max(4, width_px // 50), round(1.8 * font_px)
   paper = Image.new("RGB", (2 * width_px + gap_px, height_px + heading_px), _PAPER)
   draw = ImageDraw.Draw(paper)
@@ -227,7 +231,7 @@ def _suitable_line_px(height_px: int, width_px: int) -> int:
   return max(1, round(max(height_px, width_px) / 250))
 
 
-def _font_px(height_px: int, width_px: int) -> int:
+def _suitable_font_px(height_px: int, width_px: int) -> int:
   return max(11, round(max(height_px, width_px) / 38))
 
 
