@@ -14,6 +14,10 @@ train on): 6,000 steps in 38 processor minutes; area under MS-SSIM 1.7293, of
 PSNR-HVS 44.97. MS-SSIM rises from 0.7684 after one iteration to 0.9458 after
 thirteen and then stays (0.9448 after sixteen): so small a GRU has nothing left to
 add. Rates of 4e-3 and more diverge after some 1,700 steps.
+
+With `--set codec.reconstruction=residual_scaling --set training.learning_rate=1e-3
+--set training.clip_norm=0.1` (2e-3 diverges) every iteration adds: 0.7268, 0.8068,
+0.8500, ... 0.9325, 0.9332, 0.9338, an area of 1.6873 in the same 38 minutes.
 """
 
 from __future__ import annotations
