@@ -14,8 +14,10 @@ import collections
 import contextlib
 import dataclasses
 import json
+import os
 import shutil
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,6 @@ from typing import Any
 import apache_beam as beam
 
 from components.records import read_records, write_records
-from schemas.manifest import write_atomically
 
 PARTS = "parts"  # the folder of the parts' files, below the staging folder
 _POLL_SECONDS = 0.2
@@ -94,8 +95,11 @@ def write_part(
   folder = Path(staging_dir) / PARTS
   num_records = write_records(folder / f"{part.name}.tfrecord", records)
   told = {**report, "shard": part.shard_path, "records": num_records}
-  # The report comes last: a part that has one is whole.
-  write_atomically(folder / f"{part.name}.json", json.dumps(told))
+  # The report comes last: a part that has one is whole. Nothing of a job survives a
+  # crash, so none of this waits for the disk.
+  staged = folder / f".{part.name}.{uuid.uuid4().hex}"
+  staged.write_text(json.dumps(told), "utf-8")
+  os.replace(staged, folder / f"{part.name}.json")
   return part.shard_path, part.name
 
 

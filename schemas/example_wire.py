@@ -53,7 +53,12 @@ def _field(number: int, content: bytes) -> bytes:
   return _varint(number << 3 | 2) + _varint(len(content)) + content
 
 
+_ONE_BYTE = tuple(bytes([value]) for value in range(0x80))
+
+
 def _varint(value: int) -> bytes:
+  if 0 <= value < 0x80:  # nearly all are
+    return _ONE_BYTE[value]
   value &= (1 << 64) - 1  # a negative int64 is its two's complement
   encoded = bytearray()
   while value > 0x7F:

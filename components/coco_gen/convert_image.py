@@ -10,11 +10,12 @@ import dataclasses
 import hashlib
 import math
 import posixpath
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 
 from components.coco_gen.annotations import Fault, ListedImage
+from components.coco_gen.image_files import image_fault
 from schemas.categories import Categories
 from schemas.coco_example import AnnotatedImage
 from trainers.images import ImageError, PhotographFacts, check_photograph
@@ -39,6 +40,33 @@ class Converted:
   notes: tuple[str, ...]
   num_clipped: int
   faults: list[Fault]
+
+
+class _Annotation(NamedTuple):
+  """A row, with the fields of `ROW`."""
+
+  number: int
+  annotation_id: int
+  image_id: int
+  category_id: int
+  x_px: float
+  y_px: float
+  width_px: float
+  height_px: float
+  area_px: float
+  is_crowd: int
+
+
+class _Object(NamedTuple):
+  """An annotation that is right, with the fields of `AnnotatedImage`."""
+
+  box_yxyx_norm: tuple[np.float32, np.float32, np.float32, np.float32]
+  label: int
+  is_crowd: int
+  area_px: float
+  category_id: int
+  annotation_id: int
+  clipped: bool
 
 
 def convert_image(
@@ -66,22 +94,19 @@ def convert_image(
     _check_facts(facts, listed)
   except ImageError as error:
     return image_fault(listed, error.reason, str(error))
-  objects: list[tuple] = []
+  objects: list[_Object] = []
   faults: list[Fault] = []
-  num_clipped = 0
-  label_of, names = categories.label_of, categories.names
-  for row in rows:
-    found = _place(row, facts, label_of)
+  label_of = categories.label_of
+  for values in rows.tolist():  # in bulk, which is faster than one by one
+    found = _object(_Annotation(*values), facts, label_of)
     if isinstance(found, Fault):
       faults.append(dataclasses.replace(found, file=listed.file))
-      continue
-    box, clipped = found
-    num_clipped += clipped
-    label = label_of[int(row["category_id"])]
-    area = float(row["area_px"])
-    if math.isnan(area):
-      area = float(row["width_px"] * row["height_px"])
-    objects.append((box, label, row, area))
+    else:
+      objects.append(found)
+
+  def column(name: str, kind: type = np.int64) -> np.ndarray:
+    return np.array([getattr(thing, name) for thing in objects], kind)
+
   image = AnnotatedImage(
     encoded=data,
     format=_FORMATS[facts.format],
@@ -90,22 +115,20 @@ def convert_image(
     sha256=hashlib.sha256(data).hexdigest(),
     height_px=facts.height_px,
     width_px=facts.width_px,
-    boxes_yxyx_norm=np.array([o[0] for o in objects], np.float32).reshape(-1, 4),
-    labels=np.array([o[1] for o in objects], np.int64),
-    names=tuple(names[o[1] - 1] for o in objects),
-    is_crowd=np.array([o[2]["is_crowd"] for o in objects], np.int64),
-    areas_px=np.array([o[3] for o in objects], np.float32),
-    category_ids=np.array([o[2]["category_id"] for o in objects], np.int64),
-    annotation_ids=np.array([o[2]["annotation_id"] for o in objects], np.int64),
+    boxes_yxyx_norm=column("box_yxyx_norm", np.float32).reshape(-1, 4),
+    labels=column("label"),
+    names=tuple(categories.names[thing.label - 1] for thing in objects),
+    is_crowd=column("is_crowd"),
+    areas_px=column("area_px", np.float32),
+    category_ids=column("category_id"),
+    annotation_ids=column("annotation_id"),
   )
   return Converted(
-    image=image, notes=facts.notes, num_clipped=num_clipped, faults=faults
+    image=image,
+    notes=facts.notes,
+    num_clipped=sum(thing.clipped for thing in objects),
+    faults=faults,
   )
-
-
-def image_fault(listed: ListedImage, reason: str, detail: str) -> Fault:
-  """The fault of a listed image."""
-  return Fault(reason=reason, detail=detail, image_id=listed.id, file=listed.file)
 
 
 def _check_facts(facts: PhotographFacts, listed: ListedImage) -> None:
@@ -124,41 +147,49 @@ def _check_facts(facts: PhotographFacts, listed: ListedImage) -> None:
     )
 
 
-def _place(
-  row: Any, facts: PhotographFacts, label_of: dict[int, int]
-) -> tuple[np.ndarray, bool] | Fault:
-  """(ymin, xmin, ymax, xmax as float32 in [0, 1], whether it was clipped)."""
-  x, y, width, height = (
-    float(row[name]) for name in ("x_px", "y_px", "width_px", "height_px")
-  )
-  box = f"[{x:g}, {y:g}, {width:g}, {height:g}]"
-
-  def fault(reason: str, detail: str) -> Fault:
-    return Fault(
-      reason=reason,
-      detail=detail,
-      image_id=int(row["image_id"]),
-      annotation_id=int(row["annotation_id"]),
-      number=int(row["number"]),
-    )
-
-  if int(row["category_id"]) not in label_of:
-    return fault("unknown_category", f"category_id {row['category_id']}")
+def _object(
+  given: _Annotation, facts: PhotographFacts, label_of: dict[int, int]
+) -> _Object | Fault:
+  x, y, width, height = given.x_px, given.y_px, given.width_px, given.height_px
+  if given.category_id not in label_of:
+    return _fault(given, "unknown_category", f"category_id {given.category_id}")
   if width <= 0 or height <= 0:
-    return fault("zero_or_negative_size", f"bbox {box}")
-  if row["area_px"] < 0:
-    return fault("zero_or_negative_size", f"area {row['area_px']:g}")
-  corners = np.array([y, x, y + height, x + width])
-  limits = np.array([facts.height_px, facts.width_px] * 2)
-  inside = np.clip(corners, 0, limits)
-  norm = (inside / limits).astype(np.float32)
-  flat = norm[0] >= norm[2] or norm[1] >= norm[3]
-  if np.abs(corners - inside).max() > _TOLERANCE_PX or (
-    flat and (corners != inside).any()
-  ):
-    return fault(
-      "box_outside", f"bbox {box} of an image of {facts.width_px}x{facts.height_px}"
-    )
+    return _fault(given, "zero_or_negative_size", _box(given))
+  if given.area_px < 0:
+    return _fault(given, "zero_or_negative_size", f"area {given.area_px:g}")
+  corners = (y, x, y + height, x + width)
+  limits = (facts.height_px, facts.width_px) * 2
+  outside = max(max(-c, c - limit) for c, limit in zip(corners, limits))
+  ymin, xmin, ymax, xmax = (
+    np.float32(min(max(c, 0.0), limit) / limit) for c, limit in zip(corners, limits)
+  )
+  flat = ymin >= ymax or xmin >= xmax
+  if outside > _TOLERANCE_PX or (outside > 0 and flat):
+    shown = f"{facts.width_px}x{facts.height_px}"
+    return _fault(given, "box_outside", f"{_box(given)} of an image of {shown}")
   if flat:  # thinner than float32 can tell
-    return fault("zero_or_negative_size", f"bbox {box}")
-  return norm, bool((corners != inside).any())
+    return _fault(given, "zero_or_negative_size", _box(given))
+  return _Object(
+    box_yxyx_norm=(ymin, xmin, ymax, xmax),
+    label=label_of[given.category_id],
+    is_crowd=given.is_crowd,
+    area_px=width * height if math.isnan(given.area_px) else given.area_px,
+    category_id=given.category_id,
+    annotation_id=given.annotation_id,
+    clipped=outside > 0,
+  )
+
+
+def _box(given: _Annotation) -> str:
+  numbers = (given.x_px, given.y_px, given.width_px, given.height_px)
+  return f"bbox [{', '.join(f'{number:g}' for number in numbers)}]"
+
+
+def _fault(given: _Annotation, reason: str, detail: str) -> Fault:
+  return Fault(
+    reason=reason,
+    detail=detail,
+    image_id=given.image_id,
+    annotation_id=given.annotation_id,
+    number=given.number,
+  )

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import collections
 import json
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import fsspec
 import numpy as np
 from apache_beam.metrics import Metrics
-from fsspec.implementations.local import LocalFileSystem
 
 from components import dead_letters
 from components.coco_gen.annotations import Fault, ListedImage
-from components.coco_gen.convert_image import Converted, convert_image, image_fault
+from components.coco_gen.convert_image import Converted, convert_image
+from components.coco_gen.image_files import ImageFolder
 from components.coco_gen.row_sorting import read_rows
 from components.shards import PARTS, Part, write_part
 from schemas.categories import Categories
@@ -55,13 +53,14 @@ def convert_part(
     "lost": 0,  # annotations of dead images
   }
   letters: list[dict[str, Any]] = []
+  folders = [ImageFolder(source.images) for source in config.sources]
 
   def examples() -> Iterator[bytes]:
     for source_number, *facts in plan["images"]:
       source = config.sources[source_number]
       listed = ListedImage(**dict(zip(("id", "file", "width_px", "height_px"), facts)))
       mine = _of_image(rows, listed.id)
-      data = read_image(source.images, listed)
+      data = folders[source_number].read(listed)
       found = (
         data
         if isinstance(data, Fault)
@@ -80,31 +79,6 @@ def convert_part(
       write_atomically(path, dead_letters.lines(letters))
 
   return write_part(part, staging_dir, records(), report)
-
-
-def read_image(folder: str, listed: ListedImage) -> bytes | Fault:
-  """An image's file, unless it is missing or a link leads out of the folder.
-
-  Args:
-    folder: of the images, local or a URL.
-    listed: its `file` has no `..` that leads out of the folder.
-  """
-  try:
-    file_system, root = fsspec.core.url_to_fs(folder)
-    path = f"{root.rstrip('/')}/{listed.file}"
-    if not isinstance(file_system, LocalFileSystem):
-      return file_system.cat_file(path)
-    real, inside = os.path.realpath(path), os.path.realpath(root)
-    if not real.startswith(inside.rstrip("/") + "/"):
-      detail = f"{listed.file} is a link to {real}"
-      return image_fault(listed, "path_outside_folder", detail)
-    with open(real, "rb") as file:
-      return file.read()
-  except FileNotFoundError:
-    return image_fault(listed, "missing_image", f"no such file in {folder}")
-  except OSError as error:
-    detail = f"{type(error).__name__}: {error.strerror or error}"
-    return image_fault(listed, "unreadable", detail)
 
 
 def _of_image(rows: np.ndarray, image_id: int) -> np.ndarray:
