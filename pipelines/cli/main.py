@@ -30,6 +30,7 @@ COMMANDS = {
   "evaluate": "measure a codec's curve or a detector's precision",
   "encode": "compress a photograph with a model",
   "decode": "turn a compressed file back into an image",
+  "detect": "find the objects in photographs with a model",
   "inspect": "say what a compressed file holds and whether it is whole",
   "doctor": "say what is installed, what is missing and how to get it",
 }
@@ -96,7 +97,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _dispatch(words: list[str]) -> int:
   parser = argparse.ArgumentParser(
     prog="hardmine",
-    description="Mines hard image data, trains image codecs on it and compresses.",
+    description="Trains image codecs and object detectors, and puts them to work.",
     epilog="`hardmine COMMAND --help` says more about each.",
   )
   parser.add_argument("--version", action="store_true", help="print it and exit")

@@ -7,12 +7,15 @@ import os
 from pathlib import Path
 
 import trainers.codec
-from schemas.config import require
 
 ENVIRONMENT = "HARDMINE_MODEL"
 SHIPPED_DIR = Path(trainers.codec.__file__).parent / "pretrained"
-# `trainers.codec.export.FACTS_PATH`, whose module would load TensorFlow.
-FACTS_PATH = "assets.extra/codec.json"
+# What an exported model of each kind holds: the FACTS_PATH of `trainers.codec.codec`
+# and of `trainers.detection.detector`, which would load NumPy before any --help.
+FACTS_PATHS = {
+  "codec": "assets.extra/codec.json",
+  "detector": "assets.extra/detector.json",
+}
 
 
 def add_model_argument(parser, **options) -> None:
@@ -27,15 +30,17 @@ def add_model_argument(parser, **options) -> None:
   )
 
 
-def resolve_model(ref: str) -> Path:
+def resolve_model(ref: str, kind: str = "codec") -> Path:
   """The folder with `saved_model.pb` that a reference means.
 
   Args:
     ref: such a folder, a folder of versions 1/, 2/, ... (the largest complete one
       is taken), or the name of a shipped model.
+    kind: which of `FACTS_PATHS` is wanted.
 
   Raises:
-    ValueError: there is no such model; the line says what would be one.
+    ValueError: there is no such model, or it is of another kind; the line says what
+      would be one.
   """
   path = Path(ref).expanduser()
   if path.is_dir():
@@ -45,8 +50,9 @@ def resolve_model(ref: str) -> Path:
         "Expected an exported model: a folder with saved_model.pb, or of versions "
         f"1/, 2/, ... that have one. Received: model={ref!r}"
       )
+    _check_kind(found, kind, ref)
     return found
-  shipped = shipped_models()
+  shipped = shipped_models(kind)
   if ref in shipped:
     return shipped[ref]
   if ":" in ref:
@@ -61,39 +67,48 @@ def resolve_model(ref: str) -> Path:
   )
 
 
-def choose_model(ref: str | None, model_id: bytes | None = None) -> Path:
+def choose_model(
+  ref: str | None, model_id: bytes | None = None, kind: str = "codec"
+) -> Path:
   """The model to use when the caller may have named none.
 
   Args:
     ref: what was passed as `--model`, or None.
     model_id: of the stream to decode; then a shipped model must have this id.
+    kind: which of `FACTS_PATHS` is wanted.
 
   Raises:
     ValueError: none was named and none fits; the line says what to pass.
   """
   ref = ref or os.environ.get(ENVIRONMENT)
   if ref:
-    return resolve_model(ref)
+    return resolve_model(ref, kind)
   fitting = [
     path
-    for path in shipped_models().values()
+    for path in shipped_models(kind).values()
     if model_id is None or read_model_id(path) == model_id
   ]
   if len(fitting) == 1:
     return fitting[0]
-  wanted = f"model {model_id.hex()}" if model_id else "a model"
+  wanted = f"model {model_id.hex()}" if model_id else f"a {kind}"
   raise ValueError(
     f"Expected {wanted}: pass --model REF or set {ENVIRONMENT}. "
     f"Received: neither, and {len(fitting) or 'none'} of the shipped models would do"
   )
 
 
-def shipped_models() -> dict[str, Path]:
-  """Name to folder of the models inside the package."""
+def shipped_models(kind: str = "codec") -> dict[str, Path]:
+  """Name to folder of the models of a kind inside the package."""
   if not SHIPPED_DIR.is_dir():
     return {}
   found = {path.name: _model_in(path) for path in sorted(SHIPPED_DIR.iterdir())}
-  return {name: path for name, path in found.items() if path is not None}
+  return {name: path for name, path in found.items() if path and kind_of(path) == kind}
+
+
+def kind_of(model_dir: Path) -> str | None:
+  """A key of `FACTS_PATHS`, or None for a model that is not one of ours."""
+  kinds = (kind for kind, path in FACTS_PATHS.items() if (model_dir / path).is_file())
+  return next(kinds, None)
 
 
 def read_model_id(model_dir: Path) -> bytes:
@@ -102,11 +117,18 @@ def read_model_id(model_dir: Path) -> bytes:
   Raises:
     ValueError: the folder holds another kind of model.
   """
-  path = model_dir / FACTS_PATH
-  require(
-    path.is_file(), f"an exported codec, with {FACTS_PATH}", model_dir=str(model_dir)
-  )
+  _check_kind(model_dir, "codec", str(model_dir))
+  path = model_dir / FACTS_PATHS["codec"]
   return bytes.fromhex(json.loads(path.read_text("utf-8"))["model_id"])
+
+
+def _check_kind(model_dir: Path, kind: str, ref: str) -> None:
+  found = kind_of(model_dir)
+  if found != kind:
+    received = f"a {found}" if found else f"a model without {FACTS_PATHS[kind]}"
+    raise ValueError(
+      f"Expected an exported {kind}. Received: model={ref!r}, {received}"
+    )
 
 
 def _model_in(path: Path) -> Path | None:

@@ -229,6 +229,10 @@ def test_mistakes_are_one_line(folder, encoded, model, capsys, words, status, me
 
 
 def test_the_command_line_looks_where_the_export_writes():
-  from trainers.codec.export import FACTS_PATH
+  from trainers.codec import codec
+  from trainers.detection import detector
 
-  assert model_ref.FACTS_PATH == FACTS_PATH
+  assert model_ref.FACTS_PATHS == {
+    "codec": codec.FACTS_PATH,
+    "detector": detector.FACTS_PATH,
+  }

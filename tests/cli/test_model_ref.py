@@ -11,12 +11,12 @@ from pipelines.cli import model_ref
 ID = bytes.fromhex("0123456789abcdef")
 
 
-def make_model(path, model_id=ID):
+def make_model(path, model_id=ID, kind="codec"):
   """The files by which a reference is resolved; nothing here loads the graph."""
   (path / "assets.extra").mkdir(parents=True)
   (path / "saved_model.pb").write_bytes(b"")
   facts = json.dumps({"model_id": model_id.hex()})
-  (path / "assets.extra" / "codec.json").write_text(facts)
+  (path / "assets.extra" / f"{kind}.json").write_text(facts)
   return path
 
 
@@ -95,3 +95,31 @@ def test_another_kind_of_model_has_no_id(tmp_path):
   (tmp_path / "saved_model.pb").write_bytes(b"")
   with pytest.raises(ValueError, match="an exported codec"):
     model_ref.read_model_id(tmp_path)
+
+
+def test_the_wrong_kind_of_model_is_named(tmp_path, shipped_dir, monkeypatch):
+  codec = str(make_model(tmp_path / "codec"))
+  detector = str(make_model(tmp_path / "detector", kind="detector"))
+  assert str(model_ref.resolve_model(detector, "detector")) == detector
+  with pytest.raises(ValueError, match=r"an exported detector.*codec', a codec"):
+    model_ref.resolve_model(codec, "detector")
+  with pytest.raises(ValueError, match=r"an exported codec.*detector', a detector"):
+    model_ref.resolve_model(detector)
+  with pytest.raises(ValueError, match="an exported codec"):
+    model_ref.read_model_id(tmp_path / "detector")
+  monkeypatch.setenv("HARDMINE_MODEL", codec)
+  with pytest.raises(ValueError, match="an exported detector"):
+    model_ref.choose_model(None, kind="detector")
+
+
+def test_a_model_of_no_kind_of_ours_is_refused(tmp_path):
+  (tmp_path / "saved_model.pb").write_bytes(b"")
+  with pytest.raises(ValueError, match=r"a model without assets.extra/detector\.json"):
+    model_ref.resolve_model(str(tmp_path), "detector")
+
+
+def test_shipped_models_are_of_the_wanted_kind(shipped_dir):
+  make_model(shipped_dir / "a")
+  make_model(shipped_dir / "b", kind="detector")
+  assert list(model_ref.shipped_models()) == ["a"]
+  assert model_ref.choose_model(None, kind="detector").name == "b"

@@ -16,6 +16,8 @@ from schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from schemas.config import require
 from trainers.codec import bitstream
 
+FACTS_PATH = "assets.extra/codec.json"
+
 
 class Codec:
   """Compresses with one model.
@@ -40,8 +42,6 @@ class Codec:
     Raises:
       ValueError: the folder is not an exported codec.
     """
-    from trainers.codec.export import FACTS_PATH
-
     path = Path(model_dir) / FACTS_PATH
     require(
       path.is_file() and (Path(model_dir) / "saved_model.pb").is_file(),

@@ -25,9 +25,8 @@ import tensorflow as tf
 
 from schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from schemas.manifest import write_atomically
+from trainers.codec.codec import FACTS_PATH
 from trainers.codec.model import RecurrentCodec, model_id
-
-FACTS_PATH = "assets.extra/codec.json"
 
 
 def export_codec(

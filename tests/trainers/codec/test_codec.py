@@ -7,8 +7,8 @@ import pytest
 
 from schemas.codec_config import CodecConfig
 from trainers.codec.cells.gru import ConvGRUCell
-from trainers.codec.codec import Codec
-from trainers.codec.export import FACTS_PATH, export_codec
+from trainers.codec.codec import FACTS_PATH, Codec
+from trainers.codec.export import export_codec
 from trainers.codec.model import build_codec, model_id
 
 ITERATIONS = 3

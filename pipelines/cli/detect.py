@@ -1,0 +1,151 @@
+"""`hardmine detect`: the objects in photographs, as lines, as JSON, and drawn."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli.images import check_destination, read_image, write_image
+from pipelines.cli.model_ref import add_model_argument, choose_model
+from schemas.config import require
+
+if TYPE_CHECKING:
+  import numpy as np
+
+  from trainers.detection.detector import Detections
+
+HELP = (
+  "Finds objects in photographs: one line an object, the surest first, with its "
+  "category, score and box in pixels (x and y of the upper left corner, then width "
+  "x height)."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's arguments."""
+  parser.add_argument("images", nargs="+", metavar="IMAGE", help="JPEG, PNG, WebP, ...")
+  add_model_argument(parser)
+  parser.add_argument(
+    "--output",
+    metavar="DIR",
+    help="gets the images with their boxes drawn: JPEG for JPEG, else PNG",
+  )
+  parser.add_argument(
+    "--min-score",
+    type=float,
+    default=0.3,
+    metavar="X",
+    help="leave out what scores less, 0 to 1 (default: %(default)s)",
+  )
+  parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(args: argparse.Namespace) -> int:
+  """Detects in every image, prints, and draws where asked to.
+
+  Raises:
+    ValueError: no such model, an image that cannot be used, or an output that would
+      replace an input or another output.
+    OSError: an image cannot be read or written.
+  """
+  require(0 <= args.min_score <= 1, "0 to 1", min_score=args.min_score)
+  model_dir = choose_model(args.model, kind="detector")
+  drawn_paths = _drawn_paths(args.images, args.output)
+
+  from trainers.detection.detector import Detector
+
+  detector = Detector.load(model_dir)
+  names = dict(zip(detector.categories.ids, detector.categories.names))
+  facts = []
+  for path, drawn_path in zip(args.images, drawn_paths):
+    image = read_image(path)
+    found = detector.detect(image, args.min_score)
+    fact = _facts(path, image, found, names)
+    if drawn_path is not None:
+      write_image(drawn_path, _drawn(image, found, names))
+      fact["drawn"] = str(drawn_path)
+    facts.append(fact)
+    if not args.json:
+      _print(fact, args.min_score)
+  if args.json:
+    print(
+      json.dumps(
+        {
+          "model_id": detector.model_id.hex(),
+          "model_dir": str(model_dir),
+          "min_score": args.min_score,
+          "images": facts,
+        }
+      )
+    )
+  return 0
+
+
+def _drawn_paths(images: list[str], output: str | None) -> list[Path | None]:
+  """Where each image is drawn; makes the folder, after everything is checked."""
+  if output is None:
+    return [None] * len(images)
+  folder = Path(output)
+  require(folder.is_dir() or not folder.exists(), "a folder, or nothing", output=output)
+  paths: list[Path | None] = []
+  for image in map(Path, images):
+    suffix = image.suffix if image.suffix.lower() in (".jpg", ".jpeg") else ".png"
+    path = folder / f"{image.stem}{suffix}"
+    require(path not in paths, "images of different names", image=str(image))
+    paths.append(path)
+    if folder.is_dir():
+      for source in images:
+        check_destination(path, source)
+  folder.mkdir(parents=True, exist_ok=True)
+  return paths
+
+
+def _facts(
+  path: str, image: np.ndarray, found: Detections, names: dict[int, str]
+) -> dict[str, Any]:
+  """What `--json` prints of one image."""
+  height_px, width_px, _ = image.shape
+  objects = []
+  for box, score, category_id in zip(
+    found.boxes_yxyx_px.tolist(), found.scores.tolist(), found.category_ids.tolist()
+  ):
+    ymin, xmin, ymax, xmax = box
+    objects.append(
+      {
+        "category": names[category_id],
+        "category_id": category_id,
+        "score": score,
+        "box_xywh_px": [xmin, ymin, xmax - xmin, ymax - ymin],
+        "box_yxyx_px": box,
+      }
+    )
+  return {
+    "image": path,
+    "width_px": width_px,
+    "height_px": height_px,
+    "objects": objects,
+  }
+
+
+def _print(fact: dict[str, Any], min_score: float) -> None:
+  if not fact["objects"]:
+    print(f"{fact['image']}: nothing scores {min_score:g} or more", flush=True)
+  for one in fact["objects"]:
+    x, y, width, height = (round(value) for value in one["box_xywh_px"])
+    print(
+      f"{fact['image']}: {one['category']} {one['score']:.3f} at {x},{y} "
+      f"{width}x{height}",
+      flush=True,
+    )
+
+
+def _drawn(image: np.ndarray, found: Detections, names: dict[int, str]) -> np.ndarray:
+  from trainers.detection.drawing import draw_boxes
+
+  captions = [
+    f"{names[category_id]} {score:.2f}"
+    for category_id, score in zip(found.category_ids.tolist(), found.scores.tolist())
+  ]
+  return draw_boxes(image, found.boxes_yxyx_px, captions, found.category_ids)
