@@ -26,7 +26,7 @@ ANSWER_FILE = "answer.json"
 
 
 def ask(model_dir: str, *, timeout_seconds: float, memory_bytes: int) -> Outcome:
-  """Asks an exported codec to code a picture, in a process of its own.
+  """Shows an exported model a picture, in a process of its own.
 
   Args:
     model_dir: the SavedModel folder.

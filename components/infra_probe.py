@@ -1,23 +1,31 @@
-"""What InfraCheck asks an exported codec, in a process of its own.
+"""What InfraCheck asks an exported model, in a process of its own.
 
     python -m components.infra_probe MODEL_DIR
 
-It codes a small picture with the exported graph and decodes it again, as a user
-would, without TFX or Beam. The last line on stdout is JSON; any exception (and
-so any exit status but 0) is a refusal whose last line on stderr says why.
+A codec codes a small picture and decodes it again, a detector finds what is in it,
+with the exported graph, as a user would, without TFX or Beam. The last line on stdout
+is JSON; any exception (and so any exit status but 0) is a refusal whose last line on
+stderr says why.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
 import threading
 import time
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from schemas.config import require
+
 HEIGHT_PX, WIDTH_PX = 41, 50  # no multiple of 16: padding and cropping run too
+MAX_BOXES_APART_PX = 0.01  # between two ways into the same graph
+MAX_SCORES_APART = 1e-3
 
 
 def test_picture() -> np.ndarray:
@@ -29,18 +37,48 @@ def test_picture() -> np.ndarray:
   return picture.astype(np.uint8)
 
 
-def probe(model_dir: str) -> dict:
-  """Loads a model, codes `test_picture` and decodes it.
+def probe(model_dir: str) -> dict[str, Any]:
+  """Loads a model and shows it `test_picture`.
+
+  Returns:
+    What it is, its id, what it answered, and the seconds that took.
 
   Raises:
+    ValueError: the folder holds neither a codec nor a detector.
     RuntimeError: the model answers, but wrongly; or it needs TFX or Beam.
     Exception: whatever loading or calling it raises.
   """
+  from trainers.codec import codec
+  from trainers.detection import detector
+
+  probes = {
+    codec.FACTS_PATH: ("codec", _probe_codec),
+    detector.FACTS_PATH: ("detector", _probe_detector),
+  }
+  found = [path for path in probes if (Path(model_dir) / path).is_file()]
+  require(
+    len(found) == 1, f"a model with one of {', '.join(probes)}", model_dir=model_dir
+  )
+  kind, ask = probes[found[0]]
+  started = time.monotonic()
+  answer = ask(model_dir)
+  heavy = sorted({"tfx", "apache_beam"} & set(sys.modules))
+  if heavy:
+    raise RuntimeError(f"serving the model imported {', '.join(heavy)}")
+  seconds = time.monotonic() - started
+  return {
+    "kind": kind,
+    **answer,
+    "answer_seconds": round(seconds - answer["load_seconds"], 3),
+  }
+
+
+def _probe_codec(model_dir: str) -> dict[str, Any]:
   from trainers.codec.codec import Codec
 
   started = time.monotonic()
   codec = Codec.load(model_dir)
-  loaded = time.monotonic()
+  load_seconds = time.monotonic() - started
   picture = test_picture()
   data = codec.compress(picture, iterations=1)
   decoded = codec.decompress(data)
@@ -53,15 +91,69 @@ def probe(model_dir: str) -> dict:
   apart = int(np.abs(decoded.astype(int) - seen_by_encoder.astype(int)).max())
   if apart > 1:
     raise RuntimeError(f"decoder and encoder are {apart} grey levels apart")
-  heavy = sorted({"tfx", "apache_beam"} & set(sys.modules))
-  if heavy:
-    raise RuntimeError(f"serving the model imported {', '.join(heavy)}")
   return {
     "model_id": codec.model_id.hex(),
     "stream_bytes": len(data),
-    "load_seconds": round(loaded - started, 3),
-    "answer_seconds": round(time.monotonic() - loaded, 3),
+    "load_seconds": round(load_seconds, 3),
   }
+
+
+def _probe_detector(model_dir: str) -> dict[str, Any]:
+  from PIL import Image
+
+  from trainers.detection.detector import Detector
+
+  started = time.monotonic()
+  detector = Detector.load(model_dir)
+  load_seconds = time.monotonic() - started
+  picture = test_picture()
+  file = io.BytesIO()
+  Image.fromarray(picture).save(file, "PNG")
+  found = detector.detect(picture)
+  _check_detections(found, detector.categories.ids)
+  again = detector.detect_encoded(file.getvalue())
+  agree = (
+    np.array_equal(found.category_ids, again.category_ids)
+    and np.allclose(found.scores, again.scores, rtol=0, atol=MAX_SCORES_APART)
+    and np.allclose(
+      found.boxes_yxyx_px, again.boxes_yxyx_px, rtol=0, atol=MAX_BOXES_APART_PX
+    )
+  )
+  if not agree:
+    raise RuntimeError(
+      "the same picture as pixels and as a file gave different detections: "
+      f"{len(found.scores)} and {len(again.scores)}"
+    )
+  return {
+    "model_id": detector.model_id.hex(),
+    "num_detections": len(found.scores),
+    "load_seconds": round(load_seconds, 3),
+  }
+
+
+def _check_detections(found: Any, category_ids: tuple[int, ...]) -> None:
+  """Raises RuntimeError unless detections in `test_picture` are sound."""
+  num = len(found.scores)
+  shapes = found.boxes_yxyx_px.shape, found.scores.shape, found.category_ids.shape
+  if shapes != ((num, 4), (num,), (num,)):
+    raise RuntimeError(f"boxes, scores and categories have shapes {shapes}")
+  boxes = found.boxes_yxyx_px.astype(np.float64)
+  if not (np.isfinite(boxes).all() and np.isfinite(found.scores).all()):
+    raise RuntimeError("boxes or scores are not finite")
+  slack = MAX_BOXES_APART_PX  # of rounding
+  sides = np.array([HEIGHT_PX, WIDTH_PX])
+  inside = (boxes >= -slack).all() and (boxes[:, 2:] <= sides + slack).all()
+  if not inside or (boxes[:, :2] > boxes[:, 2:] + slack).any():
+    raise RuntimeError(
+      f"a box is not inside the picture of {HEIGHT_PX}x{WIDTH_PX} pixels"
+    )
+  if ((found.scores < 0) | (found.scores > 1)).any():
+    raise RuntimeError("a score is not between 0 and 1")
+  if (np.diff(found.scores) > 0).any():
+    raise RuntimeError("the best detections do not come first")
+  unknown = set(found.category_ids.tolist()) - set(category_ids)
+  if unknown:
+    raise RuntimeError(f"category {min(unknown)} is none of the model's own")
 
 
 def _die_with_parent() -> None:
