@@ -1,4 +1,4 @@
-"""What a codec run amounts to: blessed or why not, the numbers, and where they lie."""
+"""What a run amounts to: blessed or why not, the numbers, and where they lie."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.orchestrators.local import LocalRun
+
+EVALUATORS = ("CodecEvaluator", "DetectionEvaluator")  # a pipeline has one of them
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -31,8 +33,8 @@ class Outcome:
 
 def outcome_of(run: LocalRun) -> Outcome:
   """Reads a completed run's verdict, answer and numbers from its artifacts."""
-  metrics = _read(_output(run, "CodecEvaluator", "metrics.json"))
-  verdict = _read(_output(run, "CodecEvaluator", "verdict.json"))
+  metrics = _read(_evaluated(run, "metrics.json"))
+  verdict = _read(_evaluated(run, "verdict.json"))
   answer = _read(_output(run, "InfraCheck", "answer.json"))
   reasons = []
   if answer is not None and not answer["passed"]:
@@ -48,7 +50,7 @@ def outcome_of(run: LocalRun) -> Outcome:
     blessed = False
   elif verdict is not None and answer is not None:
     blessed = True
-  report = _output(run, "CodecEvaluator", "report.html")
+  report = _evaluated(run, "report.html")
   return Outcome(
     blessed=blessed,
     reasons=tuple(reasons),
@@ -56,6 +58,12 @@ def outcome_of(run: LocalRun) -> Outcome:
     report_path=str(report) if report else None,
     pushed_dir=_pushed(run),
   )
+
+
+def _evaluated(run: LocalRun, name: str) -> Path | None:
+  """The file of a name that the run's evaluator put out."""
+  found = (_output(run, node, name) for node in EVALUATORS)
+  return next((path for path in found if path), None)
 
 
 def _output(run: LocalRun, node: str, name: str) -> Path | None:

@@ -23,6 +23,7 @@ HELP = (
   "trains, measures, checks and pushes the model if it is better. A second run reuses "
   "what did not change and says why; a killed one resumes."
 )
+SHOWN_PRECISIONS = ("AP", "AP50", "AP75", "AR_100")  # of a detector's twelve numbers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -176,7 +177,7 @@ def outcome_lines(done: LocalRun, outcome: Outcome) -> list[str]:
     lines.append("blessed" if outcome.blessed else "NOT BLESSED, nothing pushed:")
     lines.extend(f"  {reason}" for reason in outcome.reasons)
   for name, value in (outcome.metrics or {}).items():
-    if name.endswith("_auc"):
+    if name.endswith("_auc") or name in SHOWN_PRECISIONS:
       lines.append(f"{name:13} {value:.4f}")
   if outcome.report_path:
     lines.append(f"{'report':13} {outcome.report_path}")
