@@ -18,6 +18,7 @@ _WINDOW = 1 << 20  # characters
 _MAX_ELEMENT = 1 << 26  # of which a single element may have
 _SPACE = re.compile(r"[ \t\n\r]*")
 _LONGEST_WORD = len("-Infinity")
+_OF_NUMBERS = frozenset("0123456789+-.eE")
 _DECODER = json.JSONDecoder()
 
 
@@ -101,8 +102,12 @@ class _Window:
     while True:
       try:
         value, end = _DECODER.raw_decode(self._text, self._at)
-        # A number at the very end of the window may go on behind it.
-        if end < len(self._text) or self._ended:
+        # A number at the end of the window may go on behind it: `1`, `1.`, `1e+`.
+        behind = self._text[end : end + _LONGEST_WORD]
+        whole = len(behind) == _LONGEST_WORD or (
+          behind != "" and behind[0] not in _OF_NUMBERS
+        )
+        if self._ended or whole:
           self._at = end
           return value
       except json.JSONDecodeError as error:

@@ -11,7 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.images import ImageError, decode_rgb
+from trainers.images import (
+  ImageError,
+  check_photograph,
+  decode_photograph,
+  decode_rgb,
+)
 
 # Smooth and asymmetric: JPEG keeps it within a few levels, every flip shows.
 ROWS, COLUMNS = np.mgrid[0:24, 0:40]
@@ -47,7 +52,19 @@ def reason_of(data: bytes, **arguments) -> str:
   with pytest.raises(ImageError) as caught:
     decode_rgb(data, **arguments)
   assert "\n" not in str(caught.value)
+  assert verdict(check_photograph, data, **arguments) == caught.value.reason
   return caught.value.reason
+
+
+def verdict(function, data: bytes, **arguments):
+  """What decoding and checking must agree on."""
+  try:
+    found = function(data, **arguments)
+  except ImageError as error:
+    return error.reason
+  if function is check_photograph:
+    return (found.height_px, found.width_px), found.notes
+  return found.pixels.shape[:2], found.notes
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM"])
@@ -261,3 +278,53 @@ def test_an_error_survives_pickling():  # Beam workers send them across processe
     decode_rgb(b"")
   copy = pickle.loads(pickle.dumps(caught.value))
   assert (copy.reason, str(copy)) == ("empty", str(caught.value))
+
+
+def jpegs() -> list[bytes]:
+  photo = Image.fromarray(np.kron(PHOTO, np.ones((6, 6, 1), np.uint8)))
+  exif = Image.Exif()
+  exif[0x0112] = 6
+  return [
+    saved(photo, "JPEG"),
+    saved(photo, "JPEG", progressive=True, exif=exif),
+    saved(photo, "JPEG", restart_marker_rows=1, subsampling=0),
+    saved(photo.convert("CMYK"), "JPEG"),
+    saved(photo.convert("L"), "JPEG", optimize=True),
+  ]
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.parametrize("number", range(5))
+def test_checking_and_decoding_agree_on_damaged_jpegs(number):
+  whole = jpegs()[number]
+  generator = np.random.default_rng(number)
+  seen = set()
+  for trial in range(200):
+    data = bytearray(whole)
+    first, second = sorted(generator.integers(0, len(data), 2).tolist())
+    if trial % 3 == 0:
+      del data[first:]
+    elif trial % 3 == 1:
+      del data[first : first + (second - first) % 500]
+    else:
+      for place in generator.integers(0, len(data), 3):
+        data[place] = generator.integers(0, 256)
+    expected = verdict(decode_photograph, bytes(data))
+    assert verdict(check_photograph, bytes(data)) == expected
+    seen.add(expected)
+  assert "truncated" in seen
+  assert verdict(decode_photograph, whole) in seen  # some damage goes unnoticed
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "WEBP", "JPEG"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA"])
+def test_checking_gives_size_format_and_notes_of_decoding(kind, mode):
+  if (kind, mode) == ("JPEG", "RGBA"):
+    mode = "CMYK"
+  exif = Image.Exif()
+  exif[0x0112] = 8
+  data = saved(Image.fromarray(PHOTO).convert(mode), kind, exif=exif)
+  assert verdict(check_photograph, data) == verdict(decode_photograph, data)
+  facts = check_photograph(data)
+  assert (facts.height_px, facts.width_px) == (40, 24)
+  assert facts.format == kind
