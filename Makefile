@@ -8,15 +8,21 @@ PYTHON_VERSION := $(if $(filter tfx-1.21,$(LANE)),3.13,3.10)
 LOCK := requirements/$(LANE).lock
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
+# Two gigabytes of memory a process; more than four find nothing left to do.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 
-.PHONY: demo test lint format install lock benchmarks clean help
+.PHONY: demo test test-current lint format install lock benchmarks clean help
 .DEFAULT_GOAL := help
 
 demo: install  ## Mine, train, evaluate, push and compress, on bundled photographs
 	$(BIN)/hardmine demo --workdir runs/demo
 
 test: install  ## Run every test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+
+# Where the host itself has the newest lane, this is `test`.
+test-current: $(if $(filter tfx-1.21,$(LANE)),test)  ## Run every test on the newest lane, in a Debian 13 root if need be
+	$(if $(filter tfx-1.21,$(LANE)),,.ci/debian13 make test)
 
 lint: install  ## Check style and types
 	$(BIN)/ruff check .
@@ -35,7 +41,7 @@ install: .venv/.$(LANE)  ## Fill .venv from the lane's lock file
 .venv/.$(LANE): $(LOCK) setup.py Makefile | $(UV)
 	@echo "hardmine: lane $(LANE), Python $(PYTHON_VERSION) (glibc $(GLIBC))"
 	$(UV) venv --quiet --allow-existing --python $(PYTHON_VERSION) .venv
-	$(UV) pip sync --quiet --python $(BIN)/python $(LOCK)
+	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python $(LOCK)
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@rm -f .venv/.tfx-* && touch $@
 
@@ -54,4 +60,4 @@ clean:  ## Remove what `make` made
 	rm -rf .venv .tools runs build dist *.egg-info
 
 help:  ## Print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -7,6 +7,18 @@ import pytest
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
+# Where pytest runs several processes, each takes its share of the processors: the
+# threads of TensorFlow would fight over them. Read when TensorFlow is imported.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+  num_workers = int(os.environ["PYTEST_XDIST_WORKER_COUNT"])
+  num_threads = max(1, len(os.sched_getaffinity(0)) // num_workers)
+  os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(num_threads))
+
+
+def pytest_collection_modifyitems(items):
+  """The long stories of whole pipelines first, lest a process ends with one alone."""
+  items.sort(key=lambda item: "e2e" not in item.path.parts)
+
 
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
