@@ -6,7 +6,7 @@ Writes COCO files of n and of 10 n annotations (n: 86,000, a tenth of train2017'
 with polygons, of train2017's 118,287 images, and with the `annotations` before the
 `images` they belong to. The job reads all of it and converts the twenty images that
 its `only` names, in one process with Beam in it. Wanted: less than 500 MB resident
-for 10 n, and less than a tenth more than for n.
+for 10 n, and less than 15 % more than for n.
 """
 
 from __future__ import annotations
@@ -129,8 +129,8 @@ def main() -> int:
         )
       peaks.append(peak)
       path.unlink()
-  good = peaks[1] < MAX_MB and peaks[1] < 1.1 * peaks[0]
-  print(f"ten times the annotations: {peaks[1] / peaks[0]:.2f}x the memory (< 1.1)")
+  good = peaks[1] < MAX_MB and peaks[1] < 1.15 * peaks[0]
+  print(f"ten times the annotations: {peaks[1] / peaks[0]:.2f}x the memory (< 1.15)")
   return 0 if good else 1
 
 

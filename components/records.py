@@ -16,7 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import google_crc32c
-from zlib_ng import gzip_ng
+from zlib_ng import gzip_ng, zlib_ng
+
+# The package's types call it an exception, not a class of them.
+_DEFLATE_ERROR: type[Exception] = zlib_ng.error  # pyright: ignore[reportAssignmentType]
 
 
 def write_records(
@@ -57,7 +60,8 @@ def read_records(path: Path) -> Iterator[bytes]:
   Raises:
     RuntimeError: the file is cut short or a checksum is wrong.
   """
-  opener = gzip.open if path.suffix == ".gz" else open
+  # The package's reader takes a fifth of the time of Python's.
+  opener: Any = gzip_ng.open if path.suffix == ".gz" else open
   with opener(path, "rb") as file:
     try:
       while header := file.read(12):
@@ -65,7 +69,7 @@ def read_records(path: Path) -> Iterator[bytes]:
         if header[8:] != _checksum(header[:8]) or file.read(4) != _checksum(record):
           raise RuntimeError(f"{path} is damaged: a checksum is wrong; make it again")
         yield record
-    except (EOFError, OSError, struct.error, OverflowError) as error:
+    except (EOFError, OSError, OverflowError, struct.error, _DEFLATE_ERROR) as error:
       raise RuntimeError(f"{path} cannot be read ({error}); make it again") from error
 
 

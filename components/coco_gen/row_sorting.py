@@ -23,8 +23,8 @@ LOST = -2  # of an image that cannot be used
 UNKNOWN = -3  # of no image that is listed
 REPEATED = -4  # its id belongs to an earlier annotation
 
-_BLOCK = 1 << 17  # rows
-_IDS_AT_ONCE = 1 << 21
+_BLOCK = 1 << 15  # rows
+_IDS_AT_ONCE = 1 << 19
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 
 
