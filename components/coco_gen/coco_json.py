@@ -84,9 +84,8 @@ def _add_annotation(item: Any, number: int, into: AnnotationSet) -> None:
     box = item["bbox"]
     if not isinstance(box, list) or len(box) != 4:
       raise Faulty("bad_structure", f"bbox {_short(box)} is not [x, y, width, height]")
-    numbers = [_finite(value, f"bbox {_short(box)}") for value in box]
-    area = item.get("area")
-    area = math.nan if "area" not in item else _finite(area, f"area {_short(area)}")
+    numbers = [_finite(value, "bbox", box) for value in box]
+    area = math.nan if "area" not in item else _finite(item["area"], "area")
     crowd = item.get("iscrowd", 0)
     if crowd not in (0, 1):
       raise Faulty("bad_structure", f"iscrowd {_short(crowd)} is neither 0 nor 1")
@@ -145,13 +144,14 @@ def _side(item: dict, key: str) -> int | None:
   return int(value)
 
 
-def _finite(value: Any, what: str) -> float:
-  # float() refuses whole numbers beyond 1e308.
-  if type(value) is int and value in _INT64:
-    return float(value)
+def _finite(value: Any, name: str, inside: list | None = None) -> float:
   if type(value) is float and math.isfinite(value):
     return value
-  raise Faulty("not_a_number", f"{what}: {_short(value)} is not a finite number")
+  if type(value) is int and value in _INT64:  # float() refuses some beyond 1e308
+    return float(value)
+  where = f"{name} {_short(inside)}" if inside else name
+  detail = f"{where}: {_short(value)} is not a finite number"
+  raise Faulty("not_a_number", detail)
 
 
 def _id_if_any(item: Any, key: str) -> int | None:
