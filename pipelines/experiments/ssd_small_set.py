@@ -47,7 +47,7 @@ def experiment() -> DetectionExperiment:
       feature_extractor=MobileNetV1, width=0.75, initial_weights="imagenet"
     ),
     training=DetectorTrainingConfig(
-      steps=900,
+      steps=1_500,
       batch_size=8,
       optimizer="adam",  # the study's RMSProp wants a hundred times the steps
       learning_rate=3e-4,
