@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 
@@ -45,6 +46,16 @@ def references(model):
   from trainers.codec.codec import Codec
 
   return Codec.load(model).reconstructions(PHOTO, ITERATIONS)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def loaded_once():
+  """Every command loads its model, which takes seconds; here they share it."""
+  from trainers.codec.codec import Codec
+
+  with pytest.MonkeyPatch.context() as patch:
+    patch.setattr(Codec, "load", staticmethod(functools.cache(Codec.load)))
+    yield
 
 
 @pytest.fixture(autouse=True)
