@@ -81,6 +81,24 @@ def test_blocks_count_from_the_image():
   assert MobileNetV1.block_of("conv_preds") is None
 
 
+def test_imagenet_weights_are_those_that_keras_brings(keras_model, monkeypatch):
+  monkeypatch.setattr(keras.applications, "MobileNet", lambda **_: keras_model)
+  ours = backbone()
+  assert load_weights(ours, MobileNetV1, "imagenet", WIDTH) == 135
+  np.testing.assert_array_equal(
+    ours.get_layer("conv_pw_13").kernel, keras_model.get_layer("conv_pw_13").kernel
+  )
+
+
+def test_a_download_that_fails_says_what_else_to_do(monkeypatch):
+  def offline(**_):
+    raise Exception("URL fetch failure")
+
+  monkeypatch.setattr(keras.applications, "MobileNet", offline)
+  with pytest.raises(RuntimeError, match=r"URL fetch failure.*\.npz"):
+    load_weights(backbone(), MobileNetV1, "imagenet", WIDTH)
+
+
 def test_weights_of_another_width_are_refused(weights_path):
   with pytest.raises(ValueError, match="conv1/kernel of shape"):
     load_weights(backbone(0.5), MobileNetV1, str(weights_path), 0.5)
