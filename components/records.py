@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import os
+import shutil
 import struct
 import uuid
 from collections.abc import Iterable, Iterator
@@ -18,6 +19,7 @@ from typing import Any
 import google_crc32c
 from zlib_ng import gzip_ng, zlib_ng
 
+_PIECE = 1 << 20  # bytes
 # The package's types call it an exception, not a class of them.
 _DEFLATE_ERROR: type[Exception] = zlib_ng.error  # pyright: ignore[reportAssignmentType]
 
@@ -36,22 +38,29 @@ def write_records(
     compressed: False stores the bytes in the gzip file as they are: right for
       photographs' files, which deflate by 0.5 % for a third of a job's time.
   """
-  path.parent.mkdir(parents=True, exist_ok=True)
-  staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
   num_records = 0
-  try:
-    with contextlib.ExitStack() as stack:
-      file: Any = stack.enter_context(staged.open("wb"))
-      if path.suffix == ".gz":
-        file = stack.enter_context(_deflating(file) if compressed else _storing(file))
-      for record in records:
-        length = struct.pack("<Q", len(record))
-        file.write(length + _checksum(length) + record + _checksum(record))
-        num_records += 1
-    os.replace(staged, path)
-  finally:
-    staged.unlink(missing_ok=True)
+  with _whole_file(path, compressed) as file:
+    for record in records:
+      length = struct.pack("<Q", len(record))
+      file.writelines((length + _checksum(length), record, _checksum(record)))
+      num_records += 1
   return num_records
+
+
+def join_records(path: Path, parts: Iterable[Path], *, compressed: bool = True) -> None:
+  """Writes the records of uncompressed files, one file after the other.
+
+  They are not looked at: `read_records` tells whether what was written is right.
+
+  Args:
+    path: as in `write_records`, and so is `compressed`.
+    parts: files that are not compressed.
+    compressed: see there.
+  """
+  with _whole_file(path, compressed) as file:
+    for part in parts:
+      with part.open("rb") as source:
+        shutil.copyfileobj(source, file, _PIECE)
 
 
 def read_records(path: Path) -> Iterator[bytes]:
@@ -71,6 +80,22 @@ def read_records(path: Path) -> Iterator[bytes]:
         yield record
     except (EOFError, OSError, OverflowError, struct.error, _DEFLATE_ERROR) as error:
       raise RuntimeError(f"{path} cannot be read ({error}); make it again") from error
+
+
+@contextlib.contextmanager
+def _whole_file(path: Path, compressed: bool) -> Iterator[Any]:
+  """A file that gets its name when it is complete."""
+  path.parent.mkdir(parents=True, exist_ok=True)
+  staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+  try:
+    with contextlib.ExitStack() as stack:
+      file: Any = stack.enter_context(staged.open("wb"))
+      if path.suffix == ".gz":
+        file = stack.enter_context(_deflating(file) if compressed else _storing(file))
+      yield file
+    os.replace(staged, path)
+  finally:
+    staged.unlink(missing_ok=True)
 
 
 def _deflating(file: Any) -> Any:

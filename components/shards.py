@@ -24,7 +24,7 @@ from typing import Any
 
 import apache_beam as beam
 
-from components.records import read_records, write_records
+from components.records import join_records, read_records, write_records
 
 PARTS = "parts"  # the folder of the parts' files, below the staging folder
 _POLL_SECONDS = 0.2
@@ -109,12 +109,8 @@ def join_shard(
   """Writes the parts of a shard, one after the other, into its file."""
   path, names = shard
   folder = Path(staging_dir) / PARTS
-
-  def records() -> Iterator[bytes]:
-    for name in sorted(names):
-      yield from read_records(folder / f"{name}.tfrecord")
-
-  write_records(Path(staging_dir) / path, records(), compressed=compressed)
+  parts = [folder / f"{name}.tfrecord" for name in sorted(names)]
+  join_records(Path(staging_dir) / path, parts, compressed=compressed)
   return path
 
 

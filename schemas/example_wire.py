@@ -29,28 +29,29 @@ def serialize_example(features: Mapping[str, Values]) -> bytes:
   Raises:
     ValueError: a value of another type.
   """
-  entries = (
-    _field(1, _field(1, key.encode()) + _field(2, _feature(key, features[key])))
-    for key in sorted(features)
-  )
-  return _field(1, b"".join(entries))
+  entries: list[bytes] = []
+  for key in sorted(features):
+    entry = _field(1, [key.encode()]) + _field(2, _feature(key, features[key]))
+    entries += _field(1, entry)
+  return b"".join(_field(1, entries))  # once: an image is large
 
 
-def _feature(key: str, values: Values) -> bytes:
+def _feature(key: str, values: Values) -> list[bytes]:
   if not isinstance(values, np.ndarray):
     require(all(isinstance(value, bytes) for value in values), "bytes", **{key: values})
-    return _field(1, b"".join(_field(1, value) for value in values))
+    return _field(1, [piece for value in values for piece in _field(1, [value])])
   if values.dtype.kind == "f":
     packed, kind = values.astype("<f4").tobytes(), 2
   else:
     require(values.dtype.kind in "iu", "integers or floats", **{key: values.dtype})
-    packed, kind = b"".join(_varint(int(value)) for value in values), 3
-  return _field(kind, _field(1, packed) if len(values) else b"")
+    packed, kind = b"".join(map(_varint, values.tolist())), 3
+  return _field(kind, _field(1, [packed]) if len(values) else [])
 
 
-def _field(number: int, content: bytes) -> bytes:
-  """A length-delimited field (wire type 2)."""
-  return _varint(number << 3 | 2) + _varint(len(content)) + content
+def _field(number: int, content: list[bytes]) -> list[bytes]:
+  """A length-delimited field (wire type 2), in pieces."""
+  head = _varint(number << 3 | 2) + _varint(sum(map(len, content)))
+  return [head, *content]
 
 
 _ONE_BYTE = tuple(bytes([value]) for value in range(0x80))
