@@ -47,6 +47,7 @@ def run() -> None:
   """The console script."""
   if not sys.warnoptions:  # libraries' advice to their own developers
     warnings.simplefilter("ignore")
+    os.environ["PYTHONWARNINGS"] = "ignore"  # in Beam's workers too
   sys.exit(main())
 
 
