@@ -6,7 +6,7 @@ import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from components.coco_gen import json_stream
@@ -27,6 +27,7 @@ def streamed(text, monkeypatch, window):
   return found
 
 
+@settings(max_examples=60, deadline=None)
 @given(
   content=st.dictionaries(st.text(), VALUES),
   indent=st.sampled_from([None, 1]),
