@@ -36,7 +36,7 @@ setup(
   ),
   package_data={
     "schemas": ["*.pbtxt"],
-    "components": ["**/*.jinja"],
+    "components": ["**/*.jinja", "model_server/page/*"],
     "trainers": ["codec/pretrained/**/*"],
   },
   install_requires=[
@@ -52,15 +52,18 @@ setup(
     "matplotlib>=3.8",
     "numpy>=1.26",
     "pillow>=10.3",
+    "prometheus-client>=0.20",
     "pycocotools>=2.0.8",
     "rich>=13.7",
     "scikit-image>=0.24",
     "scipy>=1.11",
     "setuptools<81",  # TFX and TFDV still import pkg_resources
+    "starlette>=1.0,<2",
     f"tensorflow>=2.16.2,<2.17; {OLD}",
     f"tensorflow>=2.21,<2.22; {NEW}",
     f"tfx>=1.16,<1.17; {OLD}",
     f"tfx>=1.21,<1.22; {NEW}",
+    "uvicorn>=0.38",
     "zlib-ng==1.1.0",  # its deflate defines the score of a patch
   ],
   extras_require={
@@ -76,6 +79,7 @@ setup(
       "pytest>=8.2",
       "pytest-xdist>=3.6",
       "ruff>=0.14",
+      "websockets>=14",  # a test drives a browser through it
     ],
   },
   entry_points={"console_scripts": ["hardmine = pipelines.cli.main:run"]},
