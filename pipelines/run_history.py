@@ -27,7 +27,7 @@ _LOOK_BACK = 20  # executions of a node that are compared
 _OUR_WORDS = {"custom_config": "", "config": "evaluation"}
 _BOOKKEEPING = ("span", "version")  # and all that begins with __
 _FINGERPRINTS = {
-  "input_fingerprint": "the photographs",
+  "input_fingerprint": "the photographs or annotations",
   "images_fingerprint": "the test photographs",
 }
 
@@ -215,7 +215,7 @@ class RunHistory:
     )
 
   def _settings(self, execution: mlmd.Execution) -> dict[str, Any]:
-    """What the experiment set, and the fingerprint that PatchGen's driver added.
+    """What the experiment set, and the fingerprint that an ExampleGen's driver added.
 
     A reused execution has the latter on its outputs only.
     """

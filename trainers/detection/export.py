@@ -96,7 +96,7 @@ class _Serving(tf.Module):
   @tf.function(input_signature=[PIXELS])
   def detect(self, images):
     shape = tf.shape(images)
-    sizes = tf.tile(shape[tf.newaxis, 1:3], [shape[0], 1])
+    sizes = tf.broadcast_to(shape[1:3], tf.stack([shape[0], 2]))
     return self._detections(self._resized(images), sizes)
 
   def _resized(self, pixels):
@@ -130,4 +130,4 @@ def raw_detections(model: SSD, inputs: Any) -> tuple[Any, Any]:
   boxes = box_coder.decode(
     tf.cast(outputs["box_codes"], tf.float32), model.anchors_yxyx_norm
   )
-  return boxes, scores[..., 1:]
+  return boxes, scores[:, :, 1:]

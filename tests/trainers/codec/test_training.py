@@ -20,8 +20,8 @@ from trainers.codec.training import (
   train,
 )
 from trainers.datasets import training_batches
-from trainers.optimizers import learning_rate
 from trainers.devices import device_scope
+from trainers.optimizers import learning_rate
 
 CODEC = CodecConfig(cell=ConvGRUCell, width=1 / 16)
 SETTINGS = {"batch_size": 4, "iterations": 2, "summary_steps": 2, "checkpoint_steps": 2}
