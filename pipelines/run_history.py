@@ -27,7 +27,7 @@ _LOOK_BACK = 20  # executions of a node that are compared
 _OUR_WORDS = {"custom_config": "", "config": "evaluation"}
 _BOOKKEEPING = ("span", "version")  # and all that begins with __
 _FINGERPRINTS = {
-  "input_fingerprint": "the photographs or annotations",
+  "input_fingerprint": "the input files",
   "images_fingerprint": "the test photographs",
 }
 

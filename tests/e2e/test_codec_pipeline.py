@@ -170,7 +170,7 @@ def test_another_photograph_mines_again(story, first):
   finally:
     (story.photos / "another.png").unlink()
   assert done.node("PatchGen").status == "ran"
-  assert done.node("PatchGen").why == "the photographs changed"
+  assert done.node("PatchGen").why == "the input files changed"
 
 
 def test_failing_node_is_named_with_its_cause_and_the_log(story, first):

@@ -28,7 +28,7 @@ def test_added_and_removed_settings_are_told_apart():
 
 def test_fingerprints_are_spoken_of_as_what_they_stand_for():
   old, new = {"input_fingerprint": "abc"}, {"input_fingerprint": "abd"}
-  assert setting_changes(old, new) == ["the photographs changed"]
+  assert setting_changes(old, new) == ["the input files changed"]
 
 
 def test_long_values_are_cut():
