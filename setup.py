@@ -59,6 +59,7 @@ setup(
     "scipy>=1.11",
     "setuptools<81",  # TFX and TFDV still import pkg_resources
     "starlette>=1.0,<2",
+    "tensorboard>=2.16",  # writes summaries; TensorFlow stopped requiring it
     f"tensorflow>=2.16.2,<2.17; {OLD}",
     f"tensorflow>=2.21,<2.22; {NEW}",
     f"tfx>=1.16,<1.17; {OLD}",
