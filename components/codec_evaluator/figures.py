@@ -6,21 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.codec_evaluator.measurement import METRICS, Measurement
-from components.evaluation.pictures import ACCENT, INK, RIVAL, plot_svg
+from components.codec_evaluator.measurement import Measurement
+from components.evaluation.conventions import METRICS, STYLES, UNITS
+from components.evaluation.pictures import INK, plot_svg
 from trainers.metrics.rate_distortion import HIGHEST_BPP
-
-# Hue says which format, dashes say that only the entropy coding differs.
-STYLES = {
-  "candidate": {"color": ACCENT, "linewidth": 2.6, "marker": "o", "markersize": 4},
-  "baseline_model": {"color": RIVAL, "linewidth": 2.0, "linestyle": (0, (5, 2))},
-  "jpeg_420": {"color": "#c2410c"},
-  "jpeg_420_optimised": {"color": "#c2410c", "linestyle": (0, (3, 2))},
-  "jpeg_444": {"color": "#a8a29e"},
-  "jpeg_444_optimised": {"color": "#a8a29e", "linestyle": (0, (3, 2))},
-  "webp": {"color": "#15803d"},
-}
-UNITS = {"ms_ssim": "", "psnr_hvs": " (dB)", "psnr": " (dB)"}
 
 
 def curves_svg(

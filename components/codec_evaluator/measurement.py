@@ -8,13 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from components.evaluation.conventions import METRICS
 from schemas.config import require
 from trainers.metrics.ms_ssim import MsSsim
 from trainers.metrics.psnr import psnr
 from trainers.metrics.psnr_hvs import psnr_hvs
 from trainers.metrics.rate_distortion import Curve, mean_curve
-
-METRICS = {"ms_ssim": "MS-SSIM", "psnr_hvs": "PSNR-HVS", "psnr": "PSNR"}
 
 
 class Scorer:

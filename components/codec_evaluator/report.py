@@ -11,8 +11,9 @@ import numpy as np
 
 from components.codec_evaluator.baselines import FAMILIES, decode, encode
 from components.codec_evaluator.evaluate import Evaluation, Sample
-from components.codec_evaluator.figures import STYLES, curves_svg, middle
-from components.codec_evaluator.measurement import METRICS, Measurement
+from components.codec_evaluator.figures import curves_svg, middle
+from components.codec_evaluator.measurement import Measurement
+from components.evaluation.conventions import METRICS, STYLES
 from components.evaluation.pictures import INK, png_uri
 from components.evaluation.report import render_page, write_files
 from schemas.evaluation_config import CodecEvaluationConfig

@@ -9,23 +9,10 @@ import numpy as np
 
 from components.detection_evaluator.evaluate import Evaluation
 from components.detection_evaluator.figures import by_precision
+from components.evaluation.conventions import SUMMARY
 
 MAX_HEAT_CATEGORIES = 12  # a larger table is not read any more
 MAX_PAIRS = 15
-SUMMARY = {
-  "AP": ("AP", "mean over IoU 0.50 to 0.95"),
-  "AP50": ("AP50", "IoU 0.50"),
-  "AP75": ("AP75", "IoU 0.75"),
-  "AP_small": ("AP, small", "below 32² pixels"),
-  "AP_medium": ("AP, medium", "32² to 96² pixels"),
-  "AP_large": ("AP, large", "above 96² pixels"),
-  "AR_1": ("AR, 1 detection", "at most one per image and category"),
-  "AR_10": ("AR, 10 detections", "at most ten"),
-  "AR_100": ("AR, 100 detections", "at most a hundred"),
-  "AR_small": ("AR, small", "at most a hundred"),
-  "AR_medium": ("AR, medium", "at most a hundred"),
-  "AR_large": ("AR, large", "at most a hundred"),
-}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -66,18 +67,27 @@ def render_page(
     config: what was asked for, shown at the end.
     **values: what the template asks for beyond these.
   """
-  environment_of_templates = jinja2.Environment(
-    loader=jinja2.FileSystemLoader([template.parent, SHELL.parent]),
+  return (
+    _templates(template.parent)
+    .get_template(template.name)
+    .render(
+      verdict=verdict,
+      problems=problems,
+      environment=environment,
+      lineage=lineage or {},
+      config=json.dumps(json.loads(config.to_json()), indent=2) if config else "",
+      **values,
+    )
+  )
+
+
+@functools.cache  # a board has a thousand pages of one template
+def _templates(folder: Path) -> jinja2.Environment:
+  """The templates of a folder, and the shell that they extend."""
+  return jinja2.Environment(
+    loader=jinja2.FileSystemLoader([folder, SHELL.parent]),
     autoescape=True,
     trim_blocks=True,
     lstrip_blocks=True,
     undefined=jinja2.StrictUndefined,
-  )
-  return environment_of_templates.get_template(template.name).render(
-    verdict=verdict,
-    problems=problems,
-    environment=environment,
-    lineage=lineage or {},
-    config=json.dumps(json.loads(config.to_json()), indent=2) if config else "",
-    **values,
   )
