@@ -1,0 +1,172 @@
+"""Objects below a path, with requests repeated that the network or the server lost."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import random
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+
+T = TypeVar("T")
+
+DELAYS_SECONDS = (0.1, 0.3, 1.0, 3.0, 8.0)  # before each repetition, made random
+_TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
+_TRANSIENT_ERRNO = {errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ECONNRESET}
+_PRECONDITION_FAILED = 412
+
+
+class Bucket:
+  """Objects of a file system below a path; names are relative to it.
+
+  Args:
+    file_system: of fsspec.
+    path: in that file system, without the protocol.
+  """
+
+  def __init__(self, file_system: fsspec.AbstractFileSystem, path: str):
+    self._fs, self._path = file_system, path.rstrip("/")
+
+  def names(self, folder: str) -> list[str]:
+    """The last parts of the names right below a folder, never from a cache."""
+    where = f"{self._path}/{folder}"
+
+    def ask() -> list[str]:
+      self._fs.invalidate_cache(where)
+      return [str(path) for path in self._fs.ls(where, detail=False)]
+
+    try:
+      found = _repeated(ask)
+    except FileNotFoundError:
+      return []
+    return [path.rstrip("/").rpartition("/")[2] for path in found]
+
+  def tree(self, folder: str) -> set[str]:
+    """The names of all objects below a folder, relative to it."""
+    where = f"{self._path}/{folder}"
+
+    def ask() -> set[str]:
+      self._fs.invalidate_cache(where)
+      prefix = str(self._fs._strip_protocol(where)).rstrip("/") + "/"
+      return {str(path).removeprefix(prefix) for path in self._fs.find(where)}
+
+    try:
+      return _repeated(ask)
+    except FileNotFoundError:
+      return set()
+
+  def read(self, name: str) -> bytes:
+    """An object's content; FileNotFoundError where there is none."""
+    return _repeated(lambda: self._fs.cat_file(f"{self._path}/{name}"))
+
+  def read_all(self, names: Sequence[str]) -> dict[str, bytes]:
+    """Many objects, at once where the file system can."""
+    if len(names) < 2:
+      return {name: self.read(name) for name in names}
+    paths = [str(self._fs._strip_protocol(f"{self._path}/{name}")) for name in names]
+    found = _repeated(lambda: self._fs.cat(paths))
+    return {name: found[path] for name, path in zip(names, paths)}
+
+  def pieces(self, name: str, piece_bytes: int) -> Iterator[bytes]:
+    """An object's content, never all of it in memory."""
+    where, start = f"{self._path}/{name}", 0
+    size = self.size(name)
+    while start < size:
+      end = min(start + piece_bytes, size)
+      piece = _repeated(lambda a=start, b=end: self._fs.cat_file(where, a, b))
+      if not piece:
+        return
+      yield piece
+      start += len(piece)
+
+  def size(self, name: str) -> int:
+    """Of an object, in bytes."""
+    self._fs.invalidate_cache(f"{self._path}/{name}".rpartition("/")[0])
+    return _repeated(lambda: self._fs.info(f"{self._path}/{name}"))["size"]
+
+  def write(self, name: str, content: bytes) -> None:
+    """Replaces an object, or makes it."""
+    _repeated(lambda: self._fs.pipe_file(f"{self._path}/{name}", content))
+
+  def upload(self, source: Path, name: str) -> None:
+    """Makes an object of a local file."""
+    _repeated(lambda: self._fs.put_file(str(source), f"{self._path}/{name}"))
+
+  def download(self, name: str, target: Path) -> None:
+    """Writes an object into a local file."""
+    _repeated(lambda: self._fs.get_file(f"{self._path}/{name}", str(target)))
+
+  def remove(self, name: str) -> None:
+    """Removes an object that may be gone already."""
+    try:
+      _repeated(lambda: self._fs.rm_file(f"{self._path}/{name}"))
+    except FileNotFoundError:
+      pass
+
+  def create(self, name: str, value: dict[str, Any]) -> bool:
+    """Makes an object that does not exist.
+
+    Returns:
+      Whether it is ours. An answer may be lost after success, and its repetition
+      then finds the object; so what is there is read and compared.
+    """
+    content = json.dumps({**value, "token": uuid.uuid4().hex}, indent=2).encode()
+    try:
+      _repeated(
+        lambda: self._fs.pipe_file(f"{self._path}/{name}", content, mode="create")
+      )
+    except FileExistsError:
+      pass
+    except Exception as error:
+      if _status(error) != _PRECONDITION_FAILED:
+        raise
+    return self.read(name) == content
+
+  def pause(self) -> None:
+    """A short random time, so that writers do not meet again."""
+    time.sleep(random.uniform(0, DELAYS_SECONDS[0]))
+
+
+def _repeated(request: Callable[[], T]) -> T:
+  """The answer to a request, asked again where the fault may pass.
+
+  Raises:
+    RuntimeError: it did not pass.
+  """
+  for delay_seconds in (*DELAYS_SECONDS, None):
+    try:
+      return request()
+    except Exception as error:
+      if not _is_transient(error):
+        raise
+      if delay_seconds is None:
+        raise RuntimeError(
+          f"the object store did not answer {len(DELAYS_SECONDS) + 1} times: "
+          f"{type(error).__name__}: {error}"
+        ) from error
+      time.sleep(random.uniform(delay_seconds / 2, delay_seconds))
+  raise AssertionError
+
+
+def _is_transient(error: Exception) -> bool:
+  status = _status(error)
+  if status is not None:
+    return status in _TRANSIENT_STATUS
+  if isinstance(error, (TimeoutError, asyncio.TimeoutError, ConnectionError)):
+    return True
+  return isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO
+
+
+def _status(error: BaseException) -> int | None:
+  """The HTTP status that gcsfs (`code`) and aiohttp (`status`) give their errors."""
+  for name in ("code", "status"):
+    value = getattr(error, name, None)
+    if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
+      return int(value)
+  return None
