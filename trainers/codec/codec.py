@@ -5,15 +5,14 @@ Needs TensorFlow and the SavedModel, and nothing of TFX, Beam or Keras.
 
 from __future__ import annotations
 
-import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from schemas.config import require
+from trainers import saved_model
 from trainers.codec import bitstream
 
 FACTS_PATH = "assets.extra/codec.json"
@@ -42,16 +41,8 @@ class Codec:
     Raises:
       ValueError: the folder is not an exported codec.
     """
-    path = Path(model_dir) / FACTS_PATH
-    require(
-      path.is_file() and (Path(model_dir) / "saved_model.pb").is_file(),
-      f"a folder with saved_model.pb and {FACTS_PATH}",
-      model_dir=str(model_dir),
-    )
-    import tensorflow as tf
-
-    module = tf.saved_model.load(str(model_dir))
-    codec = cls(module.signatures, json.loads(path.read_text("utf-8")))
+    module, facts = saved_model.load(model_dir, FACTS_PATH)
+    codec = cls(module.signatures, facts)
     codec._module = module  # the signatures hold their variables only weakly
     return codec
 

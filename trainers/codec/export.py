@@ -18,13 +18,12 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from schemas.codec_config import CODE_DEPTH, STRIDE_PX
-from schemas.manifest import write_atomically
+from trainers import saved_model
 from trainers.codec.codec import FACTS_PATH
 from trainers.codec.model import RecurrentCodec, model_id
 
@@ -40,24 +39,22 @@ def export_codec(
     **facts: JSON values to record beside config and id, such as `steps`.
   """
   serving = _Serving(codec)
-  tf.saved_model.save(
+  saved_model.save(
     serving,
-    str(model_dir),
-    signatures={
+    {
       "serving_default": serving.reconstruct,
       "encode": serving.encode,
       "decode": serving.decode,
       "reconstruct": serving.reconstruct,
     },
+    model_dir,
+    FACTS_PATH,
+    {
+      "config": json.loads(codec.config.to_json()),
+      "model_id": model_id(codec).hex(),
+      **facts,
+    },
   )
-  path = Path(model_dir) / FACTS_PATH
-  path.parent.mkdir(exist_ok=True)
-  record = {
-    "config": json.loads(codec.config.to_json()),
-    "model_id": model_id(codec).hex(),
-    **facts,
-  }
-  write_atomically(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
 IMAGE = tf.TensorSpec([None, None, 3], tf.uint8, name="image")

@@ -6,16 +6,15 @@ Needs TensorFlow and the SavedModel, and nothing of TFX, Beam or Keras.
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from schemas.categories import Categories, Category
 from schemas.config import require
+from trainers import saved_model
 
 FACTS_PATH = "assets.extra/detector.json"
 
@@ -69,16 +68,8 @@ class Detector:
     Raises:
       ValueError: the folder is not an exported detector.
     """
-    path = Path(model_dir) / FACTS_PATH
-    require(
-      path.is_file() and (Path(model_dir) / "saved_model.pb").is_file(),
-      f"a folder with saved_model.pb and {FACTS_PATH}",
-      model_dir=str(model_dir),
-    )
-    import tensorflow as tf
-
-    module = tf.saved_model.load(str(model_dir))
-    detector = cls(module.signatures, json.loads(path.read_text("utf-8")))
+    module, facts = saved_model.load(model_dir, FACTS_PATH)
+    detector = cls(module.signatures, facts)
     detector._module = module  # the signatures hold their variables only weakly
     return detector
 

@@ -19,13 +19,12 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import tensorflow as tf
 
 from schemas.categories import Categories
-from schemas.manifest import write_atomically
+from trainers import saved_model
 from trainers.detection import box_coder, nms
 from trainers.detection.detector import FACTS_PATH
 from trainers.detection.input_pipeline import resized
@@ -47,24 +46,22 @@ def export_detector(
     **facts: JSON values to record beside config and id, such as `training`.
   """
   serving = _Serving(model, categories)
-  tf.saved_model.save(
+  saved_model.save(
     serving,
-    str(model_dir),
-    signatures={
+    {
       "serving_default": serving.detect_encoded,
       "detect_encoded": serving.detect_encoded,
       "detect": serving.detect,
     },
+    model_dir,
+    FACTS_PATH,
+    {
+      "config": json.loads(model.config.to_json()),
+      "categories": json.loads(categories.to_json())["categories"],
+      "model_id": model_id(model).hex(),
+      **facts,
+    },
   )
-  path = Path(model_dir) / FACTS_PATH
-  path.parent.mkdir(exist_ok=True)
-  record = {
-    "config": json.loads(model.config.to_json()),
-    "categories": json.loads(categories.to_json())["categories"],
-    "model_id": model_id(model).hex(),
-    **facts,
-  }
-  write_atomically(path, json.dumps(record, indent=2, sort_keys=True) + "\n")
 
 
 class _Serving(tf.Module):
