@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import json
 import random
@@ -31,7 +32,8 @@ class Bucket:
   """
 
   def __init__(self, file_system: fsspec.AbstractFileSystem, path: str):
-    self._fs, self._path = file_system, path.rstrip("/")
+    self._fs: Any = file_system  # its answers are typed as str or bytes
+    self._path = path.rstrip("/")
 
   def names(self, folder: str) -> list[str]:
     """The last parts of the names right below a folder, never from a cache."""
@@ -104,10 +106,8 @@ class Bucket:
 
   def remove(self, name: str) -> None:
     """Removes an object that may be gone already."""
-    try:
+    with contextlib.suppress(FileNotFoundError):
       _repeated(lambda: self._fs.rm_file(f"{self._path}/{name}"))
-    except FileNotFoundError:
-      pass
 
   def create(self, name: str, value: dict[str, Any]) -> bool:
     """Makes an object that does not exist.

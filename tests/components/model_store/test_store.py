@@ -1,4 +1,4 @@
-"""A store in a local folder: versions, aliases, the log."""
+"""Versions, aliases and the log, of stores in folders and in object stores."""
 
 from __future__ import annotations
 
@@ -15,11 +15,6 @@ from components.model_store.store import ModelStore
 from tests.components.model_store.fake_models import add, facts, write_model
 
 
-@pytest.fixture
-def store(tmp_path):
-  return ModelStore(tmp_path / "store")
-
-
 def test_nothing_is_made_before_the_first_add(store, tmp_path):
   assert not store.exists()
   assert store.versions() == []
@@ -28,7 +23,7 @@ def test_nothing_is_made_before_the_first_add(store, tmp_path):
   assert store.gc(1) == []
   with pytest.raises(ValueError, match="Expected a model store that holds something"):
     store.resolve("production")
-  assert os.listdir(tmp_path) == []
+  assert not (tmp_path / "store").exists()
 
 
 def test_a_version_is_what_was_added(store, tmp_path):
@@ -52,8 +47,8 @@ def test_a_version_is_what_was_added(store, tmp_path):
   store.verify(1)
 
 
-def test_serving_finds_integer_folders_and_nothing_else(store, tmp_path):
-  add(store, tmp_path, "a")
+def test_serving_finds_integer_folders_and_nothing_else(local_store, tmp_path):
+  add(local_store, tmp_path, "a")
   assert os.listdir(tmp_path / "store" / "versions") == ["1"]
   assert (tmp_path / "store" / "versions" / "1" / "saved_model.pb").is_file()
   assert os.listdir(tmp_path / "store" / ".staging") == []
@@ -151,24 +146,24 @@ def test_gc_keeps_the_newest_and_what_aliases_hold(store, tmp_path):
     store.gc(0)
 
 
-def test_a_number_is_never_used_twice(store, tmp_path):
+def test_a_number_is_never_used_twice(local_store, tmp_path):
   import shutil
 
-  add(store, tmp_path, "a")
-  add(store, tmp_path, "b")
+  add(local_store, tmp_path, "a")
+  add(local_store, tmp_path, "b")
   shutil.rmtree(tmp_path / "store" / "versions" / "2")  # by hand
-  assert add(store, tmp_path, "c") == 3
+  assert add(local_store, tmp_path, "c") == 3
 
 
-def test_export_gives_a_checked_copy_and_overwrites_nothing(store, tmp_path):
-  add(store, tmp_path, "a")
-  store.export(1, tmp_path / "out")
+def test_export_gives_a_checked_copy_and_overwrites_nothing(local_store, tmp_path):
+  add(local_store, tmp_path, "a")
+  local_store.export(1, tmp_path / "out")
   assert (tmp_path / "out" / "saved_model.pb").read_text() == "graph a"
   with pytest.raises(ValueError, match="does not exist or is empty"):
-    store.export(1, tmp_path / "out")
-  (store.local_dir(1) / "saved_model.pb").write_text("graph b")
+    local_store.export(1, tmp_path / "out")
+  (local_store.local_dir(1) / "saved_model.pb").write_text("graph b")
   with pytest.raises(RuntimeError, match=r"saved_model\.pb differs"):
-    store.export(1, tmp_path / "damaged")
+    local_store.export(1, tmp_path / "damaged")
   assert not (tmp_path / "damaged").exists()
 
 
