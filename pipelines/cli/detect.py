@@ -14,6 +14,7 @@ from schemas.config import require
 if TYPE_CHECKING:
   import numpy as np
 
+  from schemas.categories import Categories
   from trainers.detection.detector import Detections
 
 HELP = (
@@ -62,7 +63,7 @@ def run(args: argparse.Namespace) -> int:
   for path, drawn_path in zip(args.images, drawn_paths):
     image = read_image(path)
     found = detector.detect(image, args.min_score)
-    fact = _facts(path, image, found, names)
+    fact = _facts(path, image, found, detector.categories)
     if drawn_path is not None:
       write_image(drawn_path, _drawn(image, found, names))
       fact["drawn"] = str(drawn_path)
@@ -103,29 +104,17 @@ def _drawn_paths(images: list[str], output: str | None) -> list[Path | None]:
 
 
 def _facts(
-  path: str, image: np.ndarray, found: Detections, names: dict[int, str]
+  path: str, image: np.ndarray, found: Detections, categories: Categories
 ) -> dict[str, Any]:
   """What `--json` prints of one image."""
+  from trainers.detection.objects import to_objects
+
   height_px, width_px, _ = image.shape
-  objects = []
-  for box, score, category_id in zip(
-    found.boxes_yxyx_px.tolist(), found.scores.tolist(), found.category_ids.tolist()
-  ):
-    ymin, xmin, ymax, xmax = box
-    objects.append(
-      {
-        "category": names[category_id],
-        "category_id": category_id,
-        "score": score,
-        "box_xywh_px": [xmin, ymin, xmax - xmin, ymax - ymin],
-        "box_yxyx_px": box,
-      }
-    )
   return {
     "image": path,
     "width_px": width_px,
     "height_px": height_px,
-    "objects": objects,
+    "objects": to_objects(found, categories),
   }
 
 

@@ -31,6 +31,7 @@ COMMANDS = {
   "encode": "compress a photograph with a model",
   "decode": "turn a compressed file back into an image",
   "detect": "find the objects in photographs with a model",
+  "serve": "serve the model behind an alias over HTTP, with a page",
   "inspect": "say what a compressed file holds and whether it is whole",
   "doctor": "say what is installed, what is missing and how to get it",
 }

@@ -1,0 +1,113 @@
+"""`hardmine serve`: the model behind an alias over HTTP, with a page to try it on."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import socket
+
+from components.model_server.limits import Limits
+from schemas.config import require
+
+HELP = (
+  "Serves the model that an alias of a model store names: POST /v1/detect, "
+  "/v1/compress and /v1/decompress, a page at /, figures at /metrics. When the alias "
+  "moves, the server moves, and no request fails."
+)
+_LIMITS = {
+  "max_body_bytes": "of a request",
+  "max_pixels": "of an image",
+  "max_iterations": "of a codec for one request",
+  "concurrency": "requests that are worked on at a time",
+  "max_waiting": "requests that may wait for that; more get a 503",
+  "timeout_seconds": "from a request's beginning to its answer",
+}
+_LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's arguments."""
+  parser.add_argument(
+    "--store", required=True, metavar="URL", help="a model store: a folder or URL"
+  )
+  parser.add_argument(
+    "--alias",
+    default="production",
+    metavar="NAME",
+    help="that is followed (default: %(default)s)",
+  )
+  parser.add_argument(
+    "--host",
+    default="127.0.0.1",
+    help="to listen on; others than this machine's own reach it at 0.0.0.0 "
+    "(default: %(default)s)",
+  )
+  parser.add_argument(
+    "--port", type=int, default=8500, help="0 takes a free one (default: %(default)s)"
+  )
+  parser.add_argument(
+    "--poll-seconds",
+    type=float,
+    default=5.0,
+    metavar="X",
+    help="between two looks at the alias (default: %(default)g)",
+  )
+  bounds = parser.add_argument_group("limits")
+  for name, text in _LIMITS.items():
+    default = getattr(Limits(), name)
+    bounds.add_argument(
+      f"--{name.replace('_', '-')}",
+      type=type(default),
+      default=default,
+      metavar="X" if isinstance(default, float) else "N",
+      help=f"{text} (default: %(default)s)",
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+  """Serves until SIGTERM or an interrupt; requests in flight are answered first.
+
+  Raises:
+    ValueError: a limit or a store that cannot be.
+    OSError: the address is not to be had.
+  """
+  require(0 <= args.port < 1 << 16, "a port from 0 to 65535", port=args.port)
+  require(args.poll_seconds > 0, "poll_seconds > 0", poll_seconds=args.poll_seconds)
+  logging.basicConfig(
+    level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+  )
+
+  import uvicorn
+
+  from components.model_server.app import create_app
+  from components.model_store.store import ModelStore
+
+  limits = Limits(**{name: getattr(args, name) for name in _LIMITS})
+  store = ModelStore(args.store)
+  app = create_app(store, args.alias, limits, poll_seconds=args.poll_seconds)
+  config = uvicorn.Config(
+    app,
+    log_config=None,
+    log_level="warning",
+    access_log=False,  # /metrics counts
+    server_header=False,
+    timeout_graceful_shutdown=round(args.timeout_seconds),
+  )
+  with _listen(args.host, args.port) as listener:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    print(f"{args.alias} of {store.url} at http://{shown}:{port}", flush=True)
+    # Uvicorn raises the signal once more when it is done; then it is no fault.
+    signal.signal(signal.SIGTERM, lambda number, frame: None)
+    uvicorn.Server(config).run(sockets=[listener])
+  return 0
+
+
+def _listen(host: str, port: int) -> socket.socket:
+  """A socket that listens; made here, as uvicorn exits where it gets none."""
+  family = socket.AF_INET6 if ":" in host else socket.AF_INET
+  try:
+    return socket.create_server((host, port), family=family)
+  except OSError as error:
+    raise OSError(f"{host}:{port} cannot be listened on: {error}") from error
