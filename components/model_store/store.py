@@ -77,12 +77,26 @@ class ModelStore:
         where = f"{self.url}/versions/{number}/{path}"
         raise RuntimeError(f"{where} cannot be read: {error}") from error
 
-    fields = ("kind", "model_id", "digest", "created_at", "num_bytes", "numbers")
     return Version(
       number=number,
+      kind=manifest["kind"],
+      model_id=manifest["model_id"],
+      digest=manifest["digest"],
+      created_at=manifest["created_at"],
+      num_bytes=manifest["num_bytes"],
+      passed=manifest["passed"],
+      numbers=manifest["numbers"],
       read_document=read_document,
-      **{name: manifest[name] for name in fields},
     )
+
+  def files(self, number: int) -> dict[str, dict[str, Any]]:
+    """The files of a version by its manifest: path to `sha256` and `bytes`.
+
+    Raises:
+      ValueError: there is none of this number.
+      RuntimeError: its manifest is damaged.
+    """
+    return self._manifest(number)["files"]
 
   def aliases(self) -> dict[str, int]:
     """Alias to version."""
@@ -164,7 +178,13 @@ class ModelStore:
     files = contents.describe(model_dir)
     added = AuditEntry.now(who=who, why=why, action="add")
     manifest = contents.make_manifest(
-      files, documents, kind=kind, model_id=model_id, metrics=metrics, added=added
+      files,
+      documents,
+      kind=kind,
+      model_id=model_id,
+      metrics=metrics,
+      passed=verdict.get("passed") is True,
+      added=added,
     )
 
     def entry(number: int) -> AuditEntry:
