@@ -11,33 +11,18 @@ it.
 
 import json
 import os
-import sys
 
 from absl import logging
 from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.sandbox import Outcome, run_limited
+from components.ask_model import MEMORY_BYTES, TIMEOUT_SECONDS, ask
+from components.sandbox import Outcome
 
 BLESSED_FILE = "INFRA_BLESSED"  # names and property as in tfx' InfraValidator
 NOT_BLESSED_FILE = "INFRA_NOT_BLESSED"
 ANSWER_FILE = "answer.json"
-
-
-def ask(model_dir: str, *, timeout_seconds: float, memory_bytes: int) -> Outcome:
-  """Shows an exported model a picture, in a process of its own.
-
-  Args:
-    model_dir: the SavedModel folder.
-    timeout_seconds: for starting Python, loading and answering together.
-    memory_bytes: resident memory that it may use.
-  """
-  return run_limited(
-    [sys.executable, "-m", "components.infra_probe", model_dir],
-    timeout_seconds=timeout_seconds,
-    memory_bytes=memory_bytes,
-  )
 
 
 def write_blessing(
@@ -65,8 +50,8 @@ def write_blessing(
 def InfraCheck(
   model: tfx.dsl.components.InputArtifact[standard_artifacts.Model],
   blessing: tfx.dsl.components.OutputArtifact[standard_artifacts.InfraBlessing],
-  timeout_seconds: tfx.dsl.components.Parameter[int] = 300,
-  memory_bytes: tfx.dsl.components.Parameter[int] = 8 << 30,
+  timeout_seconds: tfx.dsl.components.Parameter[int] = TIMEOUT_SECONDS,
+  memory_bytes: tfx.dsl.components.Parameter[int] = MEMORY_BYTES,
 ) -> None:
   """Blesses a model that answers within its limits; never fails for the model."""
   outcome = ask(

@@ -109,6 +109,7 @@ def make_manifest(
   kind: str,
   model_id: str,
   metrics: dict[str, Any],
+  passed: bool,
   added: AuditEntry,
 ) -> dict[str, Any]:
   """The manifest of a version that is to be: all of its files but itself."""
@@ -123,6 +124,7 @@ def make_manifest(
     "model_id": model_id,
     "created_at": added.at,
     "num_bytes": sum(facts["bytes"] for facts in whole.values()),
+    "passed": passed,
     "numbers": {
       name: value
       for name, value in metrics.items()
@@ -163,6 +165,7 @@ def parse_manifest(text: bytes, where: str) -> dict[str, Any]:
       and GRAPH in files
       and manifest["digest"] == digest_of(manifest["kind"], manifest["model_id"], files)
       and manifest["num_bytes"] == sum(int(f["bytes"]) for f in files.values())
+      and isinstance(manifest["passed"], bool)
       and isinstance(manifest["numbers"], dict)
       and isinstance(manifest["created_at"], str)
       and isinstance(manifest["added"], dict)

@@ -114,6 +114,7 @@ class Version:
     digest: SHA-256 over the model and what it was judged by, hex digits.
     created_at: ISO 8601 in UTC.
     num_bytes: of all files.
+    passed: whether the verdict says so.
     numbers: the flat numbers of `metrics`.
   """
 
@@ -123,6 +124,7 @@ class Version:
   digest: str
   created_at: str
   num_bytes: int
+  passed: bool
   numbers: dict[str, float]
   read_document: Callable[[str], dict[str, Any]] = dataclasses.field(
     repr=False, compare=False

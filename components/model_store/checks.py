@@ -1,0 +1,97 @@
+"""What must hold before an alias moves to a version."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+from components.model_store.comparison import Difference, differences, incomparable
+from components.model_store.records import Version
+from components.model_store.store import ModelStore
+from components.sandbox import Outcome
+
+Answers = Callable[[Path], Outcome]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Check:
+  """One condition.
+
+  Attributes:
+    name: short.
+    passed: whether it holds.
+    reason: one line, with the numbers.
+    can_override: a person may pass over it; never over a damaged model, nor over one
+      that does not answer.
+  """
+
+  name: str
+  passed: bool
+  reason: str
+  can_override: bool = False
+
+
+def judged(candidate: Version) -> Check:
+  """Whether its evaluation blessed it."""
+  results = candidate.verdict.get("results") or ()
+  failed = [
+    f"{r.get('metric')}: {r.get('reason')}" for r in results if not r.get("passed")
+  ]
+  passed = candidate.verdict.get("passed") is True
+  if passed:
+    reason = f"passed {len(results)} gate{'s' * (len(results) != 1)}"
+  else:
+    reason = "; ".join(failed) or "no gate was passed"
+  return Check(name="verdict", passed=passed, reason=reason, can_override=True)
+
+
+def newer(number: int, held: int | None, allow_older: bool) -> Check:
+  """Whether a version's number is above that of what the alias holds."""
+  if held is None:
+    reason, passed = "the alias is new", True
+  else:
+    passed = number > held or allow_older
+    reason = f"{number} is {'newer' if number > held else 'older'} than {held}"
+    reason += "" if passed else " (--allow-older lets it pass)"
+  return Check(name="newer", passed=passed, reason=reason, can_override=True)
+
+
+def compared(
+  store: ModelStore, candidate: Version, current: int | None
+) -> tuple[Check, tuple[Difference, ...]]:
+  """Whether its numbers are not worse than those of what the alias holds."""
+  try:
+    held = None if current is None else store.version(current)
+    numbers = differences(candidate, held)
+    problem = incomparable(candidate, held) if held else None
+  except RuntimeError as error:  # a way out of a damaged version must stay open
+    numbers, held, problem = (), None, f"what the alias holds is damaged: {error}"
+  if problem:
+    reason, passed = problem, False
+  elif held is None:
+    reason, passed = "nothing to compare with", True
+  else:
+    worse = [one for one in numbers if not one.passed]
+    passed = not worse
+    reason = "; ".join(map(str, worse or numbers))
+  check = Check(name="numbers", passed=passed, reason=reason, can_override=True)
+  return check, numbers
+
+
+def whole(store: ModelStore, number: int) -> Check:
+  """Whether every file is as in the manifest."""
+  try:
+    store.verify(number)
+  except RuntimeError as error:
+    return Check(name="files", passed=False, reason=str(error))
+  return Check(name="files", passed=True, reason="as in the manifest")
+
+
+def answers(store: ModelStore, candidate: Version, check: Answers) -> Check:
+  """Whether the model loads and answers."""
+  outcome = check(store.local_dir(candidate.number))
+  reason = outcome.reason
+  if outcome.passed:
+    reason += f" in {outcome.seconds:.1f} s, {outcome.peak_bytes >> 20} MiB"
+  return Check(name="answers", passed=outcome.passed, reason=reason)
