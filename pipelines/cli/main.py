@@ -33,6 +33,7 @@ COMMANDS = {
   "detect": "find the objects in photographs with a model",
   "serve": "serve the model behind an alias over HTTP, with a page",
   "inspect": "say what a compressed file holds and whether it is whole",
+  "board": "write static pages about a model store",
   "doctor": "say what is installed, what is missing and how to get it",
 }
 
