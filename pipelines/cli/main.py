@@ -32,6 +32,7 @@ COMMANDS = {
   "decode": "turn a compressed file back into an image",
   "detect": "find the objects in photographs with a model",
   "serve": "serve the model behind an alias over HTTP, with a page",
+  "models": "list, promote and roll back the models of a store",
   "inspect": "say what a compressed file holds and whether it is whole",
   "board": "write static pages about a model store",
   "doctor": "say what is installed, what is missing and how to get it",

@@ -23,9 +23,9 @@ def add_model_argument(parser, **options) -> None:
   parser.add_argument(
     "--model",
     metavar="REF",
-    help="an exported model: its folder, a folder of numbered versions, or the name "
-    f"of a model that ships with hardmine (default: ${ENVIRONMENT}, else a shipped "
-    "model)",
+    help="an exported model: its folder, a folder of numbered versions, STORE:ALIAS or "
+    "STORE:VERSION as in runs/NAME/store:production, or the name of a model that ships "
+    f"with hardmine (default: ${ENVIRONMENT}, else a shipped model)",
     **options,
   )
 
@@ -34,13 +34,15 @@ def resolve_model(ref: str, kind: str = "codec") -> Path:
   """The folder with `saved_model.pb` that a reference means.
 
   Args:
-    ref: such a folder, a folder of versions 1/, 2/, ... (the largest complete one
-      is taken), or the name of a shipped model.
+    ref: such a folder, a folder of versions 1/, 2/, ... or a model store (the largest
+      complete one is taken), STORE:ALIAS, STORE:VERSION, or the name of a shipped
+      model. Of a store that is a URL, the version is copied into the user's cache.
     kind: which of `FACTS_PATHS` is wanted.
 
   Raises:
     ValueError: there is no such model, or it is of another kind; the line says what
       would be one.
+    RuntimeError: a store cannot be reached, or what it holds is damaged.
   """
   path = Path(ref).expanduser()
   if path.is_dir():
@@ -55,16 +57,33 @@ def resolve_model(ref: str, kind: str = "codec") -> Path:
   shipped = shipped_models(kind)
   if ref in shipped:
     return shipped[ref]
-  if ":" in ref:
-    raise ValueError(
-      "Expected a folder or a shipped model; STORE:ALIAS needs the model store, which "
-      f"this version does not have. Received: model={ref!r}"
-    )
+  if parts := split_store_reference(ref):
+    found = _in_store(*parts)
+    _check_kind(found, kind, ref)
+    return found
   names = ", ".join(shipped) or "none"
   raise ValueError(
-    f"Expected the folder of an exported model, or a shipped one ({names}). "
+    f"Expected an exported model's folder, STORE:ALIAS, or a shipped one ({names}). "
     f"Received: model={ref!r}"
   )
+
+
+def split_store_reference(ref: str) -> tuple[str, str] | None:
+  """Store and alias or version of `STORE:ALIAS`; None for anything else."""
+  store, colon, name = ref.rpartition(":")
+  return (store, name) if colon and store and name and "/" not in name else None
+
+
+def _in_store(url: str, name: str) -> Path:
+  from components.model_store.store import ModelStore
+
+  store = ModelStore(url)
+  if not store.exists():
+    raise ValueError(
+      f"Expected STORE:ALIAS with a model store. Received: {f'{url}:{name}'!r}, and "
+      f"there is none at {store.url}"
+    )
+  return store.local_dir(store.resolve(name))
 
 
 def choose_model(
@@ -134,6 +153,8 @@ def _check_kind(model_dir: Path, kind: str, ref: str) -> None:
 def _model_in(path: Path) -> Path | None:
   if (path / "saved_model.pb").is_file():
     return path
+  if (path / "versions").is_dir():  # a model store
+    path = path / "versions"
   if not path.is_dir():
     return None
   # A crash while pushing leaves a version without its graph: skipped.

@@ -6,7 +6,9 @@ import json
 
 import pytest
 
+from components.model_store.store import ModelStore
 from pipelines.cli import model_ref
+from tests.components.model_store.fake_models import add
 
 ID = bytes.fromhex("0123456789abcdef")
 
@@ -66,9 +68,31 @@ def test_an_unknown_name_is_refused_with_the_known_ones(shipped_dir):
     model_ref.resolve_model("big")
 
 
-def test_a_store_reference_says_that_stores_are_missing():
-  with pytest.raises(ValueError, match="STORE:ALIAS needs the model store"):
-    model_ref.resolve_model("store:production")
+def test_an_alias_or_a_version_of_a_store_is_a_model(tmp_path):
+  store = ModelStore(tmp_path / "store")
+  for content in "ab":
+    add(store, tmp_path, content)
+  store.move("production", 1, who="ann")
+  assert model_ref.resolve_model(f"{store.url}:production") == store.local_dir(1)
+  assert model_ref.resolve_model(f"{store.url}:2") == store.local_dir(2)
+  assert model_ref.resolve_model(store.url) == store.local_dir(2)
+  assert model_ref.resolve_model(f"{store.url}/versions") == store.local_dir(2)
+  with pytest.raises(ValueError, match=r"\(production\) or a version \(1, 2\)"):
+    model_ref.resolve_model(f"{store.url}:staging")
+  with pytest.raises(ValueError, match="an exported detector"):
+    model_ref.resolve_model(f"{store.url}:production", "detector")
+  with pytest.raises(ValueError, match=r"STORE:ALIAS.*there is none at"):
+    model_ref.resolve_model(f"{tmp_path / 'none'}:production")
+
+
+def test_a_version_of_an_object_store_is_copied_here(tmp_path, monkeypatch):
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+  store = ModelStore("memory://bucket/store")
+  add(store, tmp_path, "a")
+  store.move("production", 1, who="ann")
+  path = model_ref.resolve_model("memory://bucket/store:production")
+  assert path.is_relative_to(tmp_path / "cache")
+  assert (path / "saved_model.pb").read_text() == "graph a"
 
 
 def test_what_was_passed_wins_over_the_environment(tmp_path, monkeypatch):

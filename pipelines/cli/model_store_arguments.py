@@ -1,0 +1,106 @@
+"""What the actions of `hardmine models` share: --store, --json, --who, tables."""
+
+from __future__ import annotations
+
+import argparse
+import getpass
+import json
+import os
+import socket
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  from components.model_store.store import ModelStore
+
+ENVIRONMENT = "HARDMINE_STORE"
+_MAX_RICH_ROWS = 200
+
+
+def add_action(
+  actions: argparse._SubParsersAction,
+  name: str,
+  run: Callable[[argparse.Namespace], int],
+  summary: str,
+  description: str = "",
+) -> argparse.ArgumentParser:
+  """Adds an action with `--store` and `--json`; `run` gives the exit status."""
+  parser = actions.add_parser(name, help=summary, description=description or summary)
+  parser.set_defaults(run_action=run)
+  parser.add_argument(
+    "--store",
+    metavar="URL",
+    default=os.environ.get(ENVIRONMENT),
+    help=f"the model store: a folder or URL (default: ${ENVIRONMENT})",
+  )
+  parser.add_argument("--json", action="store_true", help="print JSON")
+  return parser
+
+
+def add_who(parser: argparse.ArgumentParser) -> None:
+  """Adds `--who` and `--why`, which the log keeps."""
+  parser.add_argument("--who", help="for the log (default: user@host)")
+  parser.add_argument("--why", default="", help="for the log")
+
+
+def who_of(args: argparse.Namespace) -> str:
+  """Whom the log names."""
+  return args.who or f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def open_store(args: argparse.Namespace, *, must_exist: bool = True) -> ModelStore:
+  """The store that was named.
+
+  Raises:
+    ValueError: none was, or there is none.
+  """
+  from components.model_store.store import ModelStore
+
+  if not args.store:
+    raise ValueError(f"Expected --store URL, or {ENVIRONMENT}. Received: neither")
+  store = ModelStore(args.store)
+  if must_exist and not store.exists():
+    raise ValueError(
+      "Expected a model store, a folder or URL with versions/. "
+      f"Received: store={args.store!r}"
+    )
+  return store
+
+
+def print_json(value: Any) -> None:
+  """For programs."""
+  print(json.dumps(value, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+  """For people; a column named `>x` is aligned to the right."""
+  names = [column.removeprefix(">") for column in columns]
+  to_the_right = [column.startswith(">") for column in columns]
+  # Rich wraps what is too long for a terminal. Piped lines are not to be wrapped, and
+  # a thousand rows would take it a second.
+  if sys.stdout.isatty() and len(rows) <= _MAX_RICH_ROWS:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for name, right in zip(names, to_the_right):
+      table.add_column(
+        name, justify="right" if right else "left", no_wrap=right, overflow="fold"
+      )
+    for row in rows:
+      table.add_row(*row)
+    Console(highlight=False, markup=False).print(table)
+    return
+  widths = [max(map(len, column)) for column in zip(names, *rows)]
+  for row in (names, *rows):
+    cells = [
+      cell.rjust(width) if right else cell.ljust(width)
+      for cell, width, right in zip(row, widths, to_the_right)
+    ]
+    print("  ".join(cells).rstrip())
+
+
+def minutes(at: str) -> str:
+  """An ISO time without seconds."""
+  return at[:16].replace("T", " ")

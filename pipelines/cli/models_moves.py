@@ -1,0 +1,200 @@
+"""`hardmine models promote` and `rollback`: what the aliases hold."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli.model_store_arguments import (
+  add_action,
+  add_who,
+  open_store,
+  print_json,
+  print_table,
+  who_of,
+)
+
+if TYPE_CHECKING:
+  from components.model_store.promotion import Promotion
+  from components.model_store.store import ModelStore
+
+
+def add_actions(actions: argparse._SubParsersAction) -> None:
+  """Adds the two actions."""
+  promote = add_action(
+    actions,
+    "promote",
+    run_promote,
+    "move an alias to a version that passes every check",
+    "Moves an alias to a version whose verdict passed, that is newer and not worse "
+    "than what the alias holds (by the gates of its experiment, on the same evaluation "
+    "set), whose files are whole, and that loads and answers.",
+  )
+  promote.add_argument(
+    "reference",
+    metavar="VERSION",
+    help="a number or an alias of the store; or STORE:VERSION of another store, as in "
+    "runs/NAME/store:candidate, which is copied first",
+  )
+  promote.add_argument("--to", required=True, metavar="ALIAS", help="the alias to move")
+  promote.add_argument(
+    "--override",
+    metavar="REASON",
+    help="pass over verdict, numbers and age; the log keeps the reason and them",
+  )
+  promote.add_argument(
+    "--if-current",
+    metavar="VERSION",
+    help="only if the alias holds this version, or none",
+  )
+  promote.add_argument(
+    "--allow-older", action="store_true", help="an older version may follow"
+  )
+  rollback = add_action(
+    actions,
+    "rollback",
+    run_rollback,
+    "move an alias back to what it held before",
+    "Moves an alias back to the version it held before, after checking its files and "
+    "that it answers. A second rollback goes back further. Nothing is removed.",
+  )
+  rollback.add_argument("alias", metavar="ALIAS", help="the alias to move")
+  rollback.add_argument("--to", metavar="VERSION", help="the version to go back to")
+  for parser in (promote, rollback):
+    parser.add_argument("--dry-run", action="store_true", help="check, move nothing")
+    add_who(parser)
+
+
+def run_promote(args: argparse.Namespace) -> int:
+  """Checks, moves, and says what it found."""
+  from components.model_store.promotion import Refused, promote
+  from components.model_store.records import UNSET
+
+  if_current: Any = UNSET
+  if args.if_current is not None:
+    if args.if_current != "none" and not args.if_current.isdecimal():
+      raise ValueError(
+        f"Expected a version or none. Received: --if-current {args.if_current}"
+      )
+    if_current = None if args.if_current == "none" else int(args.if_current)
+  store, reference = _reached(args)
+  try:
+    found = promote(
+      store,
+      reference,
+      args.to,
+      who=who_of(args),
+      why=args.why,
+      dry_run=args.dry_run,
+      override=args.override,
+      if_current=if_current,
+      allow_older=args.allow_older,
+    )
+  except Refused as refused:
+    _print(store, refused.promotion, args)
+    raise
+  return _print(store, found, args)
+
+
+def run_rollback(args: argparse.Namespace) -> int:
+  """Checks, moves, and says what it found."""
+  from components.model_store.promotion import Refused, rollback
+
+  store = open_store(args)
+  try:
+    found = rollback(
+      store,
+      args.alias,
+      to=None if args.to is None else store.resolve(args.to),
+      who=who_of(args),
+      why=args.why,
+      dry_run=args.dry_run,
+    )
+  except Refused as refused:
+    _print(store, refused.promotion, args)
+    raise
+  return _print(store, found, args)
+
+
+def _reached(args: argparse.Namespace) -> tuple[ModelStore, str]:
+  """The store, and the version in it; one of another store is copied first."""
+  from components.model_store.store import ModelStore
+  from pipelines.cli.model_ref import split_store_reference
+
+  elsewhere = split_store_reference(args.reference)
+  if elsewhere is None:
+    return open_store(args), args.reference
+  store = open_store(args, must_exist=False)
+  source = ModelStore(elsewhere[0])
+  one = source.version(source.resolve(elsewhere[1]))
+  if source.url == store.url:
+    return store, str(one.number)
+  if args.dry_run:
+    raise ValueError(
+      "Expected a version of --store for --dry-run, since nothing may be copied. "
+      f"Received: {args.reference!r}"
+    )
+  source.verify(one.number)
+  number = store.add(
+    source.local_dir(one.number),
+    kind=one.kind,
+    model_id=one.model_id,
+    experiment=one.experiment,
+    metrics=one.metrics,
+    verdict=one.verdict,
+    lineage={**one.lineage, "copied_from": f"{source.url}:{one.number}"},
+    who=who_of(args),
+    why=args.why or f"copied from {args.reference}",
+  )
+  return store, str(number)
+
+
+def _print(store: ModelStore, found: Promotion, args: argparse.Namespace) -> int:
+  """Returns the exit status: 1 for a dry run that met a refusal."""
+  if args.json:
+    plain = dataclasses.asdict(found)
+    plain["refused"] = [check.name for check in found.refusals]
+    print_json({"store": store.url, **plain})
+    return 1 if found.refusals else 0
+  if found.checks:
+    print_table(
+      ("check", "", "why"),
+      [
+        (
+          check.name,
+          "passed"
+          if check.passed
+          else ("OVERRIDDEN" if check not in found.refusals else "REFUSED"),
+          check.reason,
+        )
+        for check in found.checks
+      ],
+    )
+  if found.differences:
+    print_table(
+      ("metric", ">before", ">after", ">better by", ">required"),
+      [
+        (
+          one.metric,
+          _number(one.before),
+          _number(one.after),
+          _number(one.gain, "+.4f"),
+          _number(one.required, "+.4f"),
+        )
+        for one in found.differences
+      ],
+    )
+  before = "nothing" if found.from_version is None else f"version {found.from_version}"
+  line = f"{found.alias}: {before} -> version {found.to_version}"
+  if found.already:
+    print(f"{found.alias}: already version {found.to_version}")
+  elif found.moved:
+    print(line)
+  elif args.dry_run:
+    print(f"{line} would be {'refused' if found.refusals else 'done'}")
+  return 1 if found.refusals else 0
+
+
+def _number(value: float | None, form: str = ".4f") -> str:
+  return "" if value is None else format(value, form)

@@ -1,0 +1,140 @@
+"""`hardmine models list`, `show` and `history`: looking, without touching."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+from typing import TYPE_CHECKING, Any
+
+from pipelines.cli.model_store_arguments import (
+  add_action,
+  minutes,
+  open_store,
+  print_json,
+  print_table,
+)
+
+if TYPE_CHECKING:
+  from components.model_store.records import Version
+
+_HEADLINES = ("ms_ssim_auc", "AP")  # of a codec, of a detector
+
+
+def add_actions(actions: argparse._SubParsersAction) -> None:
+  """Adds the three actions."""
+  add_action(actions, "list", run_list, "the versions, and what the aliases hold")
+  show = add_action(actions, "show", run_show, "one version: numbers, verdict, lineage")
+  show.add_argument("reference", metavar="VERSION", help="a number or an alias")
+  history = add_action(actions, "history", run_history, "who changed what, when, why")
+  history.add_argument("--alias", metavar="NAME", help="only what concerns this alias")
+
+
+def run_list(args: argparse.Namespace) -> int:
+  """A row a version, newest first."""
+  store = open_store(args)
+  names: dict[int, list[str]] = {}
+  for alias, number in sorted(store.aliases().items()):
+    names.setdefault(number, []).append(alias)
+  found: list[Version | str] = []
+  for number in reversed(store.versions()):
+    try:
+      found.append(store.version(number))
+    except RuntimeError:  # the others can still be listed; `verify` says what is wrong
+      found.append(str(number))
+  if args.json:
+    rows = [
+      {"number": int(one), "damaged": True}
+      if isinstance(one, str)
+      else {**_facts(one), "aliases": names.get(one.number, [])}
+      for one in found
+    ]
+    print_json({"store": store.url, "aliases": store.aliases(), "versions": rows})
+    return 0
+  print_table(
+    (">version", "aliases", "kind", "model", "made", ">MB", "verdict", "measured"),
+    [
+      (one, "", "damaged", "", "", "", "", "")
+      if isinstance(one, str)
+      else (
+        str(one.number),
+        ", ".join(names.get(one.number, [])),
+        one.kind,
+        one.model_id,
+        minutes(one.created_at),
+        f"{one.num_bytes / 1e6:.1f}",
+        "passed" if one.passed else "FAILED",
+        _headline(one.numbers),
+      )
+      for one in found
+    ],
+  )
+  return 0
+
+
+def run_show(args: argparse.Namespace) -> int:
+  """Everything that is known of a version."""
+  store = open_store(args)
+  one = store.version(store.resolve(args.reference))
+  aliases = sorted(a for a, number in store.aliases().items() if number == one.number)
+  documents = {
+    "verdict": one.verdict,
+    "lineage": one.lineage,
+    "experiment": one.experiment,
+  }
+  if args.json:
+    print_json({**_facts(one), "aliases": aliases, "metrics": one.metrics, **documents})
+    return 0
+  facts = {**_facts(one), "aliases": ", ".join(aliases) or "none"}
+  numbers = facts.pop("numbers")
+  for name, value in {**facts, **numbers}.items():
+    shown = f"{value:.4f}" if isinstance(value, float) else value
+    print(f"{name.replace('_', ' '):<20} {shown}")
+  for result in one.verdict.get("results", ()):
+    state = "passed" if result.get("passed") else "FAILED"
+    print(f"{'gate':<20} {result.get('metric')} {state}: {result.get('reason')}")
+  for name, value in one.lineage.items():
+    text = value if isinstance(value, str) else json.dumps(value)
+    print(f"{name.replace('_', ' '):<20} {text}")
+  return 0
+
+
+def run_history(args: argparse.Namespace) -> int:
+  """A row a line of the log, oldest first."""
+  store = open_store(args)
+  entries = [entry for entry in store.audit() if args.alias in (None, entry.alias)]
+  if args.json:
+    print_json([entry.to_plain() for entry in entries])
+    return 0
+  rows = []
+  for entry in entries:
+    why = [entry.why, f"OVERRIDE: {entry.override}" if entry.override else ""]
+    why += [f"refused: {text}" for text in entry.details.get("refused", {}).values()]
+    move = f"{entry.from_version or '-'} -> {entry.to_version or '-'}"
+    rows.append(
+      (
+        minutes(entry.at),
+        entry.who,
+        entry.action,
+        entry.alias or "",
+        move,
+        (entry.digest or "")[:12],
+        "; ".join(filter(None, why)),
+      )
+    )
+  print_table(("at (UTC)", "who", "what", "alias", "version", "digest", "why"), rows)
+  return 0
+
+
+def _facts(one: Version) -> dict[str, Any]:
+  """The fields that need no document."""
+  return {
+    field.name: getattr(one, field.name)
+    for field in dataclasses.fields(one)
+    if field.name != "read_document"
+  }
+
+
+def _headline(numbers: dict[str, float]) -> str:
+  name = next((name for name in (*_HEADLINES, *numbers) if name in numbers), None)
+  return f"{name} {numbers[name]:.4f}" if name else ""
