@@ -12,6 +12,7 @@ import numpy as np
 from components.codec_evaluator.baselines import measure_baselines
 from components.codec_evaluator.measurement import Measurement, Scorer
 from components.evaluation.environment import environment
+from components.evaluation.evaluation_set import evaluation_set
 from components.evaluation.judging import attempt, judge_measured
 from schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from schemas.config import require
@@ -64,6 +65,7 @@ class Evaluation:
     samples: pictures of the candidate's work.
     problems: what went wrong, in sentences; empty when all went well.
     environment: package to version.
+    evaluation_set: names the images and the number of iterations.
   """
 
   verdict: Verdict | None
@@ -73,12 +75,14 @@ class Evaluation:
   samples: tuple[Sample, ...]
   problems: tuple[str, ...]
   environment: dict[str, str]
+  evaluation_set: str
 
   def metrics(self) -> dict[str, Any]:
     """The content of `metrics.json`: flat numbers first, then what they came from."""
     return {
       **(self.candidate.areas() if self.candidate else {}),
       "num_images": len(self.candidate.images) if self.candidate else 0,
+      "evaluation_set": self.evaluation_set,
       "candidate": self.candidate.to_plain() if self.candidate else None,
       "baseline_model": self.rival.to_plain() if self.rival else None,
       "baselines": {one.key: one.to_plain() for one in self.baselines},
@@ -149,6 +153,9 @@ def evaluate(
     samples=samples,
     problems=tuple(filter(None, (problem, rival_problem))),
     environment=environment(PACKAGES),
+    evaluation_set=evaluation_set(
+      (image for _, image in images), iterations=iterations
+    ),
   )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from components.detection_evaluator.measurement import (
   measure_detector,
 )
 from components.evaluation.environment import environment
+from components.evaluation.evaluation_set import evaluation_set
 from components.evaluation.judging import attempt, judge_measured
 from schemas.categories import Categories
 from schemas.coco_example import AnnotatedImage
@@ -49,6 +51,7 @@ class Evaluation:
     worst: the images that went worst, worst first.
     problems: what went wrong, in sentences; empty when all went well.
     environment: package to version.
+    evaluation_set: names the images and their ground truth.
   """
 
   verdict: Verdict
@@ -61,6 +64,7 @@ class Evaluation:
   worst: tuple[ShownImage, ...]
   problems: tuple[str, ...]
   environment: dict[str, str]
+  evaluation_set: str
 
   def metrics(self) -> dict[str, Any]:
     """The content of `metrics.json`: flat numbers first, then what they came from."""
@@ -68,6 +72,7 @@ class Evaluation:
     return {
       **(candidate.metrics() if candidate else {}),
       "num_images": len(self.data.names),
+      "evaluation_set": self.evaluation_set,
       "num_objects": self.data.num_objects,
       "num_detections": len(candidate.detections.scores) if candidate else 0,
       "per_category": self.per_category(candidate),
@@ -168,4 +173,18 @@ def evaluate(
     worst=worst,
     problems=tuple(filter(None, (problem, rival_problem))),
     environment=environment(PACKAGES),
+    evaluation_set=_name_of(data),
   )
+
+
+def _name_of(data: AnnotatedSet) -> str:
+  """Names the images as they are in their files, and all that is true of them."""
+  truth = data.truth
+  arrays = (
+    truth.box_image_ids,
+    truth.box_category_ids,
+    truth.boxes_xywh_px,
+    truth.areas_px,
+    truth.is_crowd,
+  )
+  return evaluation_set(chain(arrays, (image.encoded for image in data.images)))
