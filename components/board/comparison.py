@@ -9,6 +9,7 @@ from typing import Any
 
 from components.board.wording import metric, metric_title
 from components.evaluation.conventions import METRICS, SUMMARY
+from components.model_store.comparison import EVALUATION_SET
 
 MAX_FIELDS = 500  # of one table; nobody reads more
 NUM_CATEGORIES = 10  # best, and as many worst
@@ -55,7 +56,7 @@ def differences(
 
 def fields(own: Any, other: Any | None) -> list[Field]:
   """Settings by dotted path; what only the other has comes last, with a dash."""
-  mine = dict(_flat(own))
+  mine = dict(_flat(own)) if own else {}
   theirs = None if other is None else dict(_flat(other))
   names: list[str] = [*mine, *(name for name in theirs or {} if name not in mine)]
   return [
@@ -101,19 +102,17 @@ def categories(
 
 def other_images(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
   """Why two versions' numbers do not compare, empty where nothing speaks against."""
+  one, two = own.get(EVALUATION_SET), other.get(EVALUATION_SET)
+  if one is not None and two is not None:
+    return "" if one == two else "measured on different evaluation sets"
   for name in ("num_images", "num_objects"):
     if own.get(name) != other.get(name):
-      one, two = (metric_or_none(metrics.get(name)) for metrics in (own, other))
+      here, there = (_count(metrics.get(name)) for metrics in (own, other))
       what = name.removeprefix("num_")
-      return f"measured on other images ({one} {what}, the other on {two})"
+      return f"measured on other images ({here} {what}, the other on {there})"
   if _names(own) != _names(other):
     return "measured on other images, of other names"
   return ""
-
-
-def metric_or_none(value: Any) -> str:
-  """A count in words."""
-  return f"{value:,}" if isinstance(value, int) else "an unknown number of"
 
 
 def is_number(value: Any) -> bool:
@@ -165,6 +164,10 @@ def _measured(per_category: Any) -> list[dict[str, Any]]:
     and is_number(one.get("AP"))
     and one["AP"] >= 0
   ]
+
+
+def _count(value: Any) -> str:
+  return f"{value:,}" if isinstance(value, int) else "an unknown number of"
 
 
 def _names(metrics: Mapping[str, Any]) -> list[str]:

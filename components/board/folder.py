@@ -80,7 +80,8 @@ class BoardFolder:
       content = text.encode("utf-8")
       num_bytes += len(content)
       if not _holds(self.path / name, content):  # spares most writes of a thousand
-        write_atomically(self.path / name, content)
+        # Pages can be made again; a thousand waits for the disk would be a minute.
+        write_atomically(self.path / name, content, durable=name == INDEX)
     for name in sorted(ours - set(names)):
       (self.path / name).unlink(missing_ok=True)
     self._mark(set(names))

@@ -69,7 +69,7 @@ def render_index(overview: Overview, title: str) -> str:
     older_versions=next(iter(later["versions"]), ""),
     lines=overview.log[: LINES[0]],
     older_lines=next(iter(later["log"]), ""),
-    existing={row.number for row in overview.rows},
+    existing=overview.readable(),
   )
 
 
@@ -98,7 +98,7 @@ def render_lists(overview: Overview, title: str) -> Iterator[tuple[str, str]]:
           num_pages=len(names),
           newer=names[page - 1] if page else INDEX,
           older=names[page + 1] if page + 1 < len(names) else "",
-          existing={row.number for row in overview.rows},
+          existing=overview.readable(),
         ),
       )
 

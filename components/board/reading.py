@@ -77,6 +77,10 @@ class Overview:
     """What there is: `codec`, `detector`, both or neither."""
     return sorted({row.kind for row in self.rows if row.kind})
 
+  def readable(self) -> set[int]:
+    """The numbers of the versions that have a page."""
+    return {row.number for row in self.rows if not row.problem}
+
   def row(self, number: int | None) -> Row | None:
     """A readable version, None where there is none of this number."""
     return next(

@@ -18,6 +18,7 @@ from components.board.reading import (
 from components.evaluation.conventions import METRICS
 from components.evaluation.pictures import ACCENT, RIVAL
 from components.evaluation.report import render_page
+from components.model_store.comparison import EVALUATION_SET
 
 TEMPLATE = Path(__file__).with_name("version.html.jinja")
 _DOCUMENTS = ("experiment", "metrics", "verdict", "lineage")
@@ -57,7 +58,7 @@ class VersionPages:
     problems += _of_the_evaluation(documents["metrics"])
     values = shell()
     values["problems"] = problems
-    neighbours = [one.number for one in self._overview.rows]
+    neighbours = [one.number for one in self._overview.rows if not one.problem]
     place = neighbours.index(row.number)
     return render_page(
       TEMPLATE,
@@ -80,16 +81,14 @@ class VersionPages:
       )
       if documents["experiment"]
       else [],
-      origins=comparison.fields(documents["lineage"], None)
-      if documents["lineage"]
-      else [],
+      origins=comparison.fields(_origins(documents), None),
       files=self._files(row, problems),
       history=[
         entry
         for entry in self._overview.log
         if row.number in (entry.from_version, entry.to_version)
       ],
-      existing=set(neighbours),
+      existing=self._overview.readable(),
       **_figures(row, other, documents["metrics"], theirs.get("metrics")),
     )
 
@@ -155,6 +154,13 @@ def _figures(
     "best": best,
     "worst": worst,
   }
+
+
+def _origins(documents: dict[str, Any]) -> dict[str, Any]:
+  """The lineage, and what the numbers were measured on."""
+  measured_on = documents["metrics"].get(EVALUATION_SET)
+  known = {} if measured_on is None else {"evaluation set": measured_on}
+  return {**documents["lineage"], **known}
 
 
 def _of_the_evaluation(metrics: dict[str, Any]) -> list[str]:
