@@ -121,22 +121,22 @@ def test_a_thousand_versions_take_seconds_and_small_pages(store, tmp_path):
     store.add("detector" if number % 4 == 0 else "codec")
   store.move("production", 998)
   store.move("detector-production", 997)
-  start = time.monotonic()
+  start = time.process_time()  # whatever else the machine does meanwhile
   board = write_board(store, tmp_path)
-  assert time.monotonic() - start < 15
+  assert time.process_time() - start < 15
   assert board.num_versions == 1000
   sizes = {path.name: path.stat().st_size for path in tmp_path.glob("*.html")}
   assert len(sizes) == board.num_pages
   assert sum(sizes.values()) == board.num_bytes
   assert sizes["index.html"] < 150_000
   assert max(sizes.values()) < 300_000
-  pages = read(tmp_path)
-  listed = {
-    link
-    for name, page in pages.items()
-    if not name.startswith("version-")
-    for link in page.links
+  assert len(read(tmp_path, "version-99?.html")) == 10
+  pages = {
+    name: page
+    for pattern in ("index.html", "versions-*.html", "log-*.html")
+    for name, page in read(tmp_path, pattern).items()
   }
+  listed = {link for page in pages.values() for link in page.links}
   assert {f"version-{number}.html" for number in range(1, 1001)} <= listed
   # Every page can be reached from the index, newest first.
   assert "versions-1.html" in pages["index.html"].links
