@@ -94,15 +94,14 @@ class Page:
       raise RuntimeError(json.dumps(result["exceptionDetails"]))
     return result["result"].get("value")
 
-  def wait_for(self, script: str, seconds: float = 30) -> Any:
-    """The value of an expression, once it is true."""
+  def wait_for(self, script: str, seconds: float = 30) -> None:
+    """Returns once an expression is true, as JavaScript has it."""
     end = time.monotonic() + seconds
-    while not (value := self.evaluate(script)):
+    while not self.evaluate(f"!!({script})"):
       if time.monotonic() > end:
         text = self.evaluate("document.body.innerText")
-        raise AssertionError(f"{script} stayed {value!r}; {self.complaints}; {text}")
+        raise AssertionError(f"{script} stayed false; {self.complaints}; {text}")
       time.sleep(0.05)
-    return value
 
   def text(self, selector: str) -> str:
     """What is written in an element."""

@@ -77,9 +77,14 @@ async function take(file) {
   const taken = { file, url: URL.createObjectURL(file) };
   photograph = taken;
   try {
-    if (!model) await lookUp();
+    await lookUp();
     element("drop").classList.add("small");
-    await results[model.kind].show(taken, model, page, asked);
+    await results[model.kind].show(taken, model, page, asked).catch(async (error) => {
+      // The alias has moved to the other kind of model in this very moment.
+      if (error.status !== 409 || !page.isLast(asked)) throw error;
+      await lookUp();
+      await results[model.kind].show(taken, model, page, asked);
+    });
   } catch (error) {
     if (page.isLast(asked)) page.complain(error.message);
   } finally {

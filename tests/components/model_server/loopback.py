@@ -75,9 +75,10 @@ class Client:
     connection.sendall(text.replace("\n", "\r\n").encode())
     return connection
 
-  def until(self, number: int) -> None:
+  def until(self, number: int, seconds: float = WAIT_SECONDS) -> None:
     """Waits until a version answers."""
-    wait_until(lambda: self.get("/readyz").headers["X-Hardmine-Version"] == str(number))
+    header = "X-Hardmine-Version"
+    wait_until(lambda: self.get("/readyz").headers[header] == str(number), seconds)
 
 
 @contextlib.contextmanager
@@ -99,9 +100,9 @@ def running(app: Starlette) -> Iterator[Client]:
     assert not thread.is_alive()
 
 
-def wait_until(condition: Any) -> None:
+def wait_until(condition: Any, seconds: float = WAIT_SECONDS) -> None:
   """Returns once it is true."""
-  end = time.monotonic() + WAIT_SECONDS
+  end = time.monotonic() + seconds
   while not condition():
     assert time.monotonic() < end, "this never became true"
     time.sleep(0.01)
