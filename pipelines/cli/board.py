@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 
+from pipelines.cli.model_store_arguments import ENVIRONMENT, open_store
 from pipelines.cli.progress import progress
 
 HELP = (
@@ -18,7 +20,10 @@ HELP = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
   parser.add_argument(
-    "--store", required=True, metavar="URL", help="the model store, a folder or a URL"
+    "--store",
+    metavar="URL",
+    default=os.environ.get(ENVIRONMENT),
+    help=f"the model store: a folder or URL (default: ${ENVIRONMENT})",
   )
   parser.add_argument(
     "--output",
@@ -41,12 +46,10 @@ def run(args: argparse.Namespace) -> int:
     OSError: a page cannot be written.
   """
   from components.board.build import write_board
-  from components.model_store.store import ModelStore
 
+  store = open_store(args)
   with progress("writing", "pages", quiet=args.json) as on_progress:
-    board = write_board(
-      ModelStore(args.store), args.output, title=args.title, report=on_progress
-    )
+    board = write_board(store, args.output, title=args.title, report=on_progress)
   if args.json:
     print(json.dumps(dataclasses.asdict(board)))
   else:

@@ -55,6 +55,15 @@ def test_prints_one_json_object(store, tmp_path, capsys):
   assert captured.err == ""
 
 
+def test_takes_the_store_from_the_environment(store, tmp_path, capsys, monkeypatch):
+  monkeypatch.setenv("HARDMINE_STORE", store.url)
+  assert cli.main(["board", "--output", str(tmp_path / "out")]) == 0
+  assert (tmp_path / "out" / "index.html").is_file()
+  monkeypatch.delenv("HARDMINE_STORE")
+  assert cli.main(["board", "--output", str(tmp_path / "out")]) == 2
+  assert "--store URL" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("there", [True, False])
 def test_a_missing_store_is_one_line(tmp_path, there, capsys):
   if there:
