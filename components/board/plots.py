@@ -16,7 +16,7 @@ WIDTH, HEIGHT = 480, 310
 GRID, AXIS, TEXT = "#e8edf3", "#cbd5e1", "#475569"
 FONT_PX = 12.5
 _CHARACTER_PX = 7.0
-_FLAG_ROWS = 3
+_FLAG_ROWS = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,9 +109,10 @@ def line_plot(
     parts.append(_rule(left, y, WIDTH - 14, y, GRID))
     parts.append(_text(left - 7, y + 4, text, "end"))
   for tick in x_ticks:
-    x = at(tick, low)[0]
+    x, text = at(tick, low)[0], f"{tick:,.{x_digits}f}"
     parts.append(_rule(x, top + 4, x, bottom, GRID))
-    parts.append(_text(x, bottom + 17, f"{tick:,.{x_digits}f}", "middle"))
+    inside = min(x, WIDTH - 2 - _CHARACTER_PX * len(text) / 2)
+    parts.append(_text(inside, bottom + 17, text, "middle"))
   parts.append(_rule(left, bottom, WIDTH - 14, bottom, AXIS))
   parts.append(_text((left + WIDTH - 14) / 2, HEIGHT - 5, x_label, "middle"))
   for flag in flags:
