@@ -37,31 +37,35 @@ class Bucket:
 
   def names(self, folder: str) -> list[str]:
     """The last parts of the names right below a folder, never from a cache."""
+    return [entry["name"].rpartition("/")[2] for entry in self._entries(folder)]
+
+  def tree(self, folder: str) -> set[str]:
+    """The names of all objects below a folder, relative to it."""
+    found, pending = set(), [""]
+    while pending:  # fsspec's own `find` passes over folders that it fails to list
+      inner = pending.pop()
+      for entry in self._entries(f"{folder}/{inner}".rstrip("/")):
+        name = inner + entry["name"].rpartition("/")[2]
+        if entry["type"] == "directory":
+          pending.append(f"{name}/")
+        else:
+          found.add(name)
+    return found
+
+  def _entries(self, folder: str) -> list[dict[str, Any]]:
     where = f"{self._path}/{folder}"
 
-    def ask() -> list[str]:
+    def ask() -> list[dict[str, Any]]:
       self._fs.invalidate_cache(where)
-      return [str(path) for path in self._fs.ls(where, detail=False)]
+      return self._fs.ls(where, detail=True)
 
     try:
       found = _repeated(ask)
     except FileNotFoundError:
       return []
-    return [path.rstrip("/").rpartition("/")[2] for path in found]
-
-  def tree(self, folder: str) -> set[str]:
-    """The names of all objects below a folder, relative to it."""
-    where = f"{self._path}/{folder}"
-
-    def ask() -> set[str]:
-      self._fs.invalidate_cache(where)
-      prefix = str(self._fs._strip_protocol(where)).rstrip("/") + "/"
-      return {str(path).removeprefix(prefix) for path in self._fs.find(where)}
-
-    try:
-      return _repeated(ask)
-    except FileNotFoundError:
-      return set()
+    itself = str(self._fs._strip_protocol(where)).rstrip("/")  # some list that too
+    entries = [{**entry, "name": entry["name"].rstrip("/")} for entry in found]
+    return [entry for entry in entries if entry["name"] != itself]
 
   def read(self, name: str) -> bytes:
     """An object's content; FileNotFoundError where there is none."""
@@ -72,8 +76,12 @@ class Bucket:
     if len(names) < 2:
       return {name: self.read(name) for name in names}
     paths = [str(self._fs._strip_protocol(f"{self._path}/{name}")) for name in names]
-    found = _repeated(lambda: self._fs.cat(paths))
-    return {name: found[path] for name, path in zip(names, paths)}
+    found = self._fs.cat(paths, on_error="return")
+    # Of many requests some fail for a moment: only those are repeated.
+    return {
+      name: found[path] if isinstance(found.get(path), bytes) else self.read(name)
+      for name, path in zip(names, paths)
+    }
 
   def pieces(self, name: str, piece_bytes: int) -> Iterator[bytes]:
     """An object's content, never all of it in memory."""

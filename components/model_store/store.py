@@ -171,7 +171,7 @@ class ModelStore:
     Raises:
       ValueError: no model, symbolic links in it, or values that are not JSON.
       RuntimeError: the copy differs from the model.
-      OSError: the store cannot be written. It is as before then.
+      OSError: the store cannot be written. It is whole, the call may be repeated.
     """
     require(kind in contents.KINDS, f"a kind among {contents.KINDS}", kind=kind)
     documents = contents.make_documents(experiment, metrics, verdict, lineage)
