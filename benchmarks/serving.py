@@ -3,6 +3,8 @@
 Both in the same process and run, with the same photograph and as many threads: first
 the exported model is called, with the file decoded and the answer encoded as the
 server does it, then the server is asked over a loopback connection that stays open.
+Processor time is of client and server together, and hardly depends on what else the
+machine does.
 
     python benchmarks/serving.py [MODEL_DIR] [IMAGE]
 
@@ -37,7 +39,8 @@ from components.model_server.app import create_app
 from components.model_server.limits import Limits
 from components.model_server.loaded_model import LoadedModel, load_model
 
-SECONDS = 8.0  # of each measurement
+SECONDS = 9.0  # of each way, in all rounds
+ROUNDS = 3
 THREADS = 2
 ITERATIONS = 4  # of a codec
 
@@ -62,20 +65,25 @@ def main() -> None:
         "over HTTP": lambda: _asking(port, path, image),
       }
       # In turns: whatever else this machine does then hits both alike.
-      rounds = [{name: _measure(ways[name]) for name in ways} for _ in range(3)]
+      rounds = [{name: _measure(ways[name]) for name in ways} for _ in range(ROUNDS)]
   print(f"{model.kind}, image of {len(image):,} bytes, {THREADS} threads")
-  medians = {}
+  figures = {}
   for name in rounds[0]:
-    seconds = sorted(one for measured in rounds for one in measured[name][1])
-    rate = statistics.median(measured[name][0] for measured in rounds)
-    medians[name] = statistics.median(seconds)
+    rates, lists, processor = zip(*(measured[name] for measured in rounds))
+    seconds = sorted(one for each in lists for one in each)
+    p50, cost = statistics.median(seconds), statistics.median(processor)
+    figures[name] = p50, cost
     print(
-      f"{name}: {rate:.1f} requests/s, p50 {1e3 * medians[name]:.1f} ms, "
-      f"p95 {1e3 * seconds[int(0.95 * len(seconds))]:.1f} ms"
+      f"{name}: {statistics.median(rates):.1f} requests/s, p50 {1e3 * p50:.1f} ms, "
+      f"p95 {1e3 * seconds[int(0.95 * len(seconds))]:.1f} ms, processor "
+      f"{1e3 * cost:.1f} ms a request"
     )
-  plain, served = medians["in process"], medians["over HTTP"]
-  overhead = served - plain
-  print(f"overhead at p50: {1e3 * overhead:.1f} ms, {100 * overhead / plain:.0f} %")
+  for word, plain, served in zip(("p50", "processor"), *figures.values()):
+    overhead = served - plain
+    print(
+      f"overhead, {word}: {1e3 * overhead:.1f} ms a request, "
+      f"{100 * overhead / plain:.0f} %"
+    )
 
 
 class _OneModel:
@@ -111,22 +119,26 @@ class _OneModel:
     return self._model_dir / "assets.extra" / f"{kind}.json"
 
 
-def _measure(make: Callable[[], Callable[[], object]]) -> tuple[float, list[float]]:
-  """(Calls a second of all threads, seconds of every call); the first ones not."""
+def _measure(
+  make: Callable[[], Callable[[], object]],
+) -> tuple[float, list[float], float]:
+  """(Calls a second of all threads, seconds of each, processor seconds of one)."""
 
   def loop(_: int) -> list[float]:
     call, seconds = make(), []
-    for _ in range(3):
-      call()
-    end = time.perf_counter() + SECONDS / 3
+    end = time.perf_counter() + SECONDS / ROUNDS
     while (began := time.perf_counter()) < end:
       call()
       seconds.append(time.perf_counter() - began)
     return seconds
 
+  make()()  # what is put off until the first call
+  began = time.process_time()
   with ThreadPoolExecutor(THREADS) as threads:
     loops = list(threads.map(loop, range(THREADS)))
-  return sum(len(one) / sum(one) for one in loops), [s for one in loops for s in one]
+  seconds = [one for each in loops for one in each]
+  rate = sum(len(each) / sum(each) for each in loops)
+  return rate, seconds, (time.process_time() - began) / len(seconds)
 
 
 def _asking(port: int, path: str, image: bytes) -> Callable[[], object]:
