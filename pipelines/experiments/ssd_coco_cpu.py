@@ -11,6 +11,10 @@ are.
          "annotations": "coco/annotations/instances_train2017_subset.json"},
         {"images": "coco/val2017", "split": "eval",
          "annotations": "coco/annotations/instances_val2017_subset.json"}]'
+
+Measured on 117 images of val2017 (1,033 objects) after training on 343 of train2017,
+16 processor minutes on two cores: AP 0.025, AP50 0.066; small objects 0.003, medium
+0.024, large 0.062. With frozen batch normalisation AP50 was 0.0004.
 """
 
 from __future__ import annotations
@@ -39,19 +43,22 @@ def experiment() -> DetectionExperiment:
       ),
     ),
     detector=SSDConfig(
-      feature_extractor=MobileNetV1, width=0.75, initial_weights="imagenet"
+      feature_extractor=MobileNetV1,
+      width=0.75,
+      initial_weights="imagenet",
+      classification="softmax",  # eighty sigmoids take long to learn to say no
     ),
     training=DetectorTrainingConfig(
-      steps=1_500,
+      steps=1_200,
       batch_size=8,
       optimizer="adam",
-      learning_rate=3e-4,
+      learning_rate=1e-3,
       warmup_steps=100,
       schedule="cosine",
       clip_norm=10.0,
-      batch_norm="freeze",  # 1e-3 then destroys what ImageNet taught
       batch_norm_momentum=0.99,
       frozen_blocks=6,
+      max_boxes=64,
       checkpoint_steps=250,
       summary_steps=50,
     ),
