@@ -45,7 +45,7 @@ def create_pipeline(
   metadata=None,
   beam_pipeline_args: list | None = None,
   enable_cache: bool = True,
-  push_dir: str | None = None,
+  store: str | None = None,
   rival_strategy: type | None = None,
   run_fn: str = RUN_FN,
 ):
@@ -54,12 +54,12 @@ def create_pipeline(
   Args:
     experiment: what to produce.
     root: folder (or bucket prefix) of everything the run keeps: `artifacts`,
-      `checkpoints`, and `serving` unless `push_dir` says otherwise.
+      `checkpoints`, and the model store `store` unless `store` says otherwise.
     metadata: TFX's connection to ML Metadata; None where the orchestrator
       brings its own.
     beam_pipeline_args: for the nodes that run Beam jobs.
     enable_cache: reuse nodes whose settings and inputs did not change.
-    push_dir: where blessed models go, one numbered folder each.
+    store: the model store that blessed models go into, a folder or URL.
     rival_strategy: how the model to beat is found; the default is
       `components.rival.LatestOtherBlessedModel`. Vertex knows TFX's own only.
     run_fn: dotted path of the training function.
@@ -98,10 +98,13 @@ def create_pipeline(
   )
   evaluator.add_upstream_node(infra)  # seconds before minutes
   pusher = stages.pusher(
-    trainer.outputs["model"],
-    evaluator.outputs["blessing"],
-    infra.outputs["blessing"],
-    push_dir or os.path.join(root, "serving"),
+    experiment,
+    root,
+    store,
+    model=trainer.outputs["model"],
+    evaluator=evaluator,
+    infra=infra,
+    examples=patch_gen.outputs["examples"],
   )
   return tfx.dsl.Pipeline(
     pipeline_name=experiment.name,

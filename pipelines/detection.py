@@ -44,7 +44,7 @@ def create_pipeline(
   metadata=None,
   beam_pipeline_args: list | None = None,
   enable_cache: bool = True,
-  push_dir: str | None = None,
+  store: str | None = None,
   rival_strategy: type | None = None,
   run_fn: str = RUN_FN,
 ):
@@ -83,10 +83,13 @@ def create_pipeline(
   )
   evaluator.add_upstream_node(infra)  # seconds before minutes
   pusher = stages.pusher(
-    model,
-    evaluator.outputs["blessing"],
-    infra.outputs["blessing"],
-    push_dir or os.path.join(root, "serving"),
+    experiment,
+    root,
+    store,
+    model=model,
+    evaluator=evaluator,
+    infra=infra,
+    examples=examples,
   )
   return tfx.dsl.Pipeline(
     pipeline_name=experiment.name,

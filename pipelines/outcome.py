@@ -21,7 +21,10 @@ class Outcome:
     reasons: why it was not blessed, one line each.
     metrics: the content of `metrics.json`, or None.
     report_path: of `report.html`, or None.
-    pushed_dir: the exported model that the run pushed, or None.
+    pushed_dir: the exported model that the run pushed, or None; a URL where the
+      model store is one.
+    store: that model store, or None.
+    pushed_version: its number there, or None.
   """
 
   blessed: bool | None
@@ -29,6 +32,8 @@ class Outcome:
   metrics: dict[str, Any] | None
   report_path: str | None
   pushed_dir: str | None
+  store: str | None = None
+  pushed_version: int | None = None
 
 
 def outcome_of(run: LocalRun) -> Outcome:
@@ -51,12 +56,17 @@ def outcome_of(run: LocalRun) -> Outcome:
   elif verdict is not None and answer is not None:
     blessed = True
   report = _evaluated(run, "report.html")
+  pushed_dir = _pushed(run)
+  # What Pusher says of itself is STORE/versions/N.
+  folders = pushed_dir.rsplit("/", 2) if pushed_dir else None
   return Outcome(
     blessed=blessed,
     reasons=tuple(reasons),
     metrics=metrics,
     report_path=str(report) if report else None,
-    pushed_dir=_pushed(run),
+    pushed_dir=pushed_dir,
+    store=folders[0] if folders else None,
+    pushed_version=int(folders[2]) if folders else None,
   )
 
 

@@ -24,7 +24,7 @@ _MAX_VALUE_CHARS = 40
 _MAX_CHANGES = 3
 _LOOK_BACK = 20  # executions of a node that are compared
 # Names under which nodes record what an experiment calls otherwise.
-_OUR_WORDS = {"custom_config": "", "config": "evaluation"}
+_OUR_WORDS = {"custom_config": "", "experiment": "", "config": "evaluation"}
 _BOOKKEEPING = ("span", "version")  # and all that begins with __
 _FINGERPRINTS = {
   "input_fingerprint": "the input files",

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 import schemas
+from schemas.experiment import Experiment
 
 # TFX imports take half a minute: inside the functions.
 
@@ -62,15 +63,35 @@ def rival(candidate: Any, strategy: type | None) -> Any:
   return tfx.dsl.Resolver(strategy_class=strategy, **channels).with_id("Rival")
 
 
-def pusher(model: Any, blessing: Any, infra_blessing: Any, push_dir: str) -> Any:
-  """Pushes a model that both have blessed into a numbered folder of `push_dir`."""
-  from tfx import v1 as tfx
+def pusher(
+  experiment: Experiment,
+  root: str,
+  store: str | None,
+  *,
+  model: Any,
+  evaluator: Any,
+  infra: Any,
+  examples: Any,
+) -> Any:
+  """The node that puts a model, blessed by both, into a model store.
 
-  return tfx.components.Pusher(
+  Args:
+    experiment: what the model was made by.
+    root: of the run.
+    store: folder or URL; None takes `store` in the root.
+    model: a channel.
+    evaluator: the node.
+    infra: the node InfraCheck.
+    examples: a channel.
+  """
+  from components.model_store.pusher import StorePusher
+
+  return StorePusher(
     model=model,
-    model_blessing=blessing,
-    infra_blessing=infra_blessing,
-    push_destination=tfx.proto.PushDestination(
-      filesystem=tfx.proto.PushDestination.Filesystem(base_directory=push_dir)
-    ),
-  )
+    model_blessing=evaluator.outputs["blessing"],
+    infra_blessing=infra.outputs["blessing"],
+    evaluation=evaluator.outputs["evaluation"],
+    examples=examples,
+    experiment=experiment,
+    store=store or os.path.join(root, "store"),
+  ).with_id("Pusher")

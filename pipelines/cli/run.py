@@ -182,7 +182,7 @@ def outcome_lines(done: LocalRun, outcome: Outcome) -> list[str]:
   if outcome.report_path:
     lines.append(f"{'report':13} {outcome.report_path}")
   if outcome.pushed_dir:
-    lines.append(f"{'pushed':13} {outcome.pushed_dir}")
+    lines.append(f"{'pushed':13} {outcome.pushed_dir}, the candidate of its store")
   lines.append(f"{'log':13} {done.log_path}")
   return lines
 

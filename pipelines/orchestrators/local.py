@@ -4,7 +4,7 @@ TFX's LocalDagRunner does the work. Around it: a lock, a log file for the noise,
 a line as each node starts and ends, and a report of what ran, what was reused
 and why.
 
-    ROOT/metadata.sqlite  artifacts/  checkpoints/  serving/  logs/  lock
+    ROOT/metadata.sqlite  artifacts/  checkpoints/  store/  logs/  lock
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from components.model_store.store import ModelStore
 from pipelines.cli.main import main
 from pipelines.cli.run import run_experiment
 from pipelines.experiments.codec_demo import photograph
@@ -74,9 +75,8 @@ class Story:
       **options,
     )
 
-  def versions(self) -> list[str]:
-    serving = Path(self.root, "serving")
-    return sorted(os.listdir(serving)) if serving.exists() else []
+  def versions(self) -> list[int]:
+    return ModelStore(Path(self.root, "store")).versions()
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_first_run_runs_every_node_and_pushes_a_model_that_works(story, first):
   assert {node.status for node in done.nodes} == {"ran"}
   assert outcome.blessed is True
   assert verdict_of(done)["passed"] is True
-  assert Path(outcome.pushed_dir).parent == Path(story.root, "serving")
+  assert Path(outcome.pushed_dir).parent == Path(story.root, "store", "versions")
   assert Path(outcome.report_path).is_file()
   assert 0 < outcome.metrics["ms_ssim_auc"] < 1.875
   assert probe_answers(outcome.pushed_dir, probe)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from components.model_store.store import ModelStore
 from pipelines.cli.main import main
 from pipelines.cli.run import run_experiment
 from pipelines.detection import NODES
@@ -110,7 +111,7 @@ def test_first_run_runs_every_node_and_pushes_a_blessed_model(story, first):
   assert {node.status for node in done.nodes} == {"ran"}
   assert outcome.blessed is True, outcome.reasons
   assert outcome.metrics["AP50"] >= 0.05
-  assert Path(outcome.pushed_dir).parent == Path(story.root, "serving")
+  assert Path(outcome.pushed_dir).parent == Path(story.root, "store", "versions")
   assert "<svg" in Path(outcome.report_path).read_text("utf-8")
 
 
@@ -118,7 +119,7 @@ def test_the_pushed_model_finds_objects_from_the_command_line(
   story, first, tmp_path, capsys
 ):
   photograph = story.folder / "eval" / "100.png"
-  words = ["detect", str(photograph), "--model", first[1].pushed_dir]
+  words = ["detect", str(photograph), "--model", f"{story.root}/store:candidate"]
   words += ["--output", str(tmp_path / "shown"), "--min-score", "0.05", "--json"]
   assert main(words) == 0
   assert '"category"' in capsys.readouterr().out
@@ -132,7 +133,7 @@ def test_second_run_reuses_every_node(story, first):
   assert statuses.pop("Rival") == "ran"  # a resolver is never reused, only cheap
   assert set(statuses.values()) == {"reused"}
   assert outcome.blessed is True
-  assert len(os.listdir(Path(story.root, "serving"))) == 1
+  assert ModelStore(Path(story.root, "store")).versions() == [1]
 
 
 def test_a_gate_out_of_reach_is_not_blessed_and_says_so(story, first):
