@@ -107,7 +107,7 @@ def test_drawn_images_keep_size_and_kind_and_the_inputs_stay(folder, capsys):
     (["none.jpg"], 1, "none.jpg: No such file"),
     (["text.png"], 2, "text.png: Expected an image"),
     (["photo.jpg", "--model", "codec"], 2, "an exported detector. Received: "),
-    (["photo.jpg", "--model", "none"], 2, "the folder of an exported model"),
+    (["photo.jpg", "--model", "none"], 2, "an exported model's folder"),
   ],
 )
 def test_mistakes_are_one_line(folder, capsys, words, status, message):
