@@ -17,7 +17,7 @@ from components.ask_model import ask
 from components.model_store.promotion import Refused, promote
 from components.model_store.store import ModelStore
 from components.sandbox import run_limited
-from tests.components.model_store.fake_models import add
+from tests.components.model_store.fake_models import add, facts
 
 BAD = {
   "hangs": ("import time; time.sleep(60)", "no answer within 2 s"),
@@ -77,3 +77,32 @@ def test_a_graph_that_cannot_be_loaded_is_refused_with_the_reason(tmp_path):
     promote(store, 1, "production", who="ann", check=limited)
   assert len(str(caught.value)) < 1000
   assert store.aliases() == {}
+
+
+def test_a_real_model_answers_and_one_without_signatures_does_not(tmp_path):
+  import json
+
+  import tensorflow as tf
+
+  from schemas.codec_config import CodecConfig
+  from trainers.codec.cells.lstm import ConvLSTMCell
+  from trainers.codec.export import export_codec
+  from trainers.codec.model import build_codec
+
+  config = CodecConfig(cell=ConvLSTMCell, width=0.02)
+  export_codec(build_codec(config, 2, 0), tmp_path / "real")
+  path = tmp_path / "real" / "assets.extra" / "codec.json"
+  given = {**facts("a"), "model_id": json.loads(path.read_text())["model_id"]}
+  store = ModelStore(tmp_path / "store")
+  store.add(tmp_path / "real", **given)
+  found = promote(store, 1, "production", who="ann")
+  assert found.moved
+  assert found.checks[-1].reason.startswith("answered in ")
+
+  tf.saved_model.save(tf.Module(), str(tmp_path / "mute"))
+  (tmp_path / "mute" / "assets.extra").mkdir()
+  (tmp_path / "mute" / "assets.extra" / "codec.json").write_bytes(path.read_bytes())
+  store.add(tmp_path / "mute", **given)
+  with pytest.raises(Refused, match=r"answers: .*encode"):
+    promote(store, 2, "production", who="ann")
+  assert store.aliases() == {"production": 1}
