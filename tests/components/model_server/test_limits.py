@@ -45,6 +45,7 @@ def test_a_client_that_sends_on_sees_why_it_was_refused(serve):
   client = serve(FakeStore(production=VERSION), max_body_bytes=1000)
   answer = client.post("/v1/detect", bytes(3 << 20))
   assert (answer.status, answer.reason) == (413, "body_too_large")
+  assert answer.headers["Connection"] == "close"  # what is left unread ends with it
   unknown_length = (bytes(300) for _ in range(10))
   answer = client.post("/v1/detect", unknown_length, encode_chunked=True)
   assert (answer.status, answer.reason) == (413, "body_too_large")
@@ -89,7 +90,9 @@ def test_work_that_takes_too_long_keeps_its_place_to_its_end(serve, shelf):
   assert (slow.status, slow.reason) == (504, "too_slow")
   assert slow.version == VERSION
   # A thread cannot be stopped; a second one would make the machine slower still.
-  assert client.post("/v1/detect", picture()).reason == "busy"
+  refused = client.post("/v1/detect", picture())
+  assert refused.reason == "busy"
+  assert "1 requests are being answered" in refused.message  # at once, at the door
   shelf.gate.open()
   wait_until(lambda: client.post("/v1/detect", picture()).status == 200)
 
