@@ -20,6 +20,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 _SUCCESS = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
 _INPUT = (mlmd.Event.INPUT, mlmd.Event.DECLARED_INPUT)
 _OUTPUT = (mlmd.Event.OUTPUT, mlmd.Event.DECLARED_OUTPUT)
+_RESOLVED = (mlmd.Event.INTERNAL_OUTPUT,)  # a Resolver hands on, it makes nothing
 _MAX_VALUE_CHARS = 40
 _MAX_CHANGES = 3
 _LOOK_BACK = 20  # executions of a node that are compared
@@ -150,7 +151,7 @@ class RunHistory:
     return "ran", self._explain_ran(execution, earlier)
 
   def _explain_resolver(self, execution: mlmd.Execution) -> str:
-    found = self._events(execution, _OUTPUT).get("model")
+    found = self._events(execution, _RESOLVED).get("model")
     if not found:
       return "found no other blessed model"
     return f"found the blessed model of {_named(self._maker_run(found))}"

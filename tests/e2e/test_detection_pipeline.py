@@ -146,6 +146,13 @@ def test_a_gate_out_of_reach_is_not_blessed_and_says_so(story, first):
   assert outcome.pushed_dir is None
 
 
+def test_another_model_has_the_blessed_one_to_beat(story, first):
+  done, _ = story.run("training.seed=1", "training.steps=30", to_node="Rival")
+  assert done.node("Trainer").status == "ran"
+  shown = first[0].run_id[:19].replace("T", " ")
+  assert done.node("Rival").why == f"found the blessed model of run {shown}"
+
+
 def test_a_changed_annotation_converts_again(story, first):
   path = story.folder / "eval" / "annotations.json"
   content = json.loads(path.read_text())
