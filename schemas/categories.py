@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+from pathlib import Path
 
 from schemas.config import Config, require
 
@@ -55,3 +57,15 @@ class Categories(Config):
   def to_file(self) -> str:
     """The content of `categories.json`."""
     return json.dumps(json.loads(self.to_json()), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_categories(examples_dir: str | os.PathLike) -> Categories:
+  """What the labels of a folder of examples mean.
+
+  Raises:
+    RuntimeError: the folder does not say.
+  """
+  path = Path(examples_dir) / CATEGORIES_NAME
+  if not path.is_file():
+    raise RuntimeError(f"{path} is missing: convert the images again")
+  return Categories.from_json(path.read_text("utf-8"))

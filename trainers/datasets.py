@@ -14,6 +14,11 @@ SHUFFLE_BUFFER = 65_536  # patches of 3 KiB: at most 200 MB
 CACHED_PATCHES = 500_000  # 1.5 GB
 
 
+def matching_files(patterns: Iterable[str]) -> list[str]:
+  """The files that a Trainer's patterns name, sorted."""
+  return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
+
+
 def read_patches(paths: Iterable[str | os.PathLike]) -> tf.data.Dataset:
   """uint8 [32, 32, 3] patches of gzip TFRecords, in order of file name and place."""
   files = sorted(str(path) for path in paths)

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from components.records import read_records
-from schemas.categories import CATEGORIES_NAME, Categories
+from schemas.categories import Categories
 from schemas.coco_example import AnnotatedImage, from_example
 from schemas.config import require
 from trainers.images import decode_rgb
@@ -36,18 +36,6 @@ class SplitRecords:
     paths = sorted(self.split_dir.glob("*.gz"))
     records = (record for path in paths for record in read_records(path))
     return (from_example(record) for record in islice(records, self.max_images))
-
-
-def read_categories(examples_dir: str | Path) -> Categories:
-  """What the labels of an Examples artifact mean.
-
-  Raises:
-    RuntimeError: the artifact does not say.
-  """
-  path = Path(examples_dir) / CATEGORIES_NAME
-  if not path.is_file():
-    raise RuntimeError(f"{path} is missing: convert the images again")
-  return Categories.from_json(path.read_text("utf-8"))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

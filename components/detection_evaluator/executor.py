@@ -10,10 +10,11 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
 
-from components.detection_evaluator.annotated_set import SplitRecords, read_categories
+from components.detection_evaluator.annotated_set import SplitRecords
 from components.detection_evaluator.evaluate import evaluate
 from components.detection_evaluator.report import write_evaluation
 from components.evaluation.blessing import bless
+from schemas.categories import read_categories
 from schemas.evaluation_config import DetectionEvaluationConfig
 from trainers.detection.detector import Detector
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import json
 import pkgutil
 from pathlib import Path
 
@@ -31,8 +32,7 @@ def find(reference: str) -> Experiment:
   if path.suffix == ".json":
     require(path.is_file(), "a .json file that exists", experiment=reference)
     text = path.read_text("utf-8")
-    kind = DetectionExperiment if '"detector"' in text else CodecExperiment
-    return kind.from_json(text)
+    return _kind_of(text).from_json(text)
   if path.suffix == ".py":
     require(path.is_file(), "a .py file that exists", experiment=reference)
     spec = importlib.util.spec_from_file_location(path.stem, path)
@@ -54,3 +54,13 @@ def find(reference: str) -> Experiment:
       f"DetectionExperiment. Received: experiment={reference!r}"
     )
   return made
+
+
+def _kind_of(text: str) -> type[Experiment]:
+  """By the part that only detectors have; what is no JSON is left to `from_json`."""
+  try:
+    plain = json.loads(text)
+  except json.JSONDecodeError:
+    return CodecExperiment
+  is_detection = isinstance(plain, dict) and "detector" in plain
+  return DetectionExperiment if is_detection else CodecExperiment

@@ -33,10 +33,11 @@ def test_path_of_a_python_file_is_an_experiment(tmp_path):
   assert find(str(path)).training.steps == 50
 
 
-def test_path_of_a_json_file_is_an_experiment(tmp_path):
+@pytest.mark.parametrize("name", names())
+def test_path_of_a_json_file_is_an_experiment(name, tmp_path):
   path = tmp_path / "mine.json"
-  path.write_text(find("codec_demo").to_json())
-  assert find(str(path)) == find("codec_demo")
+  path.write_text(find(name).to_json())
+  assert find(str(path)) == find(name)
 
 
 def test_unknown_name_lists_the_known_ones():

@@ -6,14 +6,13 @@ import functools
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from schemas.codec_config import CodecConfig
 from schemas.training_config import CodecTrainingConfig
 from trainers.callbacks import Checkpoints, Summaries, checkpoint_dir
 from trainers.codec.export import export_codec
 from trainers.codec.training import contact_sheet, train
-from trainers.datasets import normalize, read_patches, training_batches
+from trainers.datasets import matching_files, normalize, read_patches, training_batches
 
 NUM_PICTURES = 8  # patches followed in TensorBoard
 NUM_VALIDATION_BATCHES = 8
@@ -33,7 +32,8 @@ def run_fn(fn_args: Any) -> None:
   settings = fn_args.custom_config
   codec_config = CodecConfig.from_json(settings["codec"])
   config = CodecTrainingConfig.from_json(settings["training"])
-  train_files, eval_files = _files(fn_args.train_files), _files(fn_args.eval_files)
+  train_files = matching_files(fn_args.train_files)
+  eval_files = matching_files(fn_args.eval_files)
 
   patches = read_patches(train_files)
   num_patches = sum(batch.shape[0] for batch in patches.batch(1024))
@@ -68,7 +68,3 @@ def run_fn(fn_args: Any) -> None:
     training=settings["training"],
     num_patches=num_patches,
   )
-
-
-def _files(patterns: list[str]) -> list[str]:
-  return sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))

@@ -10,10 +10,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from schemas.categories import CATEGORIES_NAME, Categories
+from schemas.categories import Categories, read_categories
 from schemas.detector_config import SSDConfig
 from schemas.training_config import DetectorTrainingConfig
 from trainers.callbacks import Checkpoints, Summaries, checkpoint_dir
+from trainers.datasets import matching_files
 from trainers.detection import input_pipeline
 from trainers.detection.drawing import ground_truth_beside_predictions
 from trainers.detection.export import export_detector, raw_detections
@@ -42,11 +43,10 @@ def run_fn(fn_args: Any) -> None:
   settings = fn_args.custom_config
   config = SSDConfig.from_json(settings["detector"])
   training = DetectorTrainingConfig.from_json(settings["training"])
-  train_files, eval_files = (
-    sorted(file for pattern in patterns for file in tf.io.gfile.glob(pattern))
-    for patterns in (fn_args.train_files, fn_args.eval_files)
-  )
-  categories = read_categories(train_files)
+  train_files = matching_files(fn_args.train_files)
+  eval_files = matching_files(fn_args.eval_files)
+  # Of the Examples artifact: its splits are folders, with the files inside.
+  categories = read_categories(Path(train_files[0]).parents[1])
   images = input_pipeline.read_images(train_files)
   num_images = input_pipeline.count_images(images)
   if not num_images:
@@ -117,14 +117,6 @@ def compiled_ssd(
       optimizer = keras.optimizers.Adam(rate, **average)
   compile_model(model, optimizer, training)
   return model
-
-
-def read_categories(train_files: list[str]) -> Categories:
-  """Of the Examples artifact that the files are in: two folders up."""
-  path = Path(train_files[0]).parents[1] / CATEGORIES_NAME
-  if not path.is_file():
-    raise RuntimeError(f"{path} is missing: convert the images again")
-  return Categories.from_json(path.read_text("utf-8"))
 
 
 def pictures(model: SSD, categories: Categories, images: tf.data.Dataset) -> np.ndarray:
