@@ -15,6 +15,7 @@ from setuptools import find_packages, setup
 
 OLD = "python_version < '3.11'"
 NEW = "python_version >= '3.12'"
+SIGNING = ["model-signing>=1.1,<2", "pyopenssl>=24"]  # it imports OpenSSL unasked
 
 setup(
   name="hardmine",
@@ -73,7 +74,9 @@ setup(
       f"tensorflow[and-cuda]>=2.21,<2.22; {NEW}",
     ],
     "gcs": ["gcsfs>=2024.6"],
+    "signing": SIGNING,
     "dev": [
+      *SIGNING,
       "hypothesis>=6.100",
       "jax>=0.4.30",  # the tests train one step on this Keras backend too
       "pyright>=1.1.390",

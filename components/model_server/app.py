@@ -32,11 +32,12 @@ from components.model_server.description import describe
 from components.model_server.follower import Follower
 from components.model_server.limits import Limits
 from components.model_server.live_model import LiveModel
-from components.model_server.loaded_model import LoadedModel, Store, load_model
+from components.model_server.loaded_model import LoadedModel, load_model
 from components.model_server.metrics import CONTENT_TYPE, Metrics
 from components.model_server.middleware import Counting, SecurityHeaders, UnreadBodies
 from components.model_server.refusals import Refusal
 from components.model_server.workers import Workers
+from components.model_store.catalogue import Catalogue
 
 _log = logging.getLogger(__name__)
 # Path: the kind of model that answers, how, and which words its query may have.
@@ -52,11 +53,11 @@ class ModelServer:
 
   def __init__(
     self,
-    store: Store,
+    store: Catalogue,
     alias: str,
     limits: Limits,
     poll_seconds: float,
-    load: Callable[[Store, int], LoadedModel],
+    load: Callable[[Catalogue, int], LoadedModel],
   ):
     self.limits = limits
     self.metrics = Metrics()
@@ -138,12 +139,12 @@ class ModelServer:
 
 
 def create_app(
-  store: Store,
+  store: Catalogue,
   alias: str,
   limits: Limits | None = None,
   *,
   poll_seconds: float = 5.0,
-  load: Callable[[Store, int], LoadedModel] = load_model,
+  load: Callable[[Catalogue, int], LoadedModel] = load_model,
 ) -> Starlette:
   """The application, for any ASGI server.
 
@@ -152,7 +153,7 @@ def create_app(
     alias: whose version answers, now and after it has moved.
     limits: None takes the usual ones.
     poll_seconds: between two looks at the alias.
-    load: of tests.
+    load: makes a version ready to answer.
   """
   server = ModelServer(store, alias, limits or Limits(), poll_seconds, load)
   routes = [

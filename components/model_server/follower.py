@@ -9,8 +9,9 @@ import logging
 from collections.abc import Callable
 
 from components.model_server.live_model import LiveModel
-from components.model_server.loaded_model import LoadedModel, Store, load_model
+from components.model_server.loaded_model import LoadedModel, load_model
 from components.model_server.metrics import Metrics
+from components.model_store.catalogue import Catalogue
 
 _LONGEST_WAIT_SECONDS = 300.0
 _log = logging.getLogger(__name__)
@@ -42,13 +43,13 @@ class Follower:
 
   def __init__(
     self,
-    store: Store,
+    store: Catalogue,
     alias: str,
     live: LiveModel,
     metrics: Metrics,
     *,
     poll_seconds: float,
-    load: Callable[[Store, int], LoadedModel] = load_model,
+    load: Callable[[Catalogue, int], LoadedModel] = load_model,
   ):
     self.alias = alias
     self.loading: int | None = None

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+import os
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from components.infra_probe import test_picture
+from components.model_store.catalogue import Catalogue
+from components.model_store.signing import verify_signature
 
 if TYPE_CHECKING:
   from trainers.codec.codec import Codec
@@ -18,15 +21,6 @@ if TYPE_CHECKING:
 _USUAL_ITERATIONS = 16
 # Read with the model, as the store may be slow or gone when somebody asks for them.
 _RECORDED = ("digest", "created_at", "num_bytes", "experiment", "metrics", "verdict")
-
-
-class Store(Protocol):
-  """What a server asks of `components.model_store.store.ModelStore`."""
-
-  def aliases(self) -> dict[str, int]: ...
-  def version(self, number: int, /) -> Any: ...
-  def verify(self, number: int, /) -> Any: ...
-  def local_dir(self, number: int, /) -> Path: ...
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -67,16 +61,26 @@ class LoadedModel:
     return int(training.get("iterations", _USUAL_ITERATIONS))
 
 
-def load_model(store: Store, number: int) -> LoadedModel:
+def load_model(
+  store: Catalogue, number: int, public_keys: Sequence[str | os.PathLike] = ()
+) -> LoadedModel:
   """Verifies, loads and asks a version; takes seconds.
 
+  Args:
+    store: holds the version.
+    number: of the version.
+    public_keys: PEM files; the holder of one must have signed the version. Without
+      any, signatures are not asked for.
+
   Raises:
-    RuntimeError: the store's files are damaged, are not the model that its record
-      names, or the model answers wrongly.
+    RuntimeError: the store's files are damaged, not signed, are not the model that its
+      record names, or the model answers wrongly.
     Exception: whatever the store, TensorFlow or the model itself raises.
   """
   record = store.version(number)
   store.verify(number)
+  if public_keys:
+    verify_signature(store, number, public_keys)
   model_dir = store.local_dir(number)
   match record.kind:
     case "codec":

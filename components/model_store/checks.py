@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from components.model_store.catalogue import Catalogue
 from components.model_store.comparison import Difference, differences, incomparable
 from components.model_store.records import Version
-from components.model_store.store import ModelStore
+from components.model_store.signing import short, verify_signature
 from components.sandbox import Outcome
 
 Answers = Callable[[Path], Outcome]
@@ -22,8 +24,8 @@ class Check:
     name: short.
     passed: whether it holds.
     reason: one line, with the numbers.
-    can_override: a person may pass over it; never over a damaged model, nor over one
-      that does not answer.
+    can_override: a person may pass over it; never over a damaged model, one that the
+      wrong people or nobody signed, nor one that does not answer.
   """
 
   name: str
@@ -58,7 +60,7 @@ def newer(number: int, held: int | None, allow_older: bool) -> Check:
 
 
 def compared(
-  store: ModelStore, candidate: Version, current: int | None
+  store: Catalogue, candidate: Version, current: int | None
 ) -> tuple[Check, tuple[Difference, ...]]:
   """Whether its numbers are not worse than those of what the alias holds."""
   try:
@@ -79,7 +81,7 @@ def compared(
   return check, numbers
 
 
-def whole(store: ModelStore, number: int) -> Check:
+def whole(store: Catalogue, number: int) -> Check:
   """Whether every file is as in the manifest."""
   try:
     store.verify(number)
@@ -88,7 +90,18 @@ def whole(store: ModelStore, number: int) -> Check:
   return Check(name="files", passed=True, reason="as in the manifest")
 
 
-def answers(store: ModelStore, candidate: Version, check: Answers) -> Check:
+def signed(
+  store: Catalogue, number: int, public_keys: Sequence[str | os.PathLike]
+) -> Check:
+  """Whether the holder of one of the keys vouches for every file."""
+  try:
+    key = verify_signature(store, number, public_keys)
+  except RuntimeError as error:
+    return Check(name="signature", passed=False, reason=str(error))
+  return Check(name="signature", passed=True, reason=f"by {short(key)}")
+
+
+def answers(store: Catalogue, candidate: Version, check: Answers) -> Check:
   """Whether the model loads and answers."""
   outcome = check(store.local_dir(candidate.number))
   reason = outcome.reason

@@ -108,8 +108,7 @@ def make_manifest(
   *,
   kind: str,
   model_id: str,
-  metrics: dict[str, Any],
-  passed: bool,
+  summary: dict[str, Any],
   added: AuditEntry,
 ) -> dict[str, Any]:
   """The manifest of a version that is to be: all of its files but itself."""
@@ -124,14 +123,21 @@ def make_manifest(
     "model_id": model_id,
     "created_at": added.at,
     "num_bytes": sum(facts["bytes"] for facts in whole.values()),
-    "passed": passed,
+    **summary,
+    "added": {"id": added.id, "who": added.who, "why": added.why},
+    "files": whole,
+  }
+
+
+def summary(metrics: dict[str, Any], verdict: dict[str, Any]) -> dict[str, Any]:
+  """What a manifest repeats of the evaluation, so that lists need read nothing else."""
+  return {
+    "passed": verdict.get("passed") is True,
     "numbers": {
       name: value
       for name, value in metrics.items()
       if type(value) in (int, float) and math.isfinite(value)
     },
-    "added": {"id": added.id, "who": added.who, "why": added.why},
-    "files": whole,
   }
 
 

@@ -39,6 +39,7 @@ class LocalStorage:
     self._root = root
     self._versions, self._aliases = root / "versions", root / "aliases"
     self._staging, self._audit = root / ".staging", root / "audit.jsonl"
+    self._signatures = root / "signatures"
 
   def exists(self) -> bool:
     """Whether anything was ever added."""
@@ -71,6 +72,19 @@ class LocalStorage:
   def fetch(self, number: int, manifest: dict[str, Any]) -> Path:
     """The folder itself."""
     return self.folder(number)
+
+  def signatures(self, number: int) -> dict[str, bytes]:
+    """Of a version: name of the key to signature."""
+    paths = sorted((self._signatures / str(number)).glob("[!.]*.sig"))
+    return {path.stem: path.read_bytes() for path in paths}
+
+  def write_signature(self, number: int, key: str, content: bytes) -> None:
+    """Replaces what the key has signed before."""
+    folder = self._signatures / str(number)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / f"{key}.sig", content)
+    for changed in (folder, self._signatures, self._root):
+      _sync(changed)
 
   def pointers(self) -> dict[str, Pointer]:
     """Every alias."""
@@ -177,6 +191,8 @@ class LocalStorage:
           # Gone in one move: nobody sees a version without half of its files.
           gone = self._staging / uuid.uuid4().hex
           os.rename(self.folder(entry.from_version), gone)
+          signatures = self._signatures / str(entry.from_version)
+          shutil.rmtree(signatures, ignore_errors=True)
           shutil.rmtree(gone, ignore_errors=True)  # else `sweep` does
     return state, entries
 

@@ -3,6 +3,7 @@
     claims/N.json         who took the number N; stays for ever
     versions/N/           the files, saved_model.pb last
     commits/N.json        the manifest; with it the version is complete
+    signatures/N/KEY.sig  who vouches for a version
     audit/SEQUENCE.json   the log; each object also holds all aliases as of then
     aliases/NAME.json     a copy for people and their scripts, written after the log
 
@@ -116,6 +117,19 @@ class ObjectStorage:
     finally:
       shutil.rmtree(staging, ignore_errors=True)
     return target
+
+  def signatures(self, number: int) -> dict[str, bytes]:
+    """Of a version: name of the key to signature."""
+    folder = f"signatures/{number}"
+    names = [name for name in self._bucket.names(folder) if name.endswith(".sig")]
+    found = self._bucket.read_all([f"{folder}/{name}" for name in names])
+    return {
+      name.removesuffix(".sig"): found[f"{folder}/{name}"] for name in sorted(names)
+    }
+
+  def write_signature(self, number: int, key: str, content: bytes) -> None:
+    """Replaces what the key has signed before."""
+    self._bucket.write(f"signatures/{number}/{key}.sig", content)
 
   def pointers(self) -> dict[str, Pointer]:
     """Every alias, as of the last line of the log."""
@@ -244,8 +258,9 @@ class ObjectStorage:
   def _remove(self, number: int) -> None:
     """The graph first, lest a server begins to load the rest."""
     self._bucket.remove(f"versions/{number}/{GRAPH}")
-    for path in self._bucket.tree(f"versions/{number}"):
-      self._bucket.remove(f"versions/{number}/{path}")
+    for folder in (f"versions/{number}", f"signatures/{number}"):
+      for path in self._bucket.tree(folder):
+        self._bucket.remove(f"{folder}/{path}")
 
   def _numbers_in(self, folder: str) -> list[int]:
     names = (name.removesuffix(".json") for name in self._bucket.names(folder))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+from collections.abc import Sequence
 from typing import Any
 
 from components.ask_model import ask
@@ -82,6 +84,7 @@ def promote(
   override: str | None = None,
   if_current: int | Unset | None = UNSET,
   allow_older: bool = False,
+  public_keys: Sequence[str | os.PathLike] = (),
   check: Answers | None = None,
 ) -> Promotion:
   """Moves an alias to a version that passes every check.
@@ -96,6 +99,8 @@ def promote(
     override: the reason to pass over refused numbers; the log keeps both.
     if_current: what the alias must hold, None for nothing.
     allow_older: a version below the present one may follow it.
+    public_keys: PEM files; the holder of one must have signed the version. Without
+      any, signatures are not asked for.
     check: asks the model in a sub-process; the default is `components.ask_model.ask`.
 
   Returns:
@@ -117,8 +122,8 @@ def promote(
   if current == number:
     return Promotion(alias=alias, from_version=number, to_version=number, already=True)
   candidate, numbers = store.version(number), ()
-  made = [checks.whole(store, number)]
-  if made[0].passed:  # what a damaged version says of itself is worth nothing
+  made = _genuine(store, number, public_keys)
+  if all(one.passed for one in made):
     made += [checks.judged(candidate), checks.newer(number, current, allow_older)]
     compared, numbers = checks.compared(store, candidate, current)
     made += [compared, checks.answers(store, candidate, check or ask)]
@@ -156,6 +161,7 @@ def rollback(
   why: str = "",
   to: int | None = None,
   dry_run: bool = False,
+  public_keys: Sequence[str | os.PathLike] = (),
   check: Answers | None = None,
 ) -> Promotion:
   """Moves an alias back to what it held before, after checking that again.
@@ -170,6 +176,7 @@ def rollback(
     why: in words.
     to: the version; None takes the one before.
     dry_run: check, and move nothing.
+    public_keys: as for `promote`.
     check: as for `promote`.
 
   Raises:
@@ -192,8 +199,8 @@ def rollback(
     )
   if number == current:
     return Promotion(alias=alias, from_version=current, to_version=number, already=True)
-  made = [checks.whole(store, number)]
-  if made[-1].passed:
+  made = _genuine(store, number, public_keys)
+  if all(one.passed for one in made):
     made.append(checks.answers(store, store.version(number), check or ask))
   found = Promotion(
     alias=alias, from_version=current, to_version=number, checks=tuple(made)
@@ -203,7 +210,13 @@ def rollback(
   if found.refusals:
     raise Refused(found)
   move = store.move(
-    alias, number, who=who, why=why, if_current=current, action="rollback"
+    alias,
+    number,
+    who=who,
+    why=why,
+    if_current=current,
+    action="rollback",
+    details=_details(found),
   )
   return dataclasses.replace(
     found, moved=not move.already, already=move.already, entry=move.entry
@@ -222,6 +235,17 @@ def earlier_version(store: ModelStore, alias: str) -> int | None:
       held.remove(entry.to_version)
     held.append(entry.to_version)
   return next((number for number in reversed(held[:-1]) if number in there), None)
+
+
+def _genuine(
+  store: ModelStore, number: int, public_keys: Sequence[str | os.PathLike]
+) -> list[Check]:
+  """First of all: what a damaged or foreign version says of itself is worth nothing,
+  and it is not loaded either."""
+  made = [checks.whole(store, number)]
+  if made[0].passed and public_keys:
+    made.append(checks.signed(store, number, public_keys))
+  return made
 
 
 def _check_race(
@@ -243,9 +267,14 @@ def _check_race(
 
 
 def _details(found: Promotion) -> dict[str, Any]:
-  """For the log: the numbers, and what was passed over."""
-  details: dict[str, Any] = {
-    "numbers": {one.metric: [one.before, one.after] for one in found.differences}
-  }
+  """For the log: the numbers, who signed, and what was passed over."""
+  details: dict[str, Any] = {}
+  if found.differences:
+    details["numbers"] = {
+      one.metric: [one.before, one.after] for one in found.differences
+    }
+  signed = [one.reason for one in found.checks if one.name == "signature"]
+  if signed:
+    details["signed"] = signed[0]
   refused = {one.name: one.reason for one in found.checks if not one.passed}
   return {**details, "refused": refused} if refused else details

@@ -31,10 +31,10 @@ class AuditEntry:
   Attributes:
     at: ISO 8601 in UTC, for people; the order of lines is the order of changes.
     who: person or program.
-    action: `add`, `promote`, `rollback`, `remove` (of an alias) or `gc`.
+    action: `add`, `sign`, `promote`, `rollback`, `remove` (of an alias) or `gc`.
     alias: that moved, or None.
     from_version: what the alias held before; of `gc` the version that went.
-    to_version: what was added, or what the alias holds now.
+    to_version: what was added or signed, or what the alias holds now.
     digest: of `to_version`, of `from_version` where there is no other.
     why: in words.
     override: the reason given for passing over refused checks, or None.

@@ -40,6 +40,14 @@ class Storage(Protocol):
     """A local folder with the version's files."""
     ...
 
+  def signatures(self, number: int) -> dict[str, bytes]:
+    """Of a version: name of the key to signature."""
+    ...
+
+  def write_signature(self, number: int, key: str, content: bytes) -> None:
+    """Replaces what the key has signed before."""
+    ...
+
   def pointers(self) -> dict[str, Pointer]:
     """Every alias."""
     ...

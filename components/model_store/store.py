@@ -1,143 +1,30 @@
-"""The one door to a model store; see `components/model_store/__init__.py`."""
+"""What changes a model store: versions are added, aliases move, old versions go."""
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 from components.model_store import contents
-from components.model_store.local import LocalStorage
+from components.model_store.catalogue import Catalogue
 from components.model_store.records import (
   UNSET,
   AuditEntry,
   Conflict,
   Move,
-  Pointer,
   State,
   Unset,
-  Version,
 )
-from components.model_store.storage import Storage
-from components.staging import StagedFolder
 from schemas.config import require
 
 _ALIAS = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_KEY = re.compile(r"[0-9a-f]{64}")
 
 
-class ModelStore:
-  """Versions of models, aliases that point at them, and a log of every change.
-
-  Args:
-    url: a local folder or any fsspec URL. Nothing is made before the first `add`.
-
-  Attributes:
-    url: as given, local paths absolute.
-  """
-
-  def __init__(self, url: str | os.PathLike):
-    text = os.fspath(url)
-    if text.startswith("file://"):
-      text = text.removeprefix("file://")
-    require(bool(text), "the folder or URL of a model store", url=url)
-    self._storage: Storage
-    if "://" in text:
-      from components.model_store.objects import ObjectStorage
-
-      self._storage = ObjectStorage(text.rstrip("/"))
-    else:
-      self._storage = LocalStorage(Path(os.path.abspath(os.path.expanduser(text))))
-    self.url = self._storage.url
-
-  def exists(self) -> bool:
-    """Whether anything was ever added."""
-    return self._storage.exists()
-
-  def versions(self) -> list[int]:
-    """The numbers of the complete versions, rising."""
-    return self._storage.numbers()
-
-  def version(self, number: int) -> Version:
-    """One version.
-
-    Raises:
-      ValueError: there is none of this number.
-      RuntimeError: its manifest is damaged.
-    """
-    manifest = self._manifest(number)
-
-    def read_document(name: str) -> dict[str, Any]:
-      path = contents.DOCUMENTS[name]
-      try:
-        return json.loads(self._storage.read(number, path))
-      except (OSError, ValueError) as error:
-        where = f"{self.url}/versions/{number}/{path}"
-        raise RuntimeError(f"{where} cannot be read: {error}") from error
-
-    return Version(
-      number=number,
-      kind=manifest["kind"],
-      model_id=manifest["model_id"],
-      digest=manifest["digest"],
-      created_at=manifest["created_at"],
-      num_bytes=manifest["num_bytes"],
-      passed=manifest["passed"],
-      numbers=manifest["numbers"],
-      read_document=read_document,
-    )
-
-  def files(self, number: int) -> dict[str, dict[str, Any]]:
-    """The files of a version by its manifest: path to `sha256` and `bytes`.
-
-    Raises:
-      ValueError: there is none of this number.
-      RuntimeError: its manifest is damaged.
-    """
-    return self._manifest(number)["files"]
-
-  def aliases(self) -> dict[str, int]:
-    """Alias to version."""
-    return {name: pointer.version for name, pointer in self.pointers().items()}
-
-  def pointers(self) -> dict[str, Pointer]:
-    """Alias to version, digest, and the move that made it so."""
-    return self._storage.pointers()
-
-  def resolve(self, reference: str | int) -> int:
-    """The version that a number or an alias means.
-
-    Raises:
-      ValueError: neither; the line says what there is.
-    """
-    text = str(reference)
-    aliases = self.aliases()
-    if text in aliases:
-      return aliases[text]
-    numbers = self.versions()
-    if text.isascii() and text.isdecimal() and int(text) in numbers:
-      return int(text)
-    if not numbers:
-      raise ValueError(
-        f"Expected a model store that holds something. Received: {self.url!r}"
-      )
-    names = ", ".join(sorted(aliases)) or "none yet"
-    shown = "..., " * (len(numbers) > 10) + ", ".join(map(str, numbers[-10:]))
-    raise ValueError(
-      f"Expected an alias of {self.url} ({names}) or a version ({shown}). "
-      f"Received: {text!r}"
-    )
-
-  def local_dir(self, number: int) -> Path:
-    """A folder with the version's files; of an object store, a checked copy.
-
-    Raises:
-      ValueError: there is no such version.
-      RuntimeError: what was downloaded differs from the manifest.
-    """
-    return self._storage.fetch(number, self._manifest(number))
+class ModelStore(Catalogue):
+  """A store that may be written; nothing is made before the first `add`."""
 
   def add(
     self,
@@ -182,8 +69,7 @@ class ModelStore:
       documents,
       kind=kind,
       model_id=model_id,
-      metrics=metrics,
-      passed=verdict.get("passed") is True,
+      summary=contents.summary(metrics, verdict),
       added=added,
     )
 
@@ -265,26 +151,41 @@ class ModelStore:
       entry=entries[0] if entries else None,
     )
 
-  def audit(self) -> list[AuditEntry]:
-    """The log, oldest first."""
-    return self._storage.entries()
+  def add_signature(
+    self, number: int, key: str, content: bytes, *, who: str, why: str = ""
+  ) -> None:
+    """Puts a signature beside a version; an earlier one of the same key goes.
 
-  def verify(self, number: int) -> None:
-    """Holds every byte of a version against its manifest, and that against the log.
+    Args:
+      number: of the version.
+      key: its name, hex digits.
+      content: nothing is checked here, but by whoever trusts the key.
+      who: signs.
+      why: in words.
 
     Raises:
-      ValueError: there is no such version.
-      RuntimeError: naming the file and its fault.
+      ValueError: there is no such version, or no such name.
     """
-    manifest = self._manifest(number)
-    for entry in self.audit():
-      same = entry.action == "add" and entry.to_version == number
-      if same and entry.digest != manifest["digest"]:
-        raise RuntimeError(
-          f"{self.url}/versions/{number} is not what was added: its digest is "
-          f"{manifest['digest']}, the log's {entry.digest}"
+    require(_KEY.fullmatch(key) is not None, "hex digits", key=key)
+    digest = self._manifest(number)["digest"]
+
+    def decide(state: State) -> list[AuditEntry]:
+      require(number in state.versions, f"a version of {self.url}", number=number)
+      return [
+        AuditEntry.now(
+          who=who,
+          why=why,
+          action="sign",
+          to_version=number,
+          digest=digest,
+          details={"key": key},
         )
-    self._storage.check(number, manifest)
+      ]
+
+    # The log first: what a killed writer leaves is then a version that nobody's
+    # signature vouches for, which is refused, and not one without a line.
+    self._storage.transact(decide)
+    self._storage.write_signature(number, key, content)
 
   def gc(
     self,
@@ -326,32 +227,6 @@ class ModelStore:
     _, entries = self._storage.transact(decide)
     self._storage.sweep()
     return [entry.from_version for entry in entries if entry.from_version is not None]
-
-  def export(self, number: int, directory: str | os.PathLike) -> None:
-    """Copies a version out, checked.
-
-    Raises:
-      ValueError: no such version, or the folder has content.
-      RuntimeError: a file is damaged; nothing is written then.
-    """
-    manifest = self._manifest(number)
-    with StagedFolder(directory) as staging:
-      source = self._storage.fetch(number, manifest)
-      shutil.copytree(source, staging, dirs_exist_ok=True, symlinks=True)
-      contents.check_files(staging, manifest)
-
-  def _manifest(self, number: int) -> dict[str, Any]:
-    where = f"{self.url}/versions/{number}/{contents.MANIFEST}"
-    try:
-      return contents.parse_manifest(
-        self._storage.read(number, contents.MANIFEST), where
-      )
-    except FileNotFoundError:
-      there = self.versions()
-      shown = f"{there[0]} to {there[-1]}" if there else "none yet"
-      raise ValueError(
-        f"Expected a version of {self.url} ({shown}). Received: {number}"
-      ) from None
 
 
 def _named(version: int | Unset | None) -> str:

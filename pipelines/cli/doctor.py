@@ -54,6 +54,7 @@ def run(args) -> int:
     check_checksums(),
     check_gpu(),
     check_storage(),
+    check_signing(),
     check_models(),
     Finding(
       status="ok",
@@ -211,6 +212,19 @@ def check_storage() -> Finding:
       remedy="install gcsfs",
     )
   return Finding(status="ok", subject="gs:// paths", found=version)
+
+
+def check_signing() -> Finding:
+  """Signatures of models are optional."""
+  version = _version_of("model-signing")
+  if version is None:
+    return Finding(
+      status="note",
+      subject="signatures",
+      found="not supported here",
+      remedy="pip install 'hardmine[signing]'",
+    )
+  return Finding(status="ok", subject="signatures", found=version)
 
 
 def check_models() -> Finding:

@@ -75,9 +75,9 @@ def split_store_reference(ref: str) -> tuple[str, str] | None:
 
 
 def _in_store(url: str, name: str) -> Path:
-  from components.model_store.store import ModelStore
+  from components.model_store.catalogue import Catalogue
 
-  store = ModelStore(url)
+  store = Catalogue(url)
   if not store.exists():
     raise ValueError(
       f"Expected STORE:ALIAS with a model store. Received: {f'{url}:{name}'!r}, and "

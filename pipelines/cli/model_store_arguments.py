@@ -15,6 +15,7 @@ if TYPE_CHECKING:
   from components.model_store.store import ModelStore
 
 ENVIRONMENT = "HARDMINE_STORE"
+KEYS_ENVIRONMENT = "HARDMINE_PUBLIC_KEY"
 _MAX_RICH_ROWS = 200
 
 
@@ -42,6 +43,23 @@ def add_who(parser: argparse.ArgumentParser) -> None:
   """Adds `--who` and `--why`, which the log keeps."""
   parser.add_argument("--who", help="for the log (default: user@host)")
   parser.add_argument("--why", default="", help="for the log")
+
+
+def add_public_keys(parser: argparse.ArgumentParser, purpose: str) -> None:
+  """Adds `--public-key`, which may be given several times."""
+  parser.add_argument(
+    "--public-key",
+    metavar="FILE",
+    action="append",
+    help=f"{purpose}; several: one of them (default: ${KEYS_ENVIRONMENT}, with "
+    f"{os.pathsep!r} between several)",
+  )
+
+
+def public_keys_of(args: argparse.Namespace) -> list[str]:
+  """The PEM files of the keys that are trusted; none where no signature is needed."""
+  given = args.public_key or os.environ.get(KEYS_ENVIRONMENT, "").split(os.pathsep)
+  return [path for path in given if path]
 
 
 def who_of(args: argparse.Namespace) -> str:

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.model_store_arguments import (
   add_action,
+  add_public_keys,
   add_who,
   open_store,
   print_json,
   print_table,
+  public_keys_of,
   who_of,
 )
 
@@ -63,6 +65,9 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
   rollback.add_argument("--to", metavar="VERSION", help="the version to go back to")
   for parser in (promote, rollback):
     parser.add_argument("--dry-run", action="store_true", help="check, move nothing")
+    add_public_keys(
+      parser, "the version must be signed by this key, whatever --override"
+    )
     add_who(parser)
 
 
@@ -90,6 +95,7 @@ def run_promote(args: argparse.Namespace) -> int:
       override=args.override,
       if_current=if_current,
       allow_older=args.allow_older,
+      public_keys=public_keys_of(args),
     )
   except Refused as refused:
     _print(store, refused.promotion, args)
@@ -110,6 +116,7 @@ def run_rollback(args: argparse.Namespace) -> int:
       who=who_of(args),
       why=args.why,
       dry_run=args.dry_run,
+      public_keys=public_keys_of(args),
     )
   except Refused as refused:
     _print(store, refused.promotion, args)
@@ -136,6 +143,7 @@ def _reached(args: argparse.Namespace) -> tuple[ModelStore, str]:
       f"Received: {args.reference!r}"
     )
   source.verify(one.number)
+  origin = f"copied from {source.url}:{one.number}"
   number = store.add(
     source.local_dir(one.number),
     kind=one.kind,
@@ -143,10 +151,14 @@ def _reached(args: argparse.Namespace) -> tuple[ModelStore, str]:
     experiment=one.experiment,
     metrics=one.metrics,
     verdict=one.verdict,
-    lineage={**one.lineage, "copied_from": f"{source.url}:{one.number}"},
+    lineage=one.lineage,  # as it was signed
     who=who_of(args),
-    why=args.why or f"copied from {args.reference}",
+    why="; ".join(filter(None, [origin, args.why])),
   )
+  present = store.signatures(number)
+  for key, content in source.signatures(one.number).items():
+    if key not in present:
+      store.add_signature(number, key, content, who=who_of(args), why=origin)
   return store, str(number)
 
 

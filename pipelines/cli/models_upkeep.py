@@ -1,27 +1,51 @@
-"""`hardmine models verify`, `gc` and `export`: the files of a store."""
+"""`hardmine models sign`, `verify`, `gc` and `export`: the files of a store."""
 
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 
 from pipelines.cli.model_store_arguments import (
   add_action,
+  add_public_keys,
   add_who,
   open_store,
   print_json,
+  public_keys_of,
   who_of,
 )
 
+_PRIVATE_KEY = "HARDMINE_PRIVATE_KEY"
+_PASSWORD = "HARDMINE_PRIVATE_KEY_PASSWORD"
+
 
 def add_actions(actions: argparse._SubParsersAction) -> None:
-  """Adds the three actions."""
+  """Adds the four actions."""
+  sign = add_action(
+    actions,
+    "sign",
+    run_sign,
+    "vouch for a version with a private key",
+    "Signs every file of a version by OpenSSF Model Signing, with a key of an elliptic "
+    f"curve in a PEM file; its password, if it has one, is read from ${_PASSWORD}. The "
+    "signature lies in signatures/N/, beside the version.",
+  )
+  sign.add_argument("reference", metavar="VERSION", help="a number or an alias")
+  sign.add_argument(
+    "--private-key",
+    metavar="FILE",
+    default=os.environ.get(_PRIVATE_KEY),
+    help=f"a PEM file (default: ${_PRIVATE_KEY})",
+  )
+  add_who(sign)
   verify = add_action(
     actions, "verify", run_verify, "hold every byte against manifests and log"
   )
   verify.add_argument(
     "versions", metavar="VERSION", nargs="*", help="numbers or aliases (default: all)"
   )
+  add_public_keys(verify, "every version must be signed by this key")
   gc = add_action(
     actions,
     "gc",
@@ -40,24 +64,56 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
   export.add_argument("directory", metavar="DIR", help="does not exist or is empty")
 
 
-def run_verify(args: argparse.Namespace) -> int:
-  """A line a version; 1 if one is damaged."""
+def run_sign(args: argparse.Namespace) -> int:
+  """Signs, and names the key."""
+  from components.model_store.signing import short, sign
+
   store = open_store(args)
+  if not args.private_key:
+    raise ValueError(
+      f"Expected --private-key FILE, or {_PRIVATE_KEY}. Received: neither"
+    )
+  number = store.resolve(args.reference)
+  password = os.environ.get(_PASSWORD)
+  key = sign(
+    store, number, args.private_key, password=password, who=who_of(args), why=args.why
+  )
+  if args.json:
+    print_json({"store": store.url, "number": number, "key": key})
+  else:
+    print(f"version {number}: signed by {short(key)}")
+  return 0
+
+
+def run_verify(args: argparse.Namespace) -> int:
+  """A line a version; 1 if one is damaged, or lacks a signature that was asked for."""
+  from components.model_store.signing import short, verify_signature
+
+  store, public_keys = open_store(args), public_keys_of(args)
   references = args.versions or store.versions()
   numbers = sorted({store.resolve(reference) for reference in references})
   faults: dict[int, str] = {}
+  keys: dict[int, str] = {}
   for number in numbers:
+    found = "as it was added"
     try:
       store.verify(number)
+      if public_keys:
+        keys[number] = verify_signature(store, number, public_keys)
+        found += f", signed by {short(keys[number])}"
     except RuntimeError as error:
-      faults[number] = str(error)
+      found = faults[number] = str(error)
     if not args.json:
-      print(f"version {number}: {faults.get(number, 'as it was added')}", flush=True)
+      print(f"version {number}: {found}", flush=True)
   if args.json:
-    rows = [{"number": number, "fault": faults.get(number)} for number in numbers]
+    rows = [
+      {"number": number, "fault": faults.get(number), "signed_by": keys.get(number)}
+      for number in numbers
+    ]
     print_json({"store": store.url, "versions": rows})
   elif faults:
-    print(f"hardmine: {len(faults)} of {len(numbers)} are damaged", file=sys.stderr)
+    what = "damaged or not signed" if public_keys else "damaged"
+    print(f"hardmine: {len(faults)} of {len(numbers)} are {what}", file=sys.stderr)
   return 1 if faults else 0
 
 

@@ -74,6 +74,8 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_show(args: argparse.Namespace) -> int:
   """Everything that is known of a version."""
+  from components.model_store.signing import short
+
   store = open_store(args)
   one = store.version(store.resolve(args.reference))
   aliases = sorted(a for a, number in store.aliases().items() if number == one.number)
@@ -83,7 +85,9 @@ def run_show(args: argparse.Namespace) -> int:
     "experiment": one.experiment,
   }
   if args.json:
-    print_json({**_facts(one), "aliases": aliases, "metrics": one.metrics, **documents})
+    facts = {**_facts(one), "aliases": aliases, "metrics": one.metrics}
+    signatures = sorted(store.signatures(one.number))
+    print_json({**facts, "signatures": signatures, **documents})
     return 0
   facts = {**_facts(one), "aliases": ", ".join(aliases) or "none"}
   numbers = facts.pop("numbers")
@@ -93,6 +97,8 @@ def run_show(args: argparse.Namespace) -> int:
   for result in one.verdict.get("results", ()):
     state = "passed" if result.get("passed") else "FAILED"
     print(f"{'gate':<20} {result.get('metric')} {state}: {result.get('reason')}")
+  for key in store.signatures(one.number):
+    print(f"{'signature':<20} by {short(key)}, not checked")
   for name, value in one.lineage.items():
     text = value if isinstance(value, str) else json.dumps(value)
     print(f"{name.replace('_', ' '):<20} {text}")

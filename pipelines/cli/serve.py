@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import logging
 import signal
 import socket
 
 from components.model_server.limits import Limits
+from pipelines.cli.model_store_arguments import add_public_keys, public_keys_of
 from schemas.config import require
 
 HELP = (
@@ -53,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="X",
     help="between two looks at the alias (default: %(default)g)",
   )
+  add_public_keys(parser, "only versions that this key has signed are taken")
   bounds = parser.add_argument_group("limits")
   for name, text in _LIMITS.items():
     default = getattr(Limits(), name)
@@ -81,11 +84,17 @@ def run(args: argparse.Namespace) -> int:
   import uvicorn
 
   from components.model_server.app import create_app
-  from components.model_store.store import ModelStore
+  from components.model_server.loaded_model import load_model
+  from components.model_store.catalogue import Catalogue
+  from components.model_store.signing import name_of_key
 
   limits = Limits(**{name: getattr(args, name) for name in _LIMITS})
-  store = ModelStore(args.store)
-  app = create_app(store, args.alias, limits, poll_seconds=args.poll_seconds)
+  store = Catalogue(args.store)
+  public_keys = public_keys_of(args)
+  for path in public_keys:
+    name_of_key(path)  # else every version would be refused, and nobody know why
+  load = functools.partial(load_model, public_keys=public_keys)
+  app = create_app(store, args.alias, limits, poll_seconds=args.poll_seconds, load=load)
   config = uvicorn.Config(
     app,
     log_config=None,

@@ -12,6 +12,7 @@ from components.model_store.store import ModelStore
 from components.sandbox import Outcome
 from pipelines.cli.main import main
 from tests.components.model_store.fake_models import add
+from tests.components.model_store.keys import write_keys
 
 
 @pytest.fixture
@@ -145,9 +146,43 @@ def test_promoting_from_another_store_copies_first(store, tmp_path, capsys):
   assert command(other, "promote", f"{store.url}:2", "--to", "production") == 0
   assert other.aliases() == {"production": 1}
   assert other.version(1).digest == store.version(2).digest
-  assert other.version(1).lineage["copied_from"] == f"{store.url}:2"
+  assert other.audit()[0].why == f"copied from {store.url}:2"
   assert command(other, "promote", f"{store.url}:2", "--to", "production") == 0
   assert "already version 1" in capsys.readouterr().out
+
+
+def test_signing_and_promoting_what_is_signed(store, tmp_path, capsys, monkeypatch):
+  keys = write_keys(tmp_path, "ann", password="sesame")
+  monkeypatch.setenv("HARDMINE_PRIVATE_KEY", str(keys.private))
+  monkeypatch.setenv("HARDMINE_PRIVATE_KEY_PASSWORD", "sesame")
+  trusted = ("--public-key", str(keys.public))
+  promote = ("promote", "2", "--to", "production", *trusted)
+  assert command(store, *promote, "--override", "never mind") == 1
+  out, err = capsys.readouterr()
+  assert "REFUSED" in out
+  assert "version 2 is signed by nobody" in err
+  assert command(store, "sign", "2", "--who", "ann", "--why", "seen") == 0
+  assert capsys.readouterr().out.startswith("version 2: signed by key ")
+  assert command(store, *promote) == 0
+  assert "signature" in capsys.readouterr().out
+  assert command(store, "show", "2") == 0
+  assert "not checked" in capsys.readouterr().out
+  assert command(store, "verify", "2", *trusted) == 0
+  assert "as it was added, signed by key" in capsys.readouterr().out
+  monkeypatch.setenv("HARDMINE_PUBLIC_KEY", f"{tmp_path / 'absent'}:{keys.public}")
+  assert command(store, "verify", "2") == 2
+  assert "a public key" in capsys.readouterr().err
+  monkeypatch.setenv("HARDMINE_PUBLIC_KEY", str(keys.public))
+  assert command(store, "verify", "--json") == 1
+  rows = json.loads(capsys.readouterr().out)["versions"]
+  assert [row["fault"] is None for row in rows] == [False, True, False]
+  assert rows[1]["signed_by"] == next(iter(store.signatures(2)))
+  assert command(store, "rollback", "production") == 1
+  # The signature goes along into another store, and is asked for there.
+  other = ModelStore(tmp_path / "other")
+  assert command(other, "promote", f"{store.url}:2", "--to", "production") == 0
+  assert other.signatures(1) == store.signatures(2)
+  assert command(other, "promote", f"{store.url}:3", "--to", "new") == 1
 
 
 @pytest.mark.parametrize(
@@ -160,6 +195,9 @@ def test_promoting_from_another_store_copies_first(store, tmp_path, capsys):
     (("show", "x"), "Received: 'x'"),
     (("rollback", "x"), "an alias among production"),
     (("gc", "--keep", "0"), "keep >= 1"),
+    (("sign", "2"), "--private-key FILE, or HARDMINE_PRIVATE_KEY"),
+    (("sign", "2", "--private-key", "absent"), "Received: 'absent'"),
+    (("promote", "2", "--to", "x", "--public-key", "absent"), "Received: 'absent'"),
   ],
 )
 def test_mistakes_are_one_line_and_status_2(store, capsys, words, line):

@@ -24,6 +24,7 @@ def test_an_address_that_is_taken_is_one_line(tmp_path, capsys):
     (["--port", "70000"], "a port from 0 to 65535"),
     (["--poll-seconds", "0"], "poll_seconds=0"),
     (["--concurrency", "0"], "concurrency >= 1"),
+    (["--public-key", "absent"], "a public key of an elliptic curve"),
     (["--max-pixels", "many"], "invalid int value"),
   ],
 )

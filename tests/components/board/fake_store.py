@@ -79,6 +79,9 @@ class FakeStore:
     )
     self._pointers[alias] = Pointer(version=number, digest="", moved=entry)
 
+  def sign(self, number: int, **fields: Any) -> None:
+    self._entry(who="anna", action="sign", to_version=number, **fields)
+
   def _entry(self, **fields: Any) -> AuditEntry:
     at = START + datetime.timedelta(days=len(self._log))
     entry = AuditEntry(at=at.isoformat(), id=str(len(self._log)), **fields)

@@ -95,6 +95,15 @@ def test_the_log_sets_overrides_off(board, store, tmp_path):
   assert 'class="badge">Override' in html
 
 
+def test_the_log_names_the_key_of_a_signature(board, store):
+  store.add()
+  store.sign(1, details={"key": "ab" * 32})
+  store.sign(1)  # by a program that does not say
+  pages = board()
+  assert "anna signed version 1 by key abababababab" in pages["index.html"].text
+  assert "anna signed" in pages["version-1.html"].text
+
+
 def test_a_damaged_version_does_not_stop_the_others(board, store):
   store.add()
   store.add()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 import signal
@@ -16,9 +17,11 @@ from PIL import Image
 
 from components.model_server.app import create_app
 from components.model_server.loaded_model import load_model
+from components.model_store.signing import sign
 from components.model_store.store import ModelStore
 from tests.components.model_server import tiny_models
 from tests.components.model_server.loopback import Client, picture, running, wait_until
+from tests.components.model_store.keys import write_keys
 from trainers.codec import bitstream
 from trainers.codec.codec import Codec
 from trainers.detection.detector import Detector
@@ -122,6 +125,22 @@ def test_a_damaged_version_is_not_taken(store):
     wait_until(lambda: client.get("/v1/model").json["problem"])
     assert "variables.data" in client.get("/v1/model").json["problem"]["message"]
     assert client.post("/v1/compress?iterations=1", picture()).version == FIRST
+
+
+def test_only_signed_versions_are_taken_where_a_key_is_trusted(store, tmp_path):
+  keys = write_keys(tmp_path, "ann")
+  sign(store, FIRST, keys.private, who="ann")
+  store.move("production", FIRST, who="tester")
+  load = functools.partial(load_model, public_keys=[keys.public])
+  with running(create_app(store, "production", poll_seconds=0.05, load=load)) as client:
+    client.until(FIRST)
+    store.move("production", SECOND, who="tester")
+    wait_until(lambda: client.get("/v1/model").json["problem"])
+    problem = client.get("/v1/model").json["problem"]
+    assert "version 2 is signed by nobody" in problem["message"]
+    assert client.post("/v1/compress?iterations=1", picture()).version == FIRST
+    sign(store, SECOND, keys.private, who="ann")
+    client.until(SECOND)
 
 
 def test_files_that_are_another_model_are_refused(store, model_dirs):
