@@ -19,7 +19,6 @@ import functools
 import http.client
 import io
 import json
-import socket
 import statistics
 import sys
 import tempfile
@@ -37,6 +36,7 @@ from PIL import Image
 from components.model_server import answers
 from components.model_server.app import create_app
 from components.model_server.limits import Limits
+from components.model_server.listener import listen
 from components.model_server.loaded_model import LoadedModel, load_model
 
 SECONDS = 9.0  # of each way, in all rounds
@@ -158,14 +158,16 @@ def _serving(store: _OneModel, model: LoadedModel, limits: Limits) -> Iterator[i
   """A server of the very model that is called in process; gives its port."""
   app = create_app(store, "production", limits, load=lambda store, number: model)
   server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-  with socket.create_server(("127.0.0.1", 0)) as listener:
+  with listen("127.0.0.1", 0) as listener:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
-    while app.state.server.live.current is None:
-      time.sleep(0.01)
-    yield listener.getsockname()[1]
-    server.should_exit = True
-    thread.join()
+    try:
+      while app.state.server.live.current is None:
+        time.sleep(0.01)
+      yield listener.getsockname()[1]
+    finally:
+      server.should_exit = True
+      thread.join()
 
 
 def _detector(folder: Path) -> Path:

@@ -6,7 +6,6 @@ import argparse
 import functools
 import logging
 import signal
-import socket
 
 from components.model_server.limits import Limits
 from pipelines.cli.model_store_arguments import add_public_keys, public_keys_of
@@ -84,6 +83,7 @@ def run(args: argparse.Namespace) -> int:
   import uvicorn
 
   from components.model_server.app import create_app
+  from components.model_server.listener import listen
   from components.model_server.loaded_model import load_model
   from components.model_store.catalogue import Catalogue
   from components.model_store.signing import name_of_key
@@ -103,7 +103,7 @@ def run(args: argparse.Namespace) -> int:
     server_header=False,
     timeout_graceful_shutdown=round(args.timeout_seconds),
   )
-  with _listen(args.host, args.port) as listener:
+  with listen(args.host, args.port) as listener:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"{args.alias} of {store.url} at http://{shown}:{port}", flush=True)
@@ -111,12 +111,3 @@ def run(args: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, lambda number, frame: None)
     uvicorn.Server(config).run(sockets=[listener])
   return 0
-
-
-def _listen(host: str, port: int) -> socket.socket:
-  """A socket that listens; made here, as uvicorn exits where it gets none."""
-  family = socket.AF_INET6 if ":" in host else socket.AF_INET
-  try:
-    return socket.create_server((host, port), family=family)
-  except OSError as error:
-    raise OSError(f"{host}:{port} cannot be listened on: {error}") from error

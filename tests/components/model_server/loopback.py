@@ -18,6 +18,8 @@ import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
 
+from components.model_server.listener import listen
+
 WAIT_SECONDS = 30  # for what takes no time on a machine that is not busy
 
 
@@ -87,7 +89,7 @@ def running(app: Starlette) -> Iterator[Client]:
   config = uvicorn.Config(app, log_config=None, lifespan="on")
   config.timeout_graceful_shutdown = WAIT_SECONDS
   server = uvicorn.Server(config)
-  listener = socket.create_server(("127.0.0.1", 0))
+  listener = listen("127.0.0.1", 0)
   thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
   thread.start()
   try:
