@@ -34,6 +34,7 @@ def main() -> None:
 
 
 def measure(folder: Path, num_mb: int) -> None:
+  from components.model_store.signing import sign, verify_signature
   from components.model_store.store import ModelStore
 
   store = ModelStore(folder / "store")
@@ -53,6 +54,11 @@ def measure(folder: Path, num_mb: int) -> None:
   print(f"  added to the store         {statistics.median(added):7.3f} s")
   print(f"  alias moved                {statistics.median(moved):7.3f} s")
   print(f"  verified                   {seconds(lambda: store.verify(1)):7.3f} s")
+  private, public = write_keys(folder)
+  signed = seconds(lambda: sign(store, 1, private, who="benchmark"))
+  print(f"  verified and signed        {signed:7.3f} s")
+  held = seconds(lambda: verify_signature(store, 1, [public]))
+  print(f"  signature held against it  {held:7.3f} s")
   fill(store)
   code = "import sys; from pipelines.cli.main import main; sys.exit(main(sys.argv[1:]))"
   command = [sys.executable, "-c", code, "models", "list", "--store", store.url]
@@ -73,6 +79,16 @@ def write_model(folder: Path, num_mb: int) -> Path:
     for _ in range(num_mb):
       file.write(os.urandom(1_000_000))
   return folder
+
+
+def write_keys(folder: Path) -> tuple[Path, Path]:
+  private, public = folder / "key.pem", folder / "key.pub"
+  for words in (
+    ["ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(private)],
+    ["ec", "-in", str(private), "-pubout", "-out", str(public)],
+  ):
+    subprocess.run(["openssl", *words], check=True, capture_output=True)
+  return private, public
 
 
 def copy(source: Path, target: Path) -> None:

@@ -81,10 +81,11 @@ class LocalStorage:
   def write_signature(self, number: int, key: str, content: bytes) -> None:
     """Replaces what the key has signed before."""
     folder = self._signatures / str(number)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_atomically(folder / f"{key}.sig", content)
-    for changed in (folder, self._signatures, self._root):
-      _sync(changed)
+    with self._locked():
+      folder.mkdir(parents=True, exist_ok=True)
+      write_atomically(folder / f"{key}.sig", content)
+      for changed in (folder, self._signatures, self._root):
+        _sync(changed)
 
   def pointers(self) -> dict[str, Pointer]:
     """Every alias."""
@@ -217,10 +218,13 @@ class LocalStorage:
           os.close(folder)
     if self.exists():
       with contextlib.nullcontext() if dry_run else self._locked():
-        for path in sorted(self._aliases.glob(".*.tmp")):
+        unfinished = [*self._aliases.glob(".*.tmp"), *self._signatures.glob("*/.*.tmp")]
+        kept = set(map(str, self._taken()))
+        orphans = [path for path in self._signatures.glob("*") if path.name not in kept]
+        for path in sorted([*unfinished, *orphans]):
           found.append(str(path))
           if not dry_run:
-            path.unlink(missing_ok=True)
+            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     return found
 
   @contextlib.contextmanager

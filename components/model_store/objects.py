@@ -242,7 +242,7 @@ class ObjectStorage:
     removed = set(self._last_line()[1]["removed"])
     found = []
     for number in sorted(claimed - (committed.keys() - removed)):
-      if not self._bucket.tree(f"versions/{number}"):
+      if not any(self._bucket.tree(folder) for folder in _folders(number)):
         continue
       found.append(f"{self.url}/versions/{number}")
       if dry_run:
@@ -258,7 +258,7 @@ class ObjectStorage:
   def _remove(self, number: int) -> None:
     """The graph first, lest a server begins to load the rest."""
     self._bucket.remove(f"versions/{number}/{GRAPH}")
-    for folder in (f"versions/{number}", f"signatures/{number}"):
+    for folder in _folders(number):
       for path in self._bucket.tree(folder):
         self._bucket.remove(f"{folder}/{path}")
 
@@ -285,6 +285,11 @@ class ObjectStorage:
     if sequence == 0:
       return 0, {"entries": [], "aliases": {}, "logged": [], "removed": []}
     return sequence, json.loads(self._bucket.read(f"audit/{sequence:010}.json"))
+
+
+def _folders(number: int) -> tuple[str, str]:
+  """What lies there for a version alone."""
+  return f"versions/{number}", f"signatures/{number}"
 
 
 def _manifest_bytes(manifest: dict[str, Any]) -> bytes:

@@ -48,6 +48,13 @@ def check_whole(store: ModelStore) -> None:
     assert store.version(number).experiment["name"] == "tiny"
   for alias, number in store.aliases().items():
     assert number in numbers, alias
+  for number in numbers:
+    for key, content in store.signatures(number).items():
+      assert content == b"!" * 1000
+      assert any(
+        (e.action, e.to_version, e.details.get("key")) == ("sign", number, key)
+        for e in entries
+      )
   ids = [entry.id for entry in entries]
   assert len(set(ids)) == len(ids)
 
@@ -75,6 +82,8 @@ def test_writers_killed_at_any_moment_leave_nothing_half_made(fast_dir):
       area = 1 + random.Random(n).random()
       number = store.add(models[n % 8], **facts(str(n % 8), area=area))
       store.move("production", number, who=f"writer {turn}")
+      if n % 2 == 0:
+        store.add_signature(number, f"{n % 4:064x}", b"!" * 1000, who=f"writer {turn}")
       if n % 3 == 0:
         store.gc(4, who=f"writer {turn}")
 
@@ -103,6 +112,8 @@ def test_writers_killed_at_any_moment_leave_nothing_half_made(fast_dir):
   store.gc(1)
   assert store.versions() == [last]
   assert os.listdir(tmp_path / "store" / ".staging") == []
+  names = [path.name for path in (tmp_path / "store" / "signatures").rglob("*")]
+  assert set(names) <= {str(last), *(f"{n:064x}.sig" for n in range(4))}
   assert sorted(os.listdir(tmp_path / "store" / "aliases")) == ["production.json"]
   assert len(added) > 20, "too slow to say anything"
 
