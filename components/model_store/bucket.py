@@ -89,7 +89,8 @@ class Bucket:
     size = self.size(name)
     while start < size:
       end = min(start + piece_bytes, size)
-      piece = _repeated(lambda a=start, b=end: self._fs.cat_file(where, a, b))
+      limits = {"start": start, "end": end}  # s3fs has another argument before them
+      piece = _repeated(lambda limits=limits: self._fs.cat_file(where, **limits))
       if not piece:
         return
       yield piece

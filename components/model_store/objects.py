@@ -50,7 +50,8 @@ class ObjectStorage:
   def __init__(self, url: str):
     self.url = url
     try:
-      file_system, path = fsspec.core.url_to_fs(url)
+      # Others write as well: what was listed a moment ago says nothing about now.
+      file_system, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except ImportError as error:
       raise RuntimeError(f"{url} cannot be reached: {error}") from error
     self._bucket = Bucket(file_system, path)

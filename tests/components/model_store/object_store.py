@@ -76,10 +76,14 @@ class FakeObjectStore(fsspec.AbstractFileSystem):
       ]
 
     entries = self._request("ls", path, carry_out)
+    self.dircache[path] = entries  # where it is used, as by s3fs and gcsfs
     return entries if detail else [entry["name"] for entry in entries]
 
-  def cat_file(self, path, start=None, end=None, **kwargs):
+  def cat_file(self, path, version_id=None, start=None, end=None, **kwargs):
+    assert version_id is None  # s3fs has it in this place
     path = self._strip_protocol(path)
+    if start is None and end is None:
+      self._ls_from_cache(path)  # s3fs asks for the size, and so it may know of nothing
 
     def carry_out():
       if path not in self.objects:
