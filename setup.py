@@ -15,6 +15,7 @@ from setuptools import find_packages, setup
 
 OLD = "python_version < '3.11'"
 NEW = "python_version >= '3.12'"
+S3 = ["s3fs>=2024.6"]
 SIGNING = ["model-signing>=1.1,<2", "pyopenssl>=24"]  # it imports OpenSSL unasked
 
 setup(
@@ -74,11 +75,16 @@ setup(
       f"tensorflow[and-cuda]>=2.21,<2.22; {NEW}",
     ],
     "gcs": ["gcsfs>=2024.6"],
+    "s3": S3,
     "signing": SIGNING,
     "dev": [
+      *S3,
       *SIGNING,
       "hypothesis>=6.100",
       "jax>=0.4.30",  # the tests train one step on this Keras backend too
+      "flask>=3.0",  # moto asks for it, and much besides, in its extra `server`
+      "flask-cors>=5.0",
+      "moto[s3]>=5.1",  # an S3 of this machine for the tests
       "pyright>=1.1.390",
       "pytest>=8.2",
       "pytest-xdist>=3.6",

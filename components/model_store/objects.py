@@ -70,7 +70,7 @@ class ObjectStorage:
     """A file of a version; the manifest as it was committed."""
     if path != MANIFEST:
       return self._bucket.read(f"versions/{number}/{path}")
-    manifest = self._committed().get(number)
+    manifest = self._commits([number])[number]
     if manifest is None:
       raise FileNotFoundError(f"{self.url}/commits/{number}.json")
     return _manifest_bytes(manifest)
@@ -268,7 +268,11 @@ class ObjectStorage:
     return [int(name) for name in names if name.isascii() and name.isdecimal()]
 
   def _committed(self) -> dict[int, dict[str, Any]]:
-    numbers = self._numbers_in("commits")
+    found = self._commits(self._numbers_in("commits"))
+    return {number: m for number, m in found.items() if m is not None}
+
+  def _commits(self, numbers: list[int]) -> dict[int, dict[str, Any] | None]:
+    """Their manifests, each read once; None where `sweep` took a writer for dead."""
     unknown = [number for number in numbers if number not in self._manifests]
     texts = self._bucket.read_all([f"commits/{number}.json" for number in unknown])
     for number in unknown:
@@ -278,8 +282,7 @@ class ObjectStorage:
         text = _manifest_bytes(manifest)
         manifest = parse_manifest(text, f"{self.url}/{where}")
       self._manifests[number] = manifest
-    found = {number: self._manifests[number] for number in numbers}
-    return {number: m for number, m in found.items() if m is not None}
+    return {number: self._manifests[number] for number in numbers}
 
   def _last_line(self) -> tuple[int, dict[str, Any]]:
     sequence = max(self._numbers_in("audit"), default=0)

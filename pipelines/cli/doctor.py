@@ -26,6 +26,12 @@ _LANES = {
   "tfx-1.16": (((3, 10),), (2, 28)),
   "tfx-1.21": (((3, 12), (3, 13)), (2, 39)),
 }
+# Subject, extra of setup.py, the package that it brings.
+_EXTRAS = (
+  ("gs:// paths", "gcs", "gcsfs"),
+  ("s3:// paths", "s3", "s3fs"),
+  ("signatures", "signing", "model-signing"),
+)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -53,8 +59,7 @@ def run(args) -> int:
     check_lock(lane, _REPOSITORY / "requirements"),
     check_checksums(),
     check_gpu(),
-    check_storage(),
-    check_signing(),
+    *(check_extra(*extra) for extra in _EXTRAS),
     check_models(),
     Finding(
       status="ok",
@@ -201,30 +206,17 @@ def check_gpu() -> Finding:
   )
 
 
-def check_storage() -> Finding:
-  """Paths like gs://bucket are optional."""
-  version = _version_of("gcsfs")
+def check_extra(subject: str, extra: str, package: str) -> Finding:
+  """What hardmine does without, as long as nobody wants it."""
+  version = _version_of(package)
   if version is None:
     return Finding(
       status="note",
-      subject="gs:// paths",
+      subject=subject,
       found="not supported here",
-      remedy="install gcsfs",
+      remedy=f"pip install 'hardmine[{extra}]'",
     )
-  return Finding(status="ok", subject="gs:// paths", found=version)
-
-
-def check_signing() -> Finding:
-  """Signatures of models are optional."""
-  version = _version_of("model-signing")
-  if version is None:
-    return Finding(
-      status="note",
-      subject="signatures",
-      found="not supported here",
-      remedy="pip install 'hardmine[signing]'",
-    )
-  return Finding(status="ok", subject="signatures", found=version)
+  return Finding(status="ok", subject=subject, found=f"{package} {version}")
 
 
 def check_models() -> Finding:
