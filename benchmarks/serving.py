@@ -30,13 +30,12 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
-import uvicorn
 from PIL import Image
 
 from components.model_server import answers
 from components.model_server.app import create_app
+from components.model_server.connections import listen, make_server
 from components.model_server.limits import Limits
-from components.model_server.listener import listen
 from components.model_server.loaded_model import LoadedModel, load_model
 
 SECONDS = 9.0  # of each way, in all rounds
@@ -157,7 +156,7 @@ def _asking(port: int, path: str, image: bytes) -> Callable[[], object]:
 def _serving(store: _OneModel, model: LoadedModel, limits: Limits) -> Iterator[int]:
   """A server of the very model that is called in process; gives its port."""
   app = create_app(store, "production", limits, load=lambda store, number: model)
-  server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+  server = make_server(app, limits)
   with listen("127.0.0.1", 0) as listener:
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -16,6 +16,8 @@ import time
 from pathlib import Path
 
 _POLL_SECONDS = 0.1
+_MAX_OUTPUT_BYTES = 64 << 20  # of stdout and of stderr
+_TAIL_BYTES = 64 << 10
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -52,6 +54,7 @@ def run_limited(
   started = time.monotonic()
   peak_bytes, broken = 0, ""
   with tempfile.TemporaryFile() as stdout, tempfile.TemporaryFile() as stderr:
+    outputs = (stdout, stderr)
     process = subprocess.Popen(
       command,
       stdin=subprocess.PIPE,
@@ -64,6 +67,8 @@ def run_limited(
         peak_bytes = max(peak_bytes, _resident_bytes(process.pid))
         if peak_bytes > memory_bytes:
           broken = f"used {_mib(peak_bytes)}, more than {_mib(memory_bytes)}"
+        elif max(os.fstat(f.fileno()).st_size for f in outputs) > _MAX_OUTPUT_BYTES:
+          broken = f"wrote more than {_mib(_MAX_OUTPUT_BYTES)} of text"
         elif time.monotonic() - started > timeout_seconds:
           broken = f"no answer within {timeout_seconds:g} s"
         else:
@@ -104,7 +109,7 @@ def _resident_bytes(group: int) -> int:
 
 
 def _last_line(file) -> str:
-  file.seek(0)
+  file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
   lines = file.read().decode("utf-8", "replace").strip().splitlines()
   return lines[-1].strip()[:500] if lines else ""
 

@@ -74,6 +74,7 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
   _check_iterations(iterations, limits)
   image = _photograph(body, limits)
   height_px, width_px, _ = image.shape
+  _check_padded(height_px, width_px, model.codec.padding_px, limits)
   if bpp is not None:
     iterations = bitstream.iterations_for_bpp(
       bpp, height_px, width_px, model.codec.padding_px, limits.max_iterations
@@ -107,13 +108,7 @@ def decompress(
 
   iterations = _number(query, "iterations", int, None)
   header = bitstream.read_header(body)
-  if header.height_px * header.width_px > limits.max_pixels:
-    raise Refusal(
-      422,
-      "too_large",
-      f"Expected at most {limits.max_pixels:,} pixels. Received: a stream of "
-      f"{header.width_px}x{header.height_px}",
-    )
+  _check_padded(header.height_px, header.width_px, model.codec.padding_px, limits)
   bitstream.check_model(header, model.codec.model_id)
   _check_iterations(header.iterations if iterations is None else iterations, limits)
   stream = bitstream.unpack(body, iterations)
@@ -131,6 +126,20 @@ def _photograph(body: bytes, limits: Limits) -> np.ndarray:
   from trainers.images import decode_rgb
 
   return decode_rgb(body, limits.max_pixels)
+
+
+def _check_padded(
+  height_px: int, width_px: int, padding_px: int, limits: Limits
+) -> None:
+  """A line of one pixel's height costs a codec as much as one of `padding_px`."""
+  rows, columns = -(-height_px // padding_px), -(-width_px // padding_px)
+  if rows * columns * padding_px**2 > limits.max_pixels:
+    raise Refusal(
+      422,
+      "too_large",
+      f"Expected at most {limits.max_pixels:,} pixels, with sides rounded up to "
+      f"{padding_px}. Received: {width_px}x{height_px}",
+    )
 
 
 def _png(image: np.ndarray) -> bytes:

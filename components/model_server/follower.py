@@ -14,6 +14,7 @@ from components.model_server.metrics import Metrics
 from components.model_store.catalogue import Catalogue
 
 _LONGEST_WAIT_SECONDS = 300.0
+_MOST_DOUBLINGS = 30
 _log = logging.getLogger(__name__)
 
 
@@ -62,7 +63,10 @@ class Follower:
   async def run(self) -> None:
     """Follows until it is cancelled."""
     while True:
-      await self.poll()
+      try:
+        await self.poll()
+      except Exception:  # whatever it is, the next look may be luckier
+        _log.exception("%s could not be followed", self.alias)
       await asyncio.sleep(self._poll_seconds)
 
   async def poll(self) -> None:
@@ -95,7 +99,7 @@ class Follower:
     except Exception as error:
       self._metrics.load_failures.inc()
       self._complain(number, f"version {number} is not taken: {_line(error)}")
-      self._attempts += 1
+      self._attempts = min(self._attempts + 1, _MOST_DOUBLINGS)
       wait_seconds = min(
         self._poll_seconds * 2.0**self._attempts, _LONGEST_WAIT_SECONDS
       )

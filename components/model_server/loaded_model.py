@@ -12,7 +12,7 @@ import numpy as np
 
 from components.infra_probe import test_picture
 from components.model_store.catalogue import Catalogue
-from components.model_store.signing import verify_signature
+from components.model_store.signing import genuine_dir
 
 if TYPE_CHECKING:
   from trainers.codec.codec import Codec
@@ -79,22 +79,20 @@ def load_model(
   """
   record = store.version(number)
   store.verify(number)
-  if public_keys:
-    verify_signature(store, number, public_keys)
-  model_dir = store.local_dir(number)
-  match record.kind:
-    case "codec":
-      from trainers.codec.codec import Codec
+  with genuine_dir(store, number, public_keys) as model_dir:
+    match record.kind:
+      case "codec":
+        from trainers.codec.codec import Codec
 
-      model = Codec.load(model_dir)
-      _ask_codec(model)
-    case "detector":
-      from trainers.detection.detector import Detector
+        model = Codec.load(model_dir)
+        _ask_codec(model)
+      case "detector":
+        from trainers.detection.detector import Detector
 
-      model = Detector.load(model_dir)
-      _ask_detector(model)
-    case other:
-      raise RuntimeError(f"version {number} is a {other!r}, which cannot be served")
+        model = Detector.load(model_dir)
+        _ask_detector(model)
+      case other:
+        raise RuntimeError(f"version {number} is a {other!r}, which cannot be served")
   if model.model_id.hex() != record.model_id:
     raise RuntimeError(
       f"version {number} should be model {record.model_id}, and its files hold "

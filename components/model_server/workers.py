@@ -18,11 +18,15 @@ RETRY_AFTER_SECONDS = 1
 
 
 class Workers:
-  """Runs `limits.concurrency` calls at a time and lets `max_waiting` more wait."""
+  """Runs `limits.concurrency` calls at a time and lets `max_waiting` more wait.
+
+  Attributes:
+    num_inside: requests that have a place, late work that nobody waits for included.
+  """
 
   def __init__(self, limits: Limits):
     self._limits = limits
-    self._num_inside = 0
+    self.num_inside = 0
     self._pool = ThreadPoolExecutor(limits.concurrency, "hardmine-model")
 
   @contextlib.contextmanager
@@ -32,18 +36,18 @@ class Workers:
     Raises:
       Refusal: there is none.
     """
-    if self._num_inside >= self._limits.concurrency + self._limits.max_waiting:
+    if self.num_inside >= self._limits.concurrency + self._limits.max_waiting:
       raise Refusal(
         503,
         "busy",
-        f"{self._num_inside} requests are being answered or wait; try again",
+        f"{self.num_inside} requests are being answered or wait; try again",
         {"Retry-After": str(RETRY_AFTER_SECONDS)},
       )
-    self._num_inside += 1
+    self.num_inside += 1
     try:
       yield
     finally:
-      self._num_inside -= 1
+      self.num_inside -= 1
 
   async def run(
     self,

@@ -59,11 +59,14 @@ class Catalogue:
 
     def read_document(name: str) -> dict[str, Any]:
       path = contents.DOCUMENTS[name]
+      where = f"{self.url}/versions/{number}/{path}"
       try:
-        return json.loads(self._storage.read(number, path))
+        found = json.loads(self._storage.read(number, path))
       except (OSError, ValueError) as error:
-        where = f"{self.url}/versions/{number}/{path}"
         raise RuntimeError(f"{where} cannot be read: {error}") from error
+      if not isinstance(found, dict):
+        raise RuntimeError(f"{where} is no JSON object")
+      return found
 
     return Version(
       number=number,

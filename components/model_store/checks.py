@@ -10,7 +10,7 @@ from pathlib import Path
 from components.model_store.catalogue import Catalogue
 from components.model_store.comparison import Difference, differences, incomparable
 from components.model_store.records import Version
-from components.model_store.signing import short, verify_signature
+from components.model_store.signing import genuine_dir, short, verify_signature
 from components.sandbox import Outcome
 
 Answers = Callable[[Path], Outcome]
@@ -36,7 +36,7 @@ class Check:
 
 def judged(candidate: Version) -> Check:
   """Whether its evaluation blessed it."""
-  results = candidate.verdict.get("results") or ()
+  results = candidate.results
   failed = [
     f"{r.get('metric')}: {r.get('reason')}" for r in results if not r.get("passed")
   ]
@@ -67,7 +67,8 @@ def compared(
     held = None if current is None else store.version(current)
     numbers = differences(candidate, held)
     problem = incomparable(candidate, held) if held else None
-  except RuntimeError as error:  # a way out of a damaged version must stay open
+  except (RuntimeError, ValueError, OSError) as error:
+    # A way out of a version that is damaged, or gone, must stay open.
     numbers, held, problem = (), None, f"what the alias holds is damaged: {error}"
   if problem:
     reason, passed = problem, False
@@ -101,9 +102,18 @@ def signed(
   return Check(name="signature", passed=True, reason=f"by {short(key)}")
 
 
-def answers(store: Catalogue, candidate: Version, check: Answers) -> Check:
+def answers(
+  store: Catalogue,
+  candidate: Version,
+  check: Answers,
+  public_keys: Sequence[str | os.PathLike] = (),
+) -> Check:
   """Whether the model loads and answers."""
-  outcome = check(store.local_dir(candidate.number))
+  try:
+    with genuine_dir(store, candidate.number, public_keys) as model_dir:
+      outcome = check(model_dir)
+  except RuntimeError as error:  # it was changed since the other checks
+    return Check(name="answers", passed=False, reason=str(error))
   reason = outcome.reason
   if outcome.passed:
     reason += f" in {outcome.seconds:.1f} s, {outcome.peak_bytes >> 20} MiB"

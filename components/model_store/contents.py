@@ -133,12 +133,26 @@ def summary(metrics: dict[str, Any], verdict: dict[str, Any]) -> dict[str, Any]:
   """What a manifest repeats of the evaluation, so that lists need read nothing else."""
   return {
     "passed": verdict.get("passed") is True,
-    "numbers": {
-      name: value
-      for name, value in metrics.items()
-      if type(value) in (int, float) and math.isfinite(value)
-    },
+    "numbers": {name: value for name, value in metrics.items() if _is_number(value)},
   }
+
+
+def _is_number(value: Any) -> bool:
+  number = isinstance(value, (int, float)) and not isinstance(value, bool)
+  return number and math.isfinite(value)
+
+
+def added_entry(number: int, manifest: dict[str, Any]) -> AuditEntry:
+  """The line of the log that a version's writer owes."""
+  return AuditEntry.from_plain(
+    {
+      **manifest["added"],
+      "at": manifest["created_at"],
+      "action": "add",
+      "to_version": number,
+      "digest": manifest["digest"],
+    }
+  )
 
 
 def digest_of(kind: str, model_id: str, files: dict[str, dict[str, Any]]) -> str:
@@ -172,9 +186,12 @@ def parse_manifest(text: bytes, where: str) -> dict[str, Any]:
       and manifest["digest"] == digest_of(manifest["kind"], manifest["model_id"], files)
       and manifest["num_bytes"] == sum(int(f["bytes"]) for f in files.values())
       and isinstance(manifest["passed"], bool)
+      and isinstance(manifest["model_id"], str)
       and isinstance(manifest["numbers"], dict)
+      and all(map(_is_number, manifest["numbers"].values()))
       and isinstance(manifest["created_at"], str)
       and isinstance(manifest["added"], dict)
+      and all(isinstance(manifest["added"][key], str) for key in ("id", "who", "why"))
     )
   except (ValueError, KeyError, TypeError, AttributeError) as error:
     raise RuntimeError(

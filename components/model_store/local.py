@@ -13,17 +13,24 @@ import fcntl
 import json
 import os
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from components.model_store.contents import MANIFEST, check_files, parse_manifest
+from components.model_store.contents import (
+  MANIFEST,
+  added_entry,
+  check_files,
+  parse_manifest,
+)
 from components.model_store.records import AuditEntry, Pointer, State
 from schemas.manifest import write_atomically
 
 LOCK_TIMEOUT_SECONDS = 60
+MAX_SIGNATURE_BYTES = 1 << 20  # a line a file: thousands of files
 _POLL_SECONDS = 0.005
 
 
@@ -75,14 +82,17 @@ class LocalStorage:
 
   def signatures(self, number: int) -> dict[str, bytes]:
     """Of a version: name of the key to signature."""
-    paths = sorted((self._signatures / str(number)).glob("[!.]*.sig"))
-    return {path.stem: path.read_bytes() for path in paths}
+    folder = self._signatures / str(number)
+    paths = [] if folder.is_symlink() else sorted(folder.glob("[!.]*.sig"))
+    return {path.stem: path.read_bytes() for path in paths if _is_signature(path)}
 
   def write_signature(self, number: int, key: str, content: bytes) -> None:
     """Replaces what the key has signed before."""
     folder = self._signatures / str(number)
     with self._locked():
       folder.mkdir(parents=True, exist_ok=True)
+      if folder.is_symlink():
+        raise RuntimeError(f"{folder} is a link: nothing is written through it")
       write_atomically(folder / f"{key}.sig", content)
       for changed in (folder, self._signatures, self._root):
         _sync(changed)
@@ -187,15 +197,17 @@ class LocalStorage:
           write_atomically(self._aliases / f"{entry.alias}.json", text)
           _sync(self._aliases)
         self._append(entry)
-      for entry in entries:
         if entry.action == "gc" and entry.from_version is not None:
-          # Gone in one move: nobody sees a version without half of its files.
-          gone = self._staging / uuid.uuid4().hex
-          os.rename(self.folder(entry.from_version), gone)
-          signatures = self._signatures / str(entry.from_version)
-          shutil.rmtree(signatures, ignore_errors=True)
-          shutil.rmtree(gone, ignore_errors=True)  # else `sweep` does
+          self._remove(entry.from_version)
     return state, entries
+
+  def _remove(self, number: int) -> None:
+    """Gone in one move: nobody sees a version without half of its files."""
+    self._staging.mkdir(exist_ok=True)
+    gone = self._staging / uuid.uuid4().hex
+    os.rename(self.folder(number), gone)
+    _remove_tree(self._signatures / str(number))
+    _remove_tree(gone)  # else `sweep` does
 
   def sweep(self, dry_run: bool = False) -> list[str]:
     """Removes what killed writers left; what a living one works on stays.
@@ -218,13 +230,14 @@ class LocalStorage:
           os.close(folder)
     if self.exists():
       with contextlib.nullcontext() if dry_run else self._locked():
-        unfinished = [*self._aliases.glob(".*.tmp"), *self._signatures.glob("*/.*.tmp")]
         kept = set(map(str, self._taken()))
-        orphans = [path for path in self._signatures.glob("*") if path.name not in kept]
-        for path in sorted([*unfinished, *orphans]):
+        signed = [path for path in self._signatures.glob("*") if not path.is_symlink()]
+        orphans = [path for path in signed if path.name not in kept]
+        unfinished = [path for folder in signed for path in folder.glob(".*.tmp")]
+        for path in sorted([*self._aliases.glob(".*.tmp"), *unfinished, *orphans]):
           found.append(str(path))
           if not dry_run:
-            shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+            _remove_tree(path)
     return found
 
   @contextlib.contextmanager
@@ -233,9 +246,12 @@ class LocalStorage:
     while True:
       path = self._staging / uuid.uuid4().hex
       path.mkdir()
-      folder = os.open(path, os.O_RDONLY)
+      try:
+        folder = os.open(path, os.O_RDONLY)
+      except FileNotFoundError:  # swept before it was locked
+        continue
       fcntl.flock(folder, fcntl.LOCK_EX)
-      if path.exists():  # else swept before it was locked
+      if path.exists():
         break
       os.close(folder)
     try:
@@ -270,9 +286,13 @@ class LocalStorage:
           file.truncate(text.rfind(b"\n") + 1)
     entries = self.entries()
     added = {entry.to_version for entry in entries if entry.action == "add"}
+    removed = {entry.from_version for entry in entries if entry.action == "gc"}
     for number in self.numbers():
-      if number not in added:
-        self._append(self._lost_entry(number))
+      if number in removed:
+        self._remove(number)
+      elif number not in added:
+        with contextlib.suppress(RuntimeError):  # damaged, as `verify` says
+          self._append(self._lost_entry(number))
     ids = {entry.id for entry in entries}
     for path in sorted(self._aliases.glob("[!.]*.json")):
       moved = AuditEntry.from_plain(_read_json(path)["moved"])
@@ -283,13 +303,7 @@ class LocalStorage:
     manifest = parse_manifest(
       self.read(number, MANIFEST), str(self.folder(number) / MANIFEST)
     )
-    return AuditEntry(
-      at=manifest["created_at"],
-      action="add",
-      to_version=number,
-      digest=manifest["digest"],
-      **manifest["added"],
-    )
+    return added_entry(number, manifest)
 
   def _digest(self, number: int) -> str:
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
@@ -303,6 +317,20 @@ class LocalStorage:
       file.flush()
       os.fsync(file.fileno())
     _sync(self._root)
+
+
+def _is_signature(path: Path) -> bool:
+  """No link, no pipe, and not the size of something else."""
+  facts = path.lstat()
+  return stat.S_ISREG(facts.st_mode) and facts.st_size <= MAX_SIGNATURE_BYTES
+
+
+def _remove_tree(path: Path) -> None:
+  """A link goes, and not what it leads to."""
+  if path.is_dir() and not path.is_symlink():
+    shutil.rmtree(path, ignore_errors=True)
+  else:
+    path.unlink(missing_ok=True)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from components.model_store.bucket import Bucket
 from components.model_store.contents import (
   GRAPH,
   MANIFEST,
+  added_entry,
   check_files,
   parse_manifest,
 )
@@ -93,9 +94,11 @@ class ObjectStorage:
       raise RuntimeError(f"{where}/{extra[0]} is not in {MANIFEST}")
 
   def fetch(self, number: int, manifest: dict[str, Any]) -> Path:
-    """A checked copy in the user's cache, named by the digest."""
+    """A checked copy in the user's cache, named by what it holds."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-    target = Path(base, "hardmine", "models", manifest["digest"])
+    # Not the digest: lineage is no part of that, and it differs between stores.
+    name = hashlib.sha256(_manifest_bytes(manifest)).hexdigest()
+    target = Path(base, "hardmine", "models", name)
     if target.is_dir():
       try:
         check_files(target, manifest)
@@ -201,7 +204,7 @@ class ObjectStorage:
         aliases=_pointers(last),
       )
       owed = [
-        _added(number, committed[number])
+        added_entry(number, committed[number])
         for number in sorted(committed.keys() - set(last["logged"]))
       ]
       entries = decide(state)
@@ -298,16 +301,6 @@ def _folders(number: int) -> tuple[str, str]:
 
 def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
   return (json.dumps(manifest, indent=2) + "\n").encode()
-
-
-def _added(number: int, manifest: dict[str, Any]) -> AuditEntry:
-  return AuditEntry(
-    at=manifest["created_at"],
-    action="add",
-    to_version=number,
-    digest=manifest["digest"],
-    **manifest["added"],
-  )
 
 
 def _pointers(line: dict[str, Any]) -> dict[str, Pointer]:

@@ -126,7 +126,7 @@ def promote(
   if all(one.passed for one in made):
     made += [checks.judged(candidate), checks.newer(number, current, allow_older)]
     compared, numbers = checks.compared(store, candidate, current)
-    made += [compared, checks.answers(store, candidate, check or ask)]
+    made += [compared, checks.answers(store, candidate, check or ask, public_keys)]
   found = Promotion(
     alias=alias,
     from_version=current,
@@ -174,13 +174,13 @@ def rollback(
     alias: to move.
     who: rolls back.
     why: in words.
-    to: the version; None takes the one before.
+    to: the version, which it has held; None takes the one before.
     dry_run: check, and move nothing.
     public_keys: as for `promote`.
     check: as for `promote`.
 
   Raises:
-    ValueError: there is nothing to go back to.
+    ValueError: there is nothing to go back to, or it never held that.
     Refused: the earlier version is damaged or does not answer.
     Conflict: the alias moved meanwhile.
   """
@@ -191,7 +191,16 @@ def rollback(
     alias=alias,
   )
   current = aliases[alias]
-  number = earlier_version(store, alias) if to is None else store.resolve(to)
+  if to is None:
+    number = earlier_version(store, alias)
+  else:
+    held = {entry.to_version for entry in store.audit() if entry.alias == alias}
+    number = store.resolve(to)
+    require(
+      number in held,
+      f"a version that {alias} has held (`promote` moves it to another)",
+      to=number,
+    )
   if number is None:
     raise ValueError(
       f"Expected an alias with an earlier version to go back to. Received: {alias!r}, "
@@ -201,7 +210,7 @@ def rollback(
     return Promotion(alias=alias, from_version=current, to_version=number, already=True)
   made = _genuine(store, number, public_keys)
   if all(one.passed for one in made):
-    made.append(checks.answers(store, store.version(number), check or ask))
+    made.append(checks.answers(store, store.version(number), check or ask, public_keys))
   found = Promotion(
     alias=alias, from_version=current, to_version=number, checks=tuple(made)
   )

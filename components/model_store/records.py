@@ -145,6 +145,12 @@ class Version:
     """The `verdict.json` of its evaluation."""
     return self.read_document("verdict")
 
+  @property
+  def results(self) -> list[dict[str, Any]]:
+    """Of each gate, as the verdict has it."""
+    found = self.verdict.get("results")
+    return [r for r in found if isinstance(r, dict)] if isinstance(found, list) else []
+
   @functools.cached_property
   def lineage(self) -> dict[str, Any]:
     """Where it comes from: run, artifacts, data."""

@@ -18,14 +18,15 @@ import base64
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
 from components.model_store.catalogue import Catalogue
-from components.model_store.contents import MANIFEST
+from components.model_store.contents import MANIFEST, walk
 from components.model_store.store import ModelStore
 
 _SHOWN_DIGITS = 12
@@ -74,8 +75,40 @@ def sign(
   return key
 
 
+@contextmanager
+def genuine_dir(
+  store: Catalogue, number: int, public_keys: Sequence[str | os.PathLike] = ()
+) -> Iterator[Path]:
+  """A folder to load a version from, as long as the block lasts.
+
+  Where keys are given, the folder is a copy that nobody else writes to, and the
+  signature is of the copy: whoever may write to the store could change a file between
+  its check and its use.
+
+  Args:
+    store: holds the version.
+    number: of the version.
+    public_keys: as for `verify_signature`; without any it is the store's own folder.
+
+  Raises:
+    ValueError: no such version, or not a public key.
+    RuntimeError: the version is damaged, or not signed.
+  """
+  if not public_keys:
+    yield store.local_dir(number)
+    return
+  with tempfile.TemporaryDirectory(prefix="hardmine-") as folder:
+    copy = Path(folder, str(number))
+    store.export(number, copy)
+    verify_signature(store, number, public_keys, copy)
+    yield copy
+
+
 def verify_signature(
-  store: Catalogue, number: int, public_keys: Sequence[str | os.PathLike]
+  store: Catalogue,
+  number: int,
+  public_keys: Sequence[str | os.PathLike],
+  model_dir: str | os.PathLike | None = None,
 ) -> str:
   """Whether one of some keys has signed a version, all of its files as they are.
 
@@ -83,6 +116,7 @@ def verify_signature(
     store: holds the version.
     number: of the version.
     public_keys: PEM files, at least one; one signature is enough.
+    model_dir: a copy of the version to look at instead of the store's files.
 
   Returns:
     The name of the key that did.
@@ -92,15 +126,16 @@ def verify_signature(
     RuntimeError: none has signed it, or what was signed is something else; or the extra
       `signing` is not installed.
   """
+  model_dir = store.local_dir(number) if model_dir is None else Path(model_dir)
   keys = {name_of_key(path): path for path in public_keys}
   signatures = store.signatures(number)
   faults = []
-  for key in keys.keys() & signatures.keys():
+  for key in sorted(keys.keys() & signatures.keys()):
     try:
-      _check(store, number, signatures[key], keys[key])
+      _check(model_dir, signatures[key], keys[key])
       return key
     except RuntimeError as error:
-      faults.append(str(error))
+      faults.append(f"of version {number}, {error}")
   if faults:
     raise RuntimeError("; ".join(faults))
   signers = ", ".join(short(key) for key in sorted(signatures)) or "nobody"
@@ -109,6 +144,21 @@ def verify_signature(
     f"{' or '.join(short(key) for key in sorted(keys))} "
     f"(hardmine models sign {number} --private-key FILE)"
   )
+
+
+def signed_files(content: bytes) -> dict[str, str]:
+  """What a signature names: path to SHA-256. Whose it is, is not looked at.
+
+  Raises:
+    ValueError: it is no signature.
+  """
+  try:
+    envelope = json.loads(content)["dsseEnvelope"]
+    statement = json.loads(base64.b64decode(envelope["payload"]))
+    resources = statement["predicate"]["resources"]
+    return {str(one["name"]): str(one["digest"]) for one in resources}
+  except (ValueError, KeyError, TypeError) as error:
+    raise ValueError(f"Expected a signature. Received: {content[:40]!r}") from error
 
 
 def name_of_key(public_key: str | os.PathLike) -> str:
@@ -134,30 +184,26 @@ def short(key: str) -> str:
   return f"key {key[:_SHOWN_DIGITS]}"
 
 
-def _check(
-  store: Catalogue, number: int, content: bytes, public_key: str | os.PathLike
-) -> None:
+def _check(model_dir: Path, content: bytes, public_key: str | os.PathLike) -> None:
   _, verifying = _library()
   config = verifying.Config().use_elliptic_key_verifier(public_key=public_key)
   config.set_hashing_config(_hashing_config())
   try:
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(sys.stderr):
       path = Path(folder, "signature")
       path.write_bytes(content)
-      config.verify(store.local_dir(number), path)
+      config.verify(model_dir, path)
     # A signature may say that it leaves files out. Ours leave out the manifest alone.
-    statement = json.loads(
-      base64.b64decode(json.loads(content)["dsseEnvelope"]["payload"])
-    )
-    signed = {one["name"] for one in statement["predicate"]["resources"]}
-    unsigned = store.files(number).keys() - signed
+    unsigned = {path for path, _ in walk(model_dir)} - {
+      MANIFEST,
+      *signed_files(content),
+    }
     if unsigned:
       raise ValueError(f"{min(unsigned)} is not signed")
   except Exception as error:  # the library has a dozen kinds, one for each bad byte
     reason = " ".join(str(error).split()) or type(error).__name__
     raise RuntimeError(
-      f"the signature of version {number} by "
-      f"{short(name_of_key(public_key))} does not hold: {reason}"
+      f"the signature by {short(name_of_key(public_key))} does not hold: {reason}"
     ) from error
 
 

@@ -11,6 +11,8 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from schemas.config import require
+
 if TYPE_CHECKING:
   from components.model_store.store import ModelStore
 
@@ -57,14 +59,32 @@ def add_public_keys(parser: argparse.ArgumentParser, purpose: str) -> None:
 
 
 def public_keys_of(args: argparse.Namespace) -> list[str]:
-  """The PEM files of the keys that are trusted; none where no signature is needed."""
-  given = args.public_key or os.environ.get(KEYS_ENVIRONMENT, "").split(os.pathsep)
-  return [path for path in given if path]
+  """The PEM files of the keys that are trusted; none where no signature is needed.
+
+  Raises:
+    ValueError: a name is empty, as that of a variable that was never set: nobody is to
+      go without signatures by mistake.
+  """
+  given = args.public_key
+  if given is None and KEYS_ENVIRONMENT in os.environ:
+    given = os.environ[KEYS_ENVIRONMENT].split(os.pathsep)
+  require(
+    given is None or all(given),
+    f"--public-key FILE, or {KEYS_ENVIRONMENT} with files or not at all",
+    public_key=given,
+  )
+  return given or []
 
 
 def who_of(args: argparse.Namespace) -> str:
   """Whom the log names."""
-  return args.who or f"{getpass.getuser()}@{socket.gethostname()}"
+  if args.who:
+    return args.who
+  try:
+    name = getpass.getuser()
+  except (KeyError, OSError):  # a user id of a container that has no name
+    name = str(os.getuid())
+  return f"{name}@{socket.gethostname()}"
 
 
 def open_store(args: argparse.Namespace, *, must_exist: bool = True) -> ModelStore:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.model_store_arguments import (
@@ -155,11 +156,29 @@ def _reached(args: argparse.Namespace) -> tuple[ModelStore, str]:
     who=who_of(args),
     why="; ".join(filter(None, [origin, args.why])),
   )
-  present = store.signatures(number)
-  for key, content in source.signatures(one.number).items():
-    if key not in present:
-      store.add_signature(number, key, content, who=who_of(args), why=origin)
+  _copy_signatures(source, one.number, store, number, who_of(args), origin)
   return store, str(number)
+
+
+def _copy_signatures(
+  source: ModelStore, original: int, store: ModelStore, number: int, who: str, why: str
+) -> None:
+  """Those of the very files that the store has, not of a twin's from another run."""
+  from components.model_store.signing import short, signed_files
+
+  present = store.signatures(number)
+  held = {path: facts["sha256"] for path, facts in store.files(number).items()}
+  for key, content in source.signatures(original).items():
+    if key in present:
+      continue
+    if signed_files(content) == held:
+      store.add_signature(number, key, content, who=who, why=why)
+    else:
+      print(
+        f"hardmine: version {number} is the same model from another run, so the "
+        f"signature by {short(key)} is not of it and was not copied",
+        file=sys.stderr,
+      )
 
 
 def _print(store: ModelStore, found: Promotion, args: argparse.Namespace) -> int:

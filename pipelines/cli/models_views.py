@@ -94,7 +94,7 @@ def run_show(args: argparse.Namespace) -> int:
   for name, value in {**facts, **numbers}.items():
     shown = f"{value:.4f}" if isinstance(value, float) else value
     print(f"{name.replace('_', ' '):<20} {shown}")
-  for result in one.verdict.get("results", ()):
+  for result in one.results:
     state = "passed" if result.get("passed") else "FAILED"
     print(f"{'gate':<20} {result.get('metric')} {state}: {result.get('reason')}")
   for key in store.signatures(one.number):

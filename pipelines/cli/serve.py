@@ -5,7 +5,10 @@ from __future__ import annotations
 import argparse
 import functools
 import logging
+import math
+import os
 import signal
+import sys
 
 from components.model_server.limits import Limits
 from pipelines.cli.model_store_arguments import add_public_keys, public_keys_of
@@ -23,6 +26,7 @@ _LIMITS = {
   "concurrency": "requests that are worked on at a time",
   "max_waiting": "requests that may wait for that; more get a 503",
   "timeout_seconds": "from a request's beginning to its answer",
+  "max_connections": "open at a time; more are turned away",
 }
 _LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -75,15 +79,17 @@ def run(args: argparse.Namespace) -> int:
     OSError: the address is not to be had.
   """
   require(0 <= args.port < 1 << 16, "a port from 0 to 65535", port=args.port)
-  require(args.poll_seconds > 0, "poll_seconds > 0", poll_seconds=args.poll_seconds)
+  require(
+    0 < args.poll_seconds < math.inf,
+    "a finite poll_seconds > 0",
+    poll_seconds=args.poll_seconds,
+  )
   logging.basicConfig(
     level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
   )
 
-  import uvicorn
-
   from components.model_server.app import create_app
-  from components.model_server.listener import listen
+  from components.model_server.connections import listen, make_server
   from components.model_server.loaded_model import load_model
   from components.model_store.catalogue import Catalogue
   from components.model_store.signing import name_of_key
@@ -95,19 +101,14 @@ def run(args: argparse.Namespace) -> int:
     name_of_key(path)  # else every version would be refused, and nobody know why
   load = functools.partial(load_model, public_keys=public_keys)
   app = create_app(store, args.alias, limits, poll_seconds=args.poll_seconds, load=load)
-  config = uvicorn.Config(
-    app,
-    log_config=None,
-    log_level="warning",
-    access_log=False,  # /metrics counts
-    server_header=False,
-    timeout_graceful_shutdown=round(args.timeout_seconds),
-  )
   with listen(args.host, args.port) as listener:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"{args.alias} of {store.url} at http://{shown}:{port}", flush=True)
     # Uvicorn raises the signal once more when it is done; then it is no fault.
     signal.signal(signal.SIGTERM, lambda number, frame: None)
-    uvicorn.Server(config).run(sockets=[listener])
+    make_server(app, limits).run(sockets=[listener])
+  if app.state.server.workers.num_inside:  # work that nobody waits for any more
+    sys.stdout.flush()
+    os._exit(0)  # or Python would wait for it
   return 0

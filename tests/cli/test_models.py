@@ -11,7 +11,7 @@ from components.model_store import promotion
 from components.model_store.store import ModelStore
 from components.sandbox import Outcome
 from pipelines.cli.main import main
-from tests.components.model_store.fake_models import add
+from tests.components.model_store.fake_models import add, facts, write_model
 from tests.components.model_store.keys import write_keys
 
 
@@ -183,6 +183,37 @@ def test_signing_and_promoting_what_is_signed(store, tmp_path, capsys, monkeypat
   assert command(other, "promote", f"{store.url}:2", "--to", "production") == 0
   assert other.signatures(1) == store.signatures(2)
   assert command(other, "promote", f"{store.url}:3", "--to", "new") == 1
+
+
+def test_signatures_of_a_twin_from_another_run_stay_behind(store, tmp_path, capsys):
+  keys, other = write_keys(tmp_path, "ann"), ModelStore(tmp_path / "other")
+  assert command(store, "sign", "2", "--private-key", str(keys.private)) == 0
+  model = write_model(tmp_path / "twin", "b")
+  other.add(model, **{**facts("b", area=1.6), "lineage": {"run_id": "another"}})
+  words = ("promote", f"{store.url}:2", "--to", "production")
+  assert command(other, *words, "--public-key", str(keys.public)) == 1
+  err = capsys.readouterr().err
+  assert "same model from another run" in err
+  assert "version 1 is signed by nobody" in err
+  assert [entry.action for entry in other.audit()] == ["add"]
+
+
+def test_an_empty_key_is_no_way_around_signatures(store, capsys, monkeypatch):
+  words = ("promote", "2", "--to", "production")
+  assert command(store, *words, "--public-key", "") == 2
+  monkeypatch.setenv("HARDMINE_PUBLIC_KEY", "")
+  assert command(store, *words) == 2
+  assert "with files or not at all" in capsys.readouterr().err
+  assert store.aliases() == {"production": 1}
+
+
+def test_a_user_without_a_name_is_a_number(store, monkeypatch):
+  def unknown():
+    raise KeyError("getpwuid(): uid not found: 54321")
+
+  monkeypatch.setattr("getpass.getuser", unknown)
+  assert command(store, "promote", "2", "--to", "production") == 0
+  assert store.audit()[-1].who.partition("@")[0].isdecimal()
 
 
 @pytest.mark.parametrize(

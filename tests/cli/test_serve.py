@@ -24,6 +24,8 @@ def test_an_address_that_is_taken_is_one_line(tmp_path, capsys):
     (["--port", "70000"], "a port from 0 to 65535"),
     (["--poll-seconds", "0"], "poll_seconds=0"),
     (["--concurrency", "0"], "concurrency >= 1"),
+    (["--timeout-seconds", "inf"], "a finite timeout_seconds"),
+    (["--poll-seconds", "nan"], "a finite poll_seconds"),
     (["--public-key", "absent"], "a public key of an elliptic curve"),
     (["--max-pixels", "many"], "invalid int value"),
   ],

@@ -52,6 +52,13 @@ def test_memory_above_the_limit_is_cut_off():
   assert outcome.seconds < 20
 
 
+def test_endless_text_is_cut_off_and_not_read():
+  outcome = python("while True: print('x' * 100_000)", timeout_seconds=60)
+  assert outcome.reason == "wrote more than 64 MiB of text"
+  assert len(outcome.last_line) <= 500
+  assert outcome.seconds < 50
+
+
 def test_memory_of_children_counts_too():
   outcome = python(
     "import subprocess, sys; subprocess.run([sys.executable, '-c', "

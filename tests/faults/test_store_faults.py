@@ -425,3 +425,89 @@ def test_a_model_that_changes_while_it_is_copied_is_refused(
   with pytest.raises(RuntimeError, match=r"saved_model\.pb differs"):
     add(store, tmp_path, "a")
   assert store.versions() == []
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_gc_that_was_killed_is_finished_by_the_next_writer(
+  store, tmp_path, monkeypatch, moment
+):
+  for content in "abc":
+    add(store, tmp_path, content)
+  remove = local.LocalStorage._remove
+
+  def killed(self, number):
+    if moment == "after":
+      remove(self, number)
+    raise KeyboardInterrupt
+
+  with monkeypatch.context() as patch:
+    patch.setattr(local.LocalStorage, "_remove", killed)
+    with pytest.raises(KeyboardInterrupt):
+      store.gc(1)
+  store.move("production", 3, who="ann")
+  assert store.versions() == [2, 3]  # of the second nothing was logged yet
+  with pytest.raises(ValueError, match="Expected a version"):
+    store.move("production", 1, who="ann")
+  store.gc(1)
+  gone = [entry.from_version for entry in store.audit() if entry.action == "gc"]
+  assert gone == [1, 2]
+
+
+def test_gc_of_a_copied_store_without_hidden_folders(store, tmp_path):
+  for content in "abc":
+    add(store, tmp_path, content)
+  os.rmdir(tmp_path / "store" / ".staging")
+  assert store.gc(1) == [1, 2]
+  assert store.versions() == [3]
+
+
+def test_a_half_copied_version_stops_nobody(store, tmp_path):
+  for content in "ab":
+    store.move("production", add(store, tmp_path, content), who="ann")
+  folder = tmp_path / "store" / "versions" / "9" / "assets.extra"
+  folder.mkdir(parents=True)
+  (folder / "manifest.json").write_text('{"digest": ')
+  store.move("production", 1, who="ann")
+  assert store.aliases() == {"production": 1}
+  with pytest.raises(RuntimeError, match=r"manifest\.json is damaged"):
+    store.verify(9)
+  assert add(store, tmp_path, "c") == 10
+
+
+@pytest.mark.parametrize(
+  "change",
+  [
+    {"model_id": None},
+    {"numbers": {"area": "x"}},
+    {"numbers": {"area": float("nan")}},
+    {"numbers": {"area": True}},
+    {"added": {}},
+    {"added": []},
+  ],
+)
+def test_a_manifest_of_the_wrong_types_is_damaged(store, tmp_path, change):
+  add(store, tmp_path, "a")
+  path = store.local_dir(1) / MANIFEST
+  path.write_text(json.dumps({**json.loads(path.read_bytes()), **change}))
+  with pytest.raises(RuntimeError, match=r"manifest\.json (is damaged|was changed)"):
+    store.version(1)
+
+
+def test_no_link_and_no_pipe_among_signatures_is_followed(store, tmp_path):
+  for content in "abc":
+    add(store, tmp_path, content)
+  victim, signatures = tmp_path / "victim", tmp_path / "store" / "signatures"
+  victim.mkdir()
+  (victim / ".precious.tmp").write_text("precious")
+  (victim / f"{1:064x}.sig").write_text("not ours")
+  store.add_signature(3, "0" * 64, b"!", who="ann")
+  for number in (1, 2, 77):
+    (signatures / str(number)).symlink_to(victim)
+  os.mkfifo(signatures / "3" / "zz.sig")
+  (signatures / "3" / "large.sig").write_bytes(b"!" * (local.MAX_SIGNATURE_BYTES + 1))
+  assert store.signatures(1) == {}
+  assert store.signatures(3).keys() == {"0" * 64}
+  with pytest.raises(RuntimeError, match="is a link"):
+    store.add_signature(1, "0" * 64, b"!", who="ann")
+  assert store.gc(1) == [1, 2]
+  assert len(os.listdir(victim)) == 2

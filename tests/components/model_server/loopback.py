@@ -14,11 +14,10 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import uvicorn
 from PIL import Image
 from starlette.applications import Starlette
 
-from components.model_server.listener import listen
+from components.model_server.connections import listen, make_server
 
 WAIT_SECONDS = 30  # for what takes no time on a machine that is not busy
 
@@ -86,9 +85,7 @@ class Client:
 @contextlib.contextmanager
 def running(app: Starlette) -> Iterator[Client]:
   """Serves an application until the block ends."""
-  config = uvicorn.Config(app, log_config=None, lifespan="on")
-  config.timeout_graceful_shutdown = WAIT_SECONDS
-  server = uvicorn.Server(config)
+  server = make_server(app, app.state.server.limits)
   listener = listen("127.0.0.1", 0)
   thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
   thread.start()

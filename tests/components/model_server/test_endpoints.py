@@ -197,6 +197,15 @@ def test_images_that_cannot_be_used(small, body, reason):
   assert answer.message.startswith("Expected")
 
 
+def test_an_image_counts_as_the_codec_pads_it(serve):
+  client = serve(FakeStore(production=CODEC), max_pixels=4096)
+  assert client.post("/v1/compress", picture(64, 64)).status == 200
+  for height, width in ((1, 300), (300, 1)):
+    answer = client.post("/v1/compress", picture(height, width))
+    assert (answer.status, answer.reason) == (422, "too_large")
+    assert "4,096 pixels, with sides rounded up to 16" in answer.message
+
+
 def test_streams_that_cannot_be_used(serve):
   store = FakeStore(production=CODEC)
   client = serve(store, max_pixels=2_000, max_iterations=8)
@@ -218,9 +227,7 @@ def test_streams_that_cannot_be_used(serve):
     header |= {"padding_px": 16, "iterations": 9, **fields}
     return bitstream._pack_header(bitstream.Header(**header))
 
-  assert "Received: a stream of 16384x16384" in refused(
-    forged(height_px=1 << 14, width_px=1 << 14)
-  )
+  assert "Received: 16384x16384" in refused(forged(height_px=1 << 14, width_px=1 << 14))
   assert "1 to 8 iterations" in refused(forged())
   store.moving["production"] = CODEC + 1
   client.until(CODEC + 1)

@@ -181,3 +181,30 @@ def test_nothing_to_lease_at_first(shelf, number):
     assert model is None
   live.switch(shelf.load(None, number))
   assert live.current is not None
+
+
+def test_a_version_that_never_can_be_taken_is_tried_for_ever():
+  shelf, store = Shelf(), FakeStore(production=200)
+  follower = Follower(
+    store, "production", LiveModel(), Metrics(), poll_seconds=5, load=shelf.load
+  )
+
+  async def fail_often():
+    for _ in range(3000):
+      follower._next_attempt = 0.0  # as if the time had passed
+      await follower.poll()
+
+  asyncio.run(fail_often())
+  assert len(shelf.attempts) == 3000
+
+
+def test_no_fault_ends_the_following(serve, monkeypatch):
+  poll, faults = Follower.poll, [ZeroDivisionError("a fault of ours")]
+
+  async def faulty(self):
+    if faults:
+      raise faults.pop()
+    await poll(self)
+
+  monkeypatch.setattr(Follower, "poll", faulty)
+  assert serve(FakeStore(production=1)).get("/readyz").status == 200

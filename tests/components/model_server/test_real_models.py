@@ -143,6 +143,24 @@ def test_only_signed_versions_are_taken_where_a_key_is_trusted(store, tmp_path):
     client.until(SECOND)
 
 
+def test_what_is_loaded_is_the_copy_whose_signature_held(store, tmp_path, monkeypatch):
+  keys, load, loaded = write_keys(tmp_path, "ann"), Codec.load, []
+  sign(store, FIRST, keys.private, who="ann")
+
+  def swapping(model_dir):
+    path = store.local_dir(FIRST) / "saved_model.pb"
+    path.chmod(0o644)
+    path.write_bytes(b"evil")
+    loaded.append(model_dir)
+    return load(model_dir)
+
+  monkeypatch.setattr(Codec, "load", swapping)
+  assert load_model(store, FIRST, [keys.public]).kind == "codec"
+  assert not loaded[0].exists()
+  with pytest.raises(RuntimeError, match=r"saved_model\.pb"):
+    load_model(store, FIRST, [keys.public])
+
+
 def test_files_that_are_another_model_are_refused(store, model_dirs):
   number = tiny_models.add(store, model_dirs[FIRST], model_id="00" * 8)
   with pytest.raises(RuntimeError, match=f"model {'00' * 8}, and its files hold"):

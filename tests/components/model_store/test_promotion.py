@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from components.model_store.promotion import Refused, earlier_version, promote, rollback
 from components.model_store.records import Conflict
 from components.sandbox import Outcome
-from tests.components.model_store.fake_models import add
+from tests.components.model_store.fake_models import add, facts, write_model
 
 
 def answers(model_dir):
@@ -173,6 +175,23 @@ def test_the_way_out_of_a_damaged_version_stays_open(local_store, tmp_path):
   assert promoted(local_store, 2, override="the old one is damaged").moved
 
 
+def test_the_way_out_of_a_version_that_is_gone_stays_open(local_store, tmp_path):
+  add(local_store, tmp_path, "a")
+  add(local_store, tmp_path, "b")
+  promoted(local_store, 1)
+  shutil.rmtree(local_store.local_dir(1))
+  with pytest.raises(Refused, match="what the alias holds is damaged"):
+    promoted(local_store, 2)
+  assert promoted(local_store, 2, override="the old one is gone").moved
+
+
+def test_a_verdict_of_another_shape_is_no_pass(store, tmp_path):
+  model = write_model(tmp_path / "model")
+  store.add(model, **{**facts(), "verdict": {"passed": False, "results": ["?", 3]}})
+  with pytest.raises(Refused, match="verdict: no gate was passed"):
+    promoted(store, 1)
+
+
 def test_a_move_during_the_checks_is_noticed(store, tmp_path):
   for content in "abc":
     add(store, tmp_path, content)
@@ -223,3 +242,6 @@ def test_rollback_to_a_named_version(store, tmp_path):
   assert rollback(store, "production", to=1, who="ann", check=answers).already
   with pytest.raises(ValueError, match="an alias among production"):
     rollback(store, "staging", who="ann", check=answers)
+  add(store, tmp_path, "d", passed=False)
+  with pytest.raises(ValueError, match="a version that production has held"):
+    rollback(store, "production", to=4, who="ann", check=answers)

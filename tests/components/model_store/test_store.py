@@ -10,9 +10,11 @@ import sys
 
 import pytest
 
+from components.model_store.contents import DOCUMENTS
 from components.model_store.records import Conflict
 from components.model_store.store import ModelStore
 from tests.components.model_store.fake_models import add, facts, write_model
+from tests.components.model_store.object_store import PROTOCOL
 
 
 def test_nothing_is_made_before_the_first_add(store, tmp_path):
@@ -144,6 +146,18 @@ def test_gc_keeps_the_newest_and_what_aliases_hold(store, tmp_path):
   assert add(store, tmp_path, "f") == 6
   with pytest.raises(ValueError, match="keep >= 1"):
     store.gc(0)
+
+
+def test_copies_of_twins_from_two_runs_are_kept_apart(objects, tmp_path):
+  """A digest leaves lineage out; a folder that somebody loads from may not."""
+  folders = []
+  for run in ("first", "second"):
+    store = ModelStore(f"{PROTOCOL}://bucket/{run}")
+    model = write_model(tmp_path / run)
+    number = store.add(model, **{**facts(), "lineage": {"run_id": run}})
+    folders.append(store.local_dir(number))
+  lineages = [json.loads((f / DOCUMENTS["lineage"]).read_bytes()) for f in folders]
+  assert lineages == [{"run_id": "first"}, {"run_id": "second"}]
 
 
 def test_a_number_is_never_used_twice(local_store, tmp_path):
