@@ -49,6 +49,10 @@ install: .venv/.$(LANE)  ## Fill .venv from the lane's lock file
 	python3 -m venv .tools
 	.tools/bin/python -m pip install --quiet uv==$(UV_VERSION)
 
+# An extra of setup.py, such as `make install-gcs`, at versions that fit the lane.
+install-%: install
+	$(UV) pip install --quiet --python $(BIN)/python --constraint $(LOCK) --no-build-isolation --editable '.[$*]'
+
 # Pins both lanes again from setup.py.
 lock: | $(UV)  ## Resolve both lock files anew
 	$(UV) pip compile setup.py --quiet --extra dev --no-header --no-annotate \

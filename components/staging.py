@@ -25,13 +25,20 @@ class StagedFolder:
     output: the absolute path of the output.
   """
 
-  def __init__(self, output_dir: str | os.PathLike, *, overwrite: bool = False):
+  def __init__(
+    self,
+    output_dir: str | os.PathLike,
+    *,
+    overwrite: bool = False,
+    remedy: str = " (or --overwrite)",
+  ):
     """Looks only; nothing is made before the block is entered.
 
     Args:
       output_dir: a folder that does not exist or is empty, on storage that every
         worker sees.
       overwrite: replaces an output that has content.
+      remedy: for the error; empty where nobody is to overwrite anything.
 
     Raises:
       ValueError: a URL, or the output has content.
@@ -46,7 +53,7 @@ class StagedFolder:
       overwrite
       or not self.output.exists()
       or (self.output.is_dir() and not any(self.output.iterdir())),
-      "an output folder that does not exist or is empty (or --overwrite)",
+      f"an output folder that does not exist or is empty{remedy}",
       output=str(output_dir),
     )
     name = f".{self.output.name}.staging-{uuid.uuid4().hex[:8]}"

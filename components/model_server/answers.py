@@ -80,7 +80,7 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
       bpp, height_px, width_px, model.codec.padding_px, limits.max_iterations
     )
   if iterations is None:
-    iterations = min(model.iterations, limits.max_iterations)
+    iterations = min(model.codec.iterations, limits.max_iterations)
   data = model.codec.compress(image, iterations=iterations)
   return Response(
     data,

@@ -20,6 +20,11 @@ def describe(model: LoadedModel, follower: Follower, limits: Limits) -> dict[str
     "alias": follower.alias,
     "model_id": model.model_id,
     **model.record,
+    "metrics": {  # curves and pictures are the board's
+      name: value
+      for name, value in model.record["metrics"].items()
+      if not isinstance(value, (dict, list))
+    },
     "limits": json.loads(limits.to_json()),
     "loading": follower.loading,
     "problem": dataclasses.asdict(follower.problem) if follower.problem else None,
@@ -30,7 +35,7 @@ def describe(model: LoadedModel, follower: Follower, limits: Limits) -> dict[str
       for category in model.detector.categories.categories
     ]
   else:
-    answer["iterations"] = min(model.iterations, limits.max_iterations)
+    answer["iterations"] = min(model.codec.iterations, limits.max_iterations)
     answer["padding_px"] = model.codec.padding_px
   return _plain(answer)
 

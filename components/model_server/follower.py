@@ -81,7 +81,9 @@ class Follower:
     number = aliases.get(self.alias)
     if number is None:
       known = ", ".join(sorted(aliases)) or "none"
-      self._complain(None, f"no alias {self.alias!r} in the store; it has: {known}")
+      self._complain(
+        None, f"no alias {self.alias!r} in the store, which has: {known}; looking on"
+      )
       return
     current = self._live.current
     if current is not None and current.number == number:

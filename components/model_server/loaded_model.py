@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ if TYPE_CHECKING:
   from trainers.codec.codec import Codec
   from trainers.detection.detector import Detector
 
-_USUAL_ITERATIONS = 16
 # Read with the model, as the store may be slow or gone when somebody asks for them.
 _RECORDED = ("digest", "created_at", "num_bytes", "experiment", "metrics", "verdict")
 
@@ -52,13 +50,6 @@ class LoadedModel:
     """The model, where `kind` says so."""
     assert self.kind == "detector"
     return self.model
-
-  @property
-  def iterations(self) -> int:
-    """Of a codec: as many as it was trained for, where its facts say so."""
-    training = self.codec.facts.get("training", "{}")
-    training = json.loads(training) if isinstance(training, str) else training
-    return int(training.get("iterations", _USUAL_ITERATIONS))
 
 
 def load_model(

@@ -171,7 +171,7 @@ class Catalogue:
       RuntimeError: a file is damaged; nothing is written then.
     """
     manifest = self._manifest(number)
-    with StagedFolder(directory) as staging:
+    with StagedFolder(directory, remedy="") as staging:
       source = self._storage.fetch(number, manifest)
       shutil.copytree(source, staging, dirs_exist_ok=True, symlinks=True)
       contents.check_files(staging, manifest)

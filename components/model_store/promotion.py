@@ -12,7 +12,7 @@ from components.model_store import checks
 from components.model_store.checks import Answers, Check
 from components.model_store.comparison import Difference
 from components.model_store.records import UNSET, AuditEntry, Conflict, Unset
-from components.model_store.store import ModelStore
+from components.model_store.store import ModelStore, check_alias
 from schemas.config import require
 
 
@@ -116,6 +116,7 @@ def promote(
     "a reason to override",
     override=override,
   )
+  check_alias(alias)
   number = store.resolve(reference)
   current = store.aliases().get(alias)
   _check_race(store, alias, number, current, if_current)

@@ -138,11 +138,13 @@ def verify_signature(
       faults.append(f"of version {number}, {error}")
   if faults:
     raise RuntimeError("; ".join(faults))
-  signers = ", ".join(short(key) for key in sorted(signatures)) or "nobody"
+  wanted = " or ".join(short(key) for key in sorted(keys))
+  if signatures:
+    signers = ", ".join(short(key) for key in sorted(signatures))
+    raise RuntimeError(f"version {number} is signed by {signers}, and not by {wanted}")
   raise RuntimeError(
-    f"version {number} is signed by {signers}, and not by "
-    f"{' or '.join(short(key) for key in sorted(keys))} "
-    f"(hardmine models sign {number} --private-key FILE)"
+    f"version {number} is signed by nobody, and not by {wanted} (hardmine models sign "
+    f"{number} --store {store.url} --private-key FILE)"
   )
 
 
@@ -170,9 +172,12 @@ def name_of_key(public_key: str | os.PathLike) -> str:
   """
   _library()
   from cryptography.hazmat.primitives import serialization
+  from cryptography.hazmat.primitives.asymmetric import ec
 
   with _readable(public_key, "a public key of an elliptic curve"):
     loaded = serialization.load_pem_public_key(Path(public_key).read_bytes())
+    if not isinstance(loaded, ec.EllipticCurvePublicKey):
+      raise TypeError("another kind of key")
     text = loaded.public_bytes(
       serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -229,6 +234,8 @@ def _readable(path: str | os.PathLike, expected: str) -> Iterator[None]:
     yield
   except Exception as error:  # what cryptography raises for files differs by content
     reason = " ".join(str(error).split()).partition(". ")[0] or type(error).__name__
+    if isinstance(error, AttributeError):  # the library asks an RSA key for its curve
+      reason = "another kind of key"
     raise ValueError(
       f"Expected {expected}, a PEM file. Received: {os.fspath(path)!r} ({reason})"
     ) from error

@@ -108,11 +108,7 @@ class ModelStore(Catalogue):
       ValueError: no such version, or not a name for an alias.
       Conflict: the alias holds something else than `if_current`.
     """
-    require(
-      _ALIAS.fullmatch(alias) is not None and not alias.isdecimal(),
-      "an alias of a-z, 0-9, _ and -, with a letter",
-      alias=alias,
-    )
+    check_alias(alias)
     digest = None if version is None else self._manifest(version)["digest"]
 
     def decide(state: State) -> list[AuditEntry]:
@@ -227,6 +223,15 @@ class ModelStore(Catalogue):
     _, entries = self._storage.transact(decide)
     self._storage.sweep()
     return [entry.from_version for entry in entries if entry.from_version is not None]
+
+
+def check_alias(alias: str) -> None:
+  """Raises ValueError for what is not a name for an alias."""
+  require(
+    _ALIAS.fullmatch(alias) is not None and not alias.isdecimal(),
+    "an alias of a-z, 0-9, _ and -, with a letter",
+    alias=alias,
+  )
 
 
 def _named(version: int | Unset | None) -> str:

@@ -64,6 +64,10 @@ def run(args: argparse.Namespace) -> int:
   _print_table(rows)
   for line in outcome_lines(done, outcome):
     print(line)
+  print(
+    "This model is small and was trained for a minute: JPEG is better. `hardmine run "
+    "codec_cpu` makes that of the README in half an hour."
+  )
   return 0 if outcome.pushed_dir else 1
 
 

@@ -214,7 +214,7 @@ def check_extra(subject: str, extra: str, package: str) -> Finding:
       status="note",
       subject=subject,
       found="not supported here",
-      remedy=f"pip install 'hardmine[{extra}]'",
+      remedy=f"make install-{extra}, or pip install 'hardmine[{extra}]'",
     )
   return Finding(status="ok", subject=subject, found=f"{package} {version}")
 

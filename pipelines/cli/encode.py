@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 from pipelines.cli.images import check_destination, read_image
@@ -29,7 +30,10 @@ def add_arguments(parser) -> None:
     help="at most X bits per pixel, everything in the file counted",
   )
   rate.add_argument(
-    "--iterations", type=int, metavar="N", help="1 to 255 (default: 16)"
+    "--iterations",
+    type=int,
+    metavar="N",
+    help="1 to 255 (default: as many as the model was trained for)",
   )
   parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -56,6 +60,13 @@ def run(args) -> int:
     codec = Codec.load(model_dir)
     data = codec.compress(image, iterations=args.iterations, bpp=args.bpp)
   write_atomically(args.file, data)
+  iterations = bitstream.read_header(data).iterations
+  if iterations > codec.iterations:
+    print(
+      f"hardmine: the model was trained for {codec.iterations} iterations; more of "
+      "them can make the picture worse",
+      file=sys.stderr,
+    )
 
   file_bytes = Path(args.file).stat().st_size
   facts = {
@@ -66,7 +77,7 @@ def run(args) -> int:
     "bits_per_pixel": 8 * file_bytes / (height_px * width_px),
     "width_px": width_px,
     "height_px": height_px,
-    "iterations": bitstream.read_header(data).iterations,
+    "iterations": iterations,
     "model_id": codec.model_id.hex(),
     "model_dir": str(model_dir),
   }
@@ -78,5 +89,8 @@ def run(args) -> int:
     f"{args.file}: {file_bytes:,} bytes, {facts['bits_per_pixel']:.4f} bits per pixel "
     f"({width_px}x{height_px}, iterations: {facts['iterations']})"
   )
+  if args.bpp is not None:
+    size = bitstream.size_bytes(height_px, width_px, codec.padding_px, iterations + 1)
+    print(f"one iteration more is {8 * size / (height_px * width_px):.4f}")
   print(f"{args.image}: {facts['image_bytes']:,} bytes; the new file has {share:.1%}")
   return 0

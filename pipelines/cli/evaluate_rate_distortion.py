@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import os
 import sys
 from typing import TYPE_CHECKING
 
+from schemas.codec_config import USUAL_ITERATIONS
 from schemas.config import require
 
 if TYPE_CHECKING:
@@ -43,9 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--iterations",
     type=int,
-    default=16,
     metavar="N",
-    help="operating points, 0.125 bits per pixel apart (default %(default)s)",
+    help="operating points, 0.125 bits per pixel apart (default: as many as the model "
+    "was trained for, 16 without one)",
   )
   parser.add_argument(
     "--max-images", type=int, metavar="N", help="only the first N, in order of name"
@@ -65,7 +67,9 @@ def run(args: argparse.Namespace) -> int:
   from schemas.evaluation_config import CodecEvaluationConfig
 
   config = CodecEvaluationConfig(
-    images=tuple(args.images), iterations=args.iterations, max_images=args.max_images
+    images=tuple(args.images),
+    iterations=USUAL_ITERATIONS if args.iterations is None else args.iterations,
+    max_images=args.max_images,
   )
   require(
     os.path.isdir(args.output) or not os.path.exists(args.output),
@@ -77,7 +81,12 @@ def run(args: argparse.Namespace) -> int:
     from pipelines.cli.model_ref import resolve_model
 
     model_dir = resolve_model(args.model)
-    load_model = _loader(model_dir)
+    from trainers.codec.codec import Codec
+
+    codec = Codec.load(model_dir)  # now, so that a wrong folder is a usage error
+    load_model = lambda: codec  # noqa: E731
+    if args.iterations is None:
+      config = dataclasses.replace(config, iterations=codec.iterations)
   from components.codec_evaluator import photographs
   from components.codec_evaluator.evaluate import evaluate
   from components.codec_evaluator.report import write_evaluation
@@ -103,13 +112,6 @@ def run(args: argparse.Namespace) -> int:
     _print_table(evaluation)
     print(*paths.values(), sep="\n")
   return 0
-
-
-def _loader(model_dir):
-  from trainers.codec.codec import Codec
-
-  codec = Codec.load(model_dir)  # now, so that a wrong folder is a usage error
-  return lambda: codec
 
 
 def _areas(evaluation: Evaluation) -> dict:

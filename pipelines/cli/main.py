@@ -43,6 +43,8 @@ _QUIET = {
   "TF_CPP_MIN_LOG_LEVEL": "3",
   "GRPC_VERBOSITY": "ERROR",
 }
+# Whose own exceptions say that a bucket, or the right to it, is missing.
+_CLOUD_CLIENTS = {"aiobotocore", "aiohttp", "boto3", "botocore", "gcsfs", "google"}
 _OUR_FOLDERS = ("schemas", "trainers", "components", "pipelines")
 
 
@@ -96,6 +98,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     if traceback:
       raise
     return _complain(str(error) or "out of memory", 1)
+  except Exception as error:
+    if traceback or type(error).__module__.split(".")[0] not in _CLOUD_CLIENTS:
+      raise
+    return _complain(f"storage cannot be reached: {error}", 1)
 
 
 def _dispatch(words: list[str]) -> int:

@@ -86,6 +86,20 @@ def _in_store(url: str, name: str) -> Path:
   return store.local_dir(store.resolve(name))
 
 
+def _sibling(url: str, model_id: bytes) -> Path | None:
+  """The newest version of a store that is a model: aliases move, files stay."""
+  from components.model_store.catalogue import Catalogue
+
+  store = Catalogue(url)
+  for number in reversed(store.versions()):
+    try:
+      if store.version(number).model_id == model_id.hex():
+        return store.local_dir(number)
+    except RuntimeError:  # a damaged one is none
+      continue
+  return None
+
+
 def choose_model(
   ref: str | None, model_id: bytes | None = None, kind: str = "codec"
 ) -> Path:
@@ -93,7 +107,8 @@ def choose_model(
 
   Args:
     ref: what was passed as `--model`, or None.
-    model_id: of the stream to decode; then a shipped model must have this id.
+    model_id: of the stream to decode; then a shipped model must have this id, and of
+      a store's versions that one is taken which has it.
     kind: which of `FACTS_PATHS` is wanted.
 
   Raises:
@@ -101,7 +116,11 @@ def choose_model(
   """
   ref = ref or os.environ.get(ENVIRONMENT)
   if ref:
-    return resolve_model(ref, kind)
+    found = resolve_model(ref, kind)
+    parts = split_store_reference(ref)
+    if model_id is None or parts is None or read_model_id(found) == model_id:
+      return found
+    return _sibling(parts[0], model_id) or found
   fitting = [
     path
     for path in shipped_models(kind).values()

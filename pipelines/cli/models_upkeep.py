@@ -104,7 +104,7 @@ def run_verify(args: argparse.Namespace) -> int:
     except RuntimeError as error:
       found = faults[number] = str(error)
     if not args.json:
-      print(f"version {number}: {found}", flush=True)
+      print(f"version {number}: {found.removeprefix(f'version {number} ')}", flush=True)
   if args.json:
     rows = [
       {"number": number, "fault": faults.get(number), "signed_by": keys.get(number)}

@@ -11,7 +11,12 @@ import signal
 import sys
 
 from components.model_server.limits import Limits
-from pipelines.cli.model_store_arguments import add_public_keys, public_keys_of
+from pipelines.cli.model_store_arguments import (
+  ENVIRONMENT,
+  add_public_keys,
+  open_store,
+  public_keys_of,
+)
 from schemas.config import require
 
 HELP = (
@@ -34,7 +39,10 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
   parser.add_argument(
-    "--store", required=True, metavar="URL", help="a model store: a folder or URL"
+    "--store",
+    metavar="URL",
+    default=os.environ.get(ENVIRONMENT),
+    help=f"a model store: a folder or URL (default: ${ENVIRONMENT})",
   )
   parser.add_argument(
     "--alias",
@@ -91,11 +99,10 @@ def run(args: argparse.Namespace) -> int:
   from components.model_server.app import create_app
   from components.model_server.connections import listen, make_server
   from components.model_server.loaded_model import load_model
-  from components.model_store.catalogue import Catalogue
   from components.model_store.signing import name_of_key
 
   limits = Limits(**{name: getattr(args, name) for name in _LIMITS})
-  store = Catalogue(args.store)
+  store = open_store(args)
   public_keys = public_keys_of(args)
   for path in public_keys:
     name_of_key(path)  # else every version would be refused, and nobody know why

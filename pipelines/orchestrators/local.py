@@ -131,7 +131,10 @@ def _run(
       watch.node or "the run", f"{_cause(error)}; log: {log_path}"
     ) from error
   except (KeyboardInterrupt, SystemExit):
-    say(f"interrupted in {watch.node}; the same command resumes it")
+    say(
+      f"interrupted in {watch.node}; the same command goes on, a training from its "
+      "last checkpoint"
+    )
     raise
   skipped = {
     node.pipeline_node.node_info.id

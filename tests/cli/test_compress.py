@@ -5,14 +5,18 @@ from __future__ import annotations
 import functools
 import json
 import os
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from components.model_store.store import ModelStore
 from pipelines.cli import model_ref
 from pipelines.cli.main import main
 from schemas.codec_config import CodecConfig
+from tests.components.model_store import fake_models
 from trainers.codec import bitstream
 
 ITERATIONS = 4
@@ -149,6 +153,36 @@ def test_the_reported_size_is_the_file_on_disk(folder, model, capsys):
   assert facts["bits_per_pixel"] == 8 * size / (40 * 33)
   assert (facts["width_px"], facts["height_px"]) == (33, 40)
   assert facts["iterations"] == 16
+
+
+def test_iterations_are_those_of_the_training(model, tmp_path, capsys):
+  trained = shutil.copytree(model, tmp_path / "trained")
+  path = trained / "assets.extra" / "codec.json"
+  facts = {**json.loads(path.read_text()), "training": '{"iterations": 2}'}
+  path.write_text(json.dumps(facts))
+  words = ["encode", "photo.png", "photo.hmc", "--model", str(trained)]
+  assert main([*words, "--json"]) == 0
+  out, err = capsys.readouterr()
+  assert (json.loads(out)["iterations"], err) == (2, "")
+  assert main([*words, "--iterations", "3"]) == 0
+  assert "trained for 2 iterations" in capsys.readouterr().err
+
+
+def test_a_stream_finds_its_model_when_the_alias_has_moved(
+  folder, stream, model, other_model, capsys
+):
+  store = ModelStore(folder / "store")
+  for path in (model, other_model):
+    model_id = model_ref.read_model_id(Path(path)).hex()
+    store.add(path, **{**fake_models.facts(), "model_id": model_id})
+  store.move("production", 2, who="ann")
+  (folder / "p.hmc").write_bytes(stream)
+  words = ["decode", "p.hmc", "out.png", "--model", f"{store.url}:production", "--json"]
+  assert main(words) == 0
+  assert json.loads(capsys.readouterr().out)["model_dir"] == str(store.local_dir(1))
+  store.gc(1)
+  assert main(words) == 2
+  assert "Received: one of model" in capsys.readouterr().err
 
 
 def test_people_read_bytes_and_bits_per_pixel(model, capsys):

@@ -11,6 +11,7 @@ import time
 import types
 
 import pytest
+from botocore.exceptions import NoCredentialsError
 
 from pipelines.cli import main as cli
 
@@ -85,6 +86,7 @@ def test_usage_errors_exit_2_without_a_traceback(words, capsys):
     (ValueError("Expected x > 0. Received: x=0"), 2, "Expected x > 0. Received: x=0"),
     (ValueError("first\nsecond"), 2, "first second"),
     (RuntimeError("out/ is incomplete; make it again"), 1, "out/ is incomplete; "),
+    (NoCredentialsError(), 1, "storage cannot be reached: Unable to locate credent"),
     (FileNotFoundError(2, "No such file or directory", "a.png"), 1, "a.png: No such"),
     (OSError("disk on fire"), 1, "disk on fire"),
     (MemoryError(), 1, "out of memory"),

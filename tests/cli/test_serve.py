@@ -9,6 +9,20 @@ import pytest
 from pipelines.cli.main import main
 
 
+@pytest.fixture(autouse=True)
+def an_empty_store(tmp_path):
+  (tmp_path / "versions").mkdir()
+
+
+def test_a_store_that_is_none_is_not_waited_for(tmp_path, capsys, monkeypatch):
+  monkeypatch.delenv("HARDMINE_STORE", raising=False)
+  assert main(["serve"]) == 2
+  assert main(["serve", "--store", str(tmp_path / "stroe")]) == 2
+  err = capsys.readouterr().err
+  assert "--store URL, or HARDMINE_STORE" in err
+  assert "Expected a model store" in err
+
+
 def test_an_address_that_is_taken_is_one_line(tmp_path, capsys):
   with socket.create_server(("127.0.0.1", 0)) as taken:
     port = taken.getsockname()[1]

@@ -202,7 +202,10 @@ def test_interrupted_training_resumes_where_it_was(story, first, capfd):
   with pytest.raises(SystemExit):
     story.run(*settings, **part)
   watcher.join()
-  assert story.lines[-1] == "interrupted in Trainer; the same command resumes it"
+  assert story.lines[-1] == (
+    "interrupted in Trainer; the same command goes on, a training from its last "
+    "checkpoint"
+  )
   capfd.readouterr()
   done, _ = story.run(*settings, **part)
   assert done.node("Trainer").why.endswith("was interrupted in it")

@@ -5,12 +5,13 @@ Needs TensorFlow and the SavedModel, and nothing of TFX, Beam or Keras.
 
 from __future__ import annotations
 
+import json
 import os
 from typing import Any
 
 import numpy as np
 
-from schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATIONS
 from schemas.config import require
 from trainers import saved_model
 from trainers.codec import bitstream
@@ -25,12 +26,16 @@ class Codec:
     model_id: the eight bytes that name the model in a stream.
     facts: the exported `codec.json`.
     padding_px: images are padded to a multiple of this.
+    iterations: it was trained for; further ones can make an image worse.
   """
 
   def __init__(self, signatures: Any, facts: dict[str, Any]):
     self._signatures = signatures
     self.facts = facts
     self.model_id = bytes.fromhex(facts["model_id"])
+    training = facts.get("training", "{}")
+    training = json.loads(training) if isinstance(training, str) else training
+    self.iterations = int(training.get("iterations", USUAL_ITERATIONS))
     scaled = facts["config"]["reconstruction"] == "residual_scaling"
     self.padding_px = 32 if scaled else STRIDE_PX
 
@@ -92,7 +97,8 @@ class Codec:
 
     Args:
       image: uint8 [h, w, 3].
-      iterations: operating point; 16 when neither it nor `bpp` is given.
+      iterations: operating point; as many as the model was trained for when neither
+        it nor `bpp` is given.
       bpp: the file's bits per pixel, headers included, are at most this.
     """
     _check_image(image)
@@ -107,7 +113,9 @@ class Codec:
       iterations = bitstream.iterations_for_bpp(
         bpp, height_px, width_px, self.padding_px
       )
-    codes = self.encode_codes(image, 16 if iterations is None else iterations)
+    codes = self.encode_codes(
+      image, self.iterations if iterations is None else iterations
+    )
     header = bitstream.Header(
       model_id=self.model_id,
       height_px=height_px,

@@ -89,7 +89,7 @@ class FakeCodec:
 
   def __init__(self, number: int, gate: Gate):
     self.model_id = number.to_bytes(8, "big")
-    self.facts = {"training": '{"iterations": 4}'}
+    self.iterations = 4
     self.gate = gate
 
   def compress(self, image: np.ndarray, *, iterations: int) -> bytes:

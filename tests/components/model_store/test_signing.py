@@ -179,12 +179,18 @@ def test_a_key_from_openssl_signs(local_store, tmp_path):
 
 def test_what_is_no_key_is_named(local_store, tmp_path, keys):
   number = add(local_store, tmp_path, "a")
-  rsa = tmp_path / "text"
-  rsa.write_text("no key")
-  for path in (rsa, keys.public, tmp_path / "absent"):
+  text, rsa, pub = (tmp_path / name for name in ("text", "rsa", "rsa.pub"))
+  text.write_text("no key")
+  for words in (["genrsa", "-out", rsa], ["rsa", "-in", rsa, "-pubout", "-out", pub]):
+    subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=tmp_path)
+  with pytest.raises(ValueError, match=r"rsa' \(another kind of key\)"):
+    sign(local_store, number, rsa, who="ann")
+  with pytest.raises(ValueError, match=r"rsa\.pub' \(another kind of key\)"):
+    verify_signature(local_store, number, [pub])
+  for path in (text, keys.public, tmp_path / "absent"):
     with pytest.raises(ValueError, match=f"a private key .* Received: '{path}'"):
       sign(local_store, number, path, who="ann")
-  for path in (rsa, keys.private, tmp_path / "absent"):
+  for path in (text, keys.private, tmp_path / "absent"):
     with pytest.raises(ValueError, match=f"a public key .* Received: '{path}'"):
       verify_signature(local_store, number, [path])
   assert [entry.action for entry in local_store.audit()] == ["add"]
