@@ -11,7 +11,7 @@ BIN := .venv/bin
 # Two gigabytes of memory a process; more than four find nothing left to do.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 
-.PHONY: demo test test-current lint format install lock benchmarks clean help
+.PHONY: demo test test-current lint format install install-gpu lock benchmarks clean help
 .DEFAULT_GOAL := help
 
 demo: install  ## Mine, train, evaluate, push and compress, on bundled photographs
@@ -49,9 +49,8 @@ install: .venv/.$(LANE)  ## Fill .venv from the lane's lock file
 	python3 -m venv .tools
 	.tools/bin/python -m pip install --quiet uv==$(UV_VERSION)
 
-# An extra of setup.py, such as `make install-gcs`, at versions that fit the lane.
-install-%: install
-	$(UV) pip install --quiet --python $(BIN)/python --constraint $(LOCK) --no-build-isolation --editable '.[$*]'
+install-gpu: install  ## Add CUDA to .venv
+	$(UV) pip install --quiet --python $(BIN)/python --constraint $(LOCK) --no-build-isolation --editable '.[gpu]'
 
 # Pins both lanes again from setup.py.
 lock: | $(UV)  ## Resolve both lock files anew

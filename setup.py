@@ -15,7 +15,7 @@ from setuptools import find_packages, setup
 
 OLD = "python_version < '3.11'"
 NEW = "python_version >= '3.12'"
-S3 = ["s3fs>=2024.6"]
+BUCKETS = {"gcs": ["gcsfs>=2024.6"], "s3": ["s3fs>=2024.6"]}
 SIGNING = ["model-signing>=1.1,<2", "pyopenssl>=24"]  # it imports OpenSSL unasked
 
 setup(
@@ -74,11 +74,11 @@ setup(
       f"tensorflow[and-cuda]>=2.16.2,<2.17; {OLD}",
       f"tensorflow[and-cuda]>=2.21,<2.22; {NEW}",
     ],
-    "gcs": ["gcsfs>=2024.6"],
-    "s3": S3,
+    **BUCKETS,
     "signing": SIGNING,
     "dev": [
-      *S3,
+      *BUCKETS["gcs"],
+      *BUCKETS["s3"],
       *SIGNING,
       "hypothesis>=6.100",
       "jax>=0.4.30",  # the tests train one step on this Keras backend too

@@ -202,7 +202,8 @@ def check_gpu() -> Finding:
     status="note",
     subject="GPU",
     found="present, without the CUDA libraries that TensorFlow loads",
-    remedy=f"install tensorflow[and-cuda]=={_version_of('tensorflow') or '...'}",
+    remedy="make install-gpu, or install tensorflow[and-cuda]=="
+    f"{_version_of('tensorflow') or '...'}",
   )
 
 
@@ -214,7 +215,7 @@ def check_extra(subject: str, extra: str, package: str) -> Finding:
       status="note",
       subject=subject,
       found="not supported here",
-      remedy=f"make install-{extra}, or pip install 'hardmine[{extra}]'",
+      remedy=f"make install, or pip install 'hardmine[{extra}]'",
     )
   return Finding(status="ok", subject=subject, found=f"{package} {version}")
 
