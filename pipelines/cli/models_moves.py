@@ -156,6 +156,7 @@ def _reached(args: argparse.Namespace) -> tuple[ModelStore, str]:
     who=who_of(args),
     why="; ".join(filter(None, [origin, args.why])),
   )
+  print(f"hardmine: {origin} as version {number}", file=sys.stderr)
   _copy_signatures(source, one.number, store, number, who_of(args), origin)
   return store, str(number)
 

@@ -18,6 +18,7 @@ from pipelines.cli.model_store_arguments import (
 if TYPE_CHECKING:
   from components.model_store.records import Version
 
+_COLUMN = 25  # of `show`: the longest name, and a space
 _HEADLINES = ("ms_ssim_auc", "AP")  # of a codec, of a detector
 
 
@@ -93,16 +94,22 @@ def run_show(args: argparse.Namespace) -> int:
   numbers = facts.pop("numbers")
   for name, value in {**facts, **numbers}.items():
     shown = f"{value:.4f}" if isinstance(value, float) else value
-    print(f"{name.replace('_', ' '):<20} {shown}")
+    print(f"{name.replace('_', ' '):<{_COLUMN}} {shown}")
   for result in one.results:
     state = "passed" if result.get("passed") else "FAILED"
-    print(f"{'gate':<20} {result.get('metric')} {state}: {result.get('reason')}")
+    print(f"{'gate':<{_COLUMN}} {result.get('metric')} {state}: {result.get('reason')}")
   for key in store.signatures(one.number):
-    print(f"{'signature':<20} by {short(key)}, not checked")
+    print(f"{'signature':<{_COLUMN}} by {short(key)}, not checked")
   for name, value in one.lineage.items():
-    text = value if isinstance(value, str) else json.dumps(value)
-    print(f"{name.replace('_', ' '):<20} {text}")
+    print(f"{name.replace('_', ' '):<{_COLUMN}} {_lineage_text(value)}")
   return 0
+
+
+def _lineage_text(value: Any) -> str:
+  """Artifacts by where they lie; whatever else there is as JSON."""
+  if isinstance(value, list) and all(isinstance(a, dict) and "uri" in a for a in value):
+    return ", ".join(str(artifact["uri"]) for artifact in value)
+  return value if isinstance(value, str) else json.dumps(value)
 
 
 def run_history(args: argparse.Namespace) -> int:
