@@ -80,6 +80,16 @@ class Catalogue:
       read_document=read_document,
     )
 
+  def number_of(self, digest: str) -> int | None:
+    """The version with a digest, None where there is none."""
+    for number in reversed(self.versions()):
+      try:
+        if self._manifest(number)["digest"] == digest:
+          return number
+      except RuntimeError:  # a damaged one is none
+        continue
+    return None
+
   def files(self, number: int) -> dict[str, dict[str, Any]]:
     """The files of a version by its manifest: path to `sha256` and `bytes`.
 

@@ -48,9 +48,11 @@ def judged(candidate: Version) -> Check:
   return Check(name="verdict", passed=passed, reason=reason, can_override=True)
 
 
-def newer(number: int, held: int | None, allow_older: bool) -> Check:
-  """Whether a version's number is above that of what the alias holds."""
-  if held is None:
+def newer(number: int | None, held: int | None, allow_older: bool) -> Check:
+  """Whether a version's number, None before it has one, is above that of `held`."""
+  if number is None:
+    reason, passed = "new to the store", True
+  elif held is None:
     reason, passed = "the alias is new", True
   else:
     passed = number > held or allow_older

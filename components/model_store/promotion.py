@@ -9,8 +9,10 @@ from typing import Any
 
 from components.ask_model import ask
 from components.model_store import checks
+from components.model_store.catalogue import Catalogue
 from components.model_store.checks import Answers, Check
 from components.model_store.comparison import Difference
+from components.model_store.copying import copy_signatures, copy_version
 from components.model_store.records import UNSET, AuditEntry, Conflict, Unset
 from components.model_store.store import ModelStore, check_alias
 from schemas.config import require
@@ -23,7 +25,7 @@ class Promotion:
   Attributes:
     alias: that moves.
     from_version: what it held, None for nothing.
-    to_version: the candidate.
+    to_version: the candidate; of another store's the number that it gets.
     checks: in the order they were made.
     differences: of the numbers that gates look at.
     override: the reason that was given, or None.
@@ -85,12 +87,13 @@ def promote(
   if_current: int | Unset | None = UNSET,
   allow_older: bool = False,
   public_keys: Sequence[str | os.PathLike] = (),
+  source: Catalogue | None = None,
   check: Answers | None = None,
 ) -> Promotion:
   """Moves an alias to a version that passes every check.
 
   Args:
-    store: holds the version.
+    store: has the alias.
     reference: a version or an alias, such as `candidate`.
     alias: to move.
     who: promotes.
@@ -101,6 +104,7 @@ def promote(
     allow_older: a version below the present one may follow it.
     public_keys: PEM files; the holder of one must have signed the version. Without
       any, signatures are not asked for.
+    source: another store that holds the version; it is copied once it has passed.
     check: asks the model in a sub-process; the default is `components.ask_model.ask`.
 
   Returns:
@@ -117,21 +121,33 @@ def promote(
     override=override,
   )
   check_alias(alias)
-  number = store.resolve(reference)
+  origin = store if source is None or source.url == store.url else source
+  number = origin.resolve(reference)
+  candidate, numbers, twin = origin.version(number), (), None
+  if origin is not store:
+    twin = store.number_of(candidate.digest)
+  if twin is not None:
+    if not dry_run:
+      copy_signatures(origin, number, store, twin, who=who)
+    origin, number, candidate = store, twin, store.version(twin)
+  is_here = origin is store
   current = store.aliases().get(alias)
-  _check_race(store, alias, number, current, if_current)
-  if current == number:
+  _check_race(store, alias, number if is_here else None, current, if_current)
+  if is_here and current == number:
     return Promotion(alias=alias, from_version=number, to_version=number, already=True)
-  candidate, numbers = store.version(number), ()
-  made = _genuine(store, number, public_keys)
+  made = _genuine(origin, number, public_keys)
+  if twin is not None and made[-1].name == "signature" and not made[-1].passed:
+    why_here = f"it is the model of {reference}, and came here from another run"
+    made[-1] = dataclasses.replace(made[-1], reason=f"{made[-1].reason}; {why_here}")
   if all(one.passed for one in made):
-    made += [checks.judged(candidate), checks.newer(number, current, allow_older)]
+    age = checks.newer(number if is_here else None, current, allow_older)
+    made += [checks.judged(candidate), age]
     compared, numbers = checks.compared(store, candidate, current)
-    made += [compared, checks.answers(store, candidate, check or ask, public_keys)]
+    made += [compared, checks.answers(origin, candidate, check or ask, public_keys)]
   found = Promotion(
     alias=alias,
     from_version=current,
-    to_version=number,
+    to_version=number if is_here else max(store.versions(), default=0) + 1,
     checks=tuple(made),
     differences=numbers,
     override=override if not all(one.passed for one in made) else None,
@@ -140,6 +156,9 @@ def promote(
     return found
   if found.refusals:
     raise Refused(found)
+  if not is_here:
+    number = copy_version(origin, number, store, who=who, why=why)
+    found = dataclasses.replace(found, to_version=number)
   move = store.move(
     alias,
     number,
@@ -248,7 +267,7 @@ def earlier_version(store: ModelStore, alias: str) -> int | None:
 
 
 def _genuine(
-  store: ModelStore, number: int, public_keys: Sequence[str | os.PathLike]
+  store: Catalogue, number: int, public_keys: Sequence[str | os.PathLike]
 ) -> list[Check]:
   """First of all: what a damaged or foreign version says of itself is worth nothing,
   and it is not loaded either."""
@@ -261,12 +280,13 @@ def _genuine(
 def _check_race(
   store: ModelStore,
   alias: str,
-  number: int,
+  number: int | None,
   current: int | None,
   if_current: int | Unset | None,
 ) -> None:
   """Before the checks, which take a while; `move` looks once more."""
-  if isinstance(if_current, Unset) or if_current == current or current == number:
+  held = number is not None and current == number
+  if isinstance(if_current, Unset) or if_current == current or held:
     return
   pointer = store.pointers().get(alias)
   by = f", moved by {pointer.moved.who} at {pointer.moved.at}" if pointer else ""

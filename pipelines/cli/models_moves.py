@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import sys
 from typing import TYPE_CHECKING, Any
 
 from pipelines.cli.model_store_arguments import (
@@ -19,6 +18,7 @@ from pipelines.cli.model_store_arguments import (
 )
 
 if TYPE_CHECKING:
+  from components.model_store.catalogue import Catalogue
   from components.model_store.promotion import Promotion
   from components.model_store.store import ModelStore
 
@@ -38,7 +38,7 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
     "reference",
     metavar="VERSION",
     help="a number or an alias of the store; or STORE:VERSION of another store, as in "
-    "runs/NAME/store:candidate, which is copied first",
+    "runs/NAME/store:candidate, which is copied when it has passed",
   )
   promote.add_argument("--to", required=True, metavar="ALIAS", help="the alias to move")
   promote.add_argument(
@@ -84,7 +84,7 @@ def run_promote(args: argparse.Namespace) -> int:
         f"Expected a version or none. Received: --if-current {args.if_current}"
       )
     if_current = None if args.if_current == "none" else int(args.if_current)
-  store, reference = _reached(args)
+  store, source, reference = _reached(args)
   try:
     found = promote(
       store,
@@ -97,6 +97,7 @@ def run_promote(args: argparse.Namespace) -> int:
       if_current=if_current,
       allow_older=args.allow_older,
       public_keys=public_keys_of(args),
+      source=source,
     )
   except Refused as refused:
     _print(store, refused.promotion, args)
@@ -125,61 +126,15 @@ def run_rollback(args: argparse.Namespace) -> int:
   return _print(store, found, args)
 
 
-def _reached(args: argparse.Namespace) -> tuple[ModelStore, str]:
-  """The store, and the version in it; one of another store is copied first."""
-  from components.model_store.store import ModelStore
+def _reached(args: argparse.Namespace) -> tuple[ModelStore, Catalogue | None, str]:
+  """The store of the alias, the one that holds the version, and the version there."""
+  from components.model_store.catalogue import Catalogue
   from pipelines.cli.model_ref import split_store_reference
 
   elsewhere = split_store_reference(args.reference)
   if elsewhere is None:
-    return open_store(args), args.reference
-  store = open_store(args, must_exist=False)
-  source = ModelStore(elsewhere[0])
-  one = source.version(source.resolve(elsewhere[1]))
-  if source.url == store.url:
-    return store, str(one.number)
-  if args.dry_run:
-    raise ValueError(
-      "Expected a version of --store for --dry-run, since nothing may be copied. "
-      f"Received: {args.reference!r}"
-    )
-  source.verify(one.number)
-  origin = f"copied from {source.url}:{one.number}"
-  number = store.add(
-    source.local_dir(one.number),
-    kind=one.kind,
-    model_id=one.model_id,
-    experiment=one.experiment,
-    metrics=one.metrics,
-    verdict=one.verdict,
-    lineage=one.lineage,  # as it was signed
-    who=who_of(args),
-    why="; ".join(filter(None, [origin, args.why])),
-  )
-  print(f"hardmine: {origin} as version {number}", file=sys.stderr)
-  _copy_signatures(source, one.number, store, number, who_of(args), origin)
-  return store, str(number)
-
-
-def _copy_signatures(
-  source: ModelStore, original: int, store: ModelStore, number: int, who: str, why: str
-) -> None:
-  """Those of the very files that the store has, not of a twin's from another run."""
-  from components.model_store.signing import short, signed_files
-
-  present = store.signatures(number)
-  held = {path: facts["sha256"] for path, facts in store.files(number).items()}
-  for key, content in source.signatures(original).items():
-    if key in present:
-      continue
-    if signed_files(content) == held:
-      store.add_signature(number, key, content, who=who, why=why)
-    else:
-      print(
-        f"hardmine: version {number} is the same model from another run, so the "
-        f"signature by {short(key)} is not of it and was not copied",
-        file=sys.stderr,
-      )
+    return open_store(args), None, args.reference
+  return open_store(args, must_exist=False), Catalogue(elsewhere[0]), elsewhere[1]
 
 
 def _print(store: ModelStore, found: Promotion, args: argparse.Namespace) -> int:

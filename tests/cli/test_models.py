@@ -185,6 +185,37 @@ def test_signing_and_promoting_what_is_signed(store, tmp_path, capsys, monkeypat
   assert command(other, "promote", f"{store.url}:3", "--to", "new") == 1
 
 
+def test_what_is_refused_is_not_copied(store, tmp_path, capsys):
+  other = ModelStore(tmp_path / "other")
+  assert command(other, "promote", f"{store.url}:2", "--to", "production") == 0
+  worse = ("promote", f"{store.url}:3", "--to", "production")
+  for words in (worse, (*worse, "--dry-run"), (*worse, "--if-current", "7")):
+    assert command(other, *words) in (1, 3)
+    assert other.versions() == [1]
+  assert "0.2000 worse" in capsys.readouterr().err
+  words = (*worse, "--override", "smaller", "--dry-run")
+  assert command(other, *words) == 0
+  assert "version 1 -> version 2 would be done" in capsys.readouterr().out
+  assert other.versions() == [1]
+  assert command(other, *worse, "--override", "smaller") == 0
+  assert other.aliases() == {"production": 2}
+  assert [entry.action for entry in other.audit()] == ["add", "promote"] * 2
+
+
+def test_a_version_that_changes_while_it_is_copied_is_not_promoted(
+  store, tmp_path, monkeypatch, capsys
+):
+  def ask(model_dir):
+    (store.local_dir(2) / "saved_model.pb").write_text("evil")
+    return Outcome(passed=True, reason="", last_line="", seconds=1, peak_bytes=0)
+
+  monkeypatch.setattr(promotion, "ask", ask)
+  other = ModelStore(tmp_path / "other")
+  assert command(other, "promote", f"{store.url}:2", "--to", "production") == 1
+  assert "was changed while it was copied" in capsys.readouterr().err
+  assert other.aliases() == {}
+
+
 def test_signatures_of_a_twin_from_another_run_stay_behind(store, tmp_path, capsys):
   keys, other = write_keys(tmp_path, "ann"), ModelStore(tmp_path / "other")
   assert command(store, "sign", "2", "--private-key", str(keys.private)) == 0
@@ -193,7 +224,7 @@ def test_signatures_of_a_twin_from_another_run_stay_behind(store, tmp_path, caps
   words = ("promote", f"{store.url}:2", "--to", "production")
   assert command(other, *words, "--public-key", str(keys.public)) == 1
   err = capsys.readouterr().err
-  assert "same model from another run" in err
+  assert "it is the model of 2, and came here from another run" in err
   assert "version 1 is signed by nobody" in err
   assert [entry.action for entry in other.audit()] == ["add"]
 
