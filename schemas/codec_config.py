@@ -8,7 +8,7 @@ from typing import Literal
 from schemas.config import Config, require
 
 CODE_DEPTH = 32  # bits per 16x16 block and iteration (1608.05148, section 3)
-USUAL_ITERATIONS = 16  # 2 bits per pixel before entropy coding (section 4)
+USUAL_ITERATIONS = 16  # of 1608.05148: 2 bits per pixel before entropy coding
 STRIDE_PX = 16  # one code position covers 16x16 pixels
 
 

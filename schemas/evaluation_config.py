@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from schemas.codec_config import USUAL_ITERATIONS
 from schemas.config import Config, require
 from schemas.gates import Gate
 
@@ -20,7 +21,7 @@ class CodecEvaluationConfig(Config):
   """
 
   images: tuple[str, ...]
-  iterations: int = 16
+  iterations: int = USUAL_ITERATIONS
   gates: tuple[Gate, ...] = ()
   max_images: int | None = None
 

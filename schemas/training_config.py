@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+from schemas.codec_config import USUAL_ITERATIONS
 from schemas.config import Config, require
 
 _POSITIVE = (
@@ -86,7 +87,7 @@ class CodecTrainingConfig(TrainingConfig):
       only make sense with 1.0.
   """
 
-  iterations: int = 16
+  iterations: int = USUAL_ITERATIONS
   adam_epsilon: float = 1e-7
 
   def __post_init__(self):

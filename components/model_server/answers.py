@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from components.model_server.limits import Limits
 from components.model_server.loaded_model import LoadedModel
 from components.model_server.refusals import Refusal
+from schemas.codec_config import STRIDE_PX
 from schemas.config import require
 
 if TYPE_CHECKING:
@@ -132,8 +133,10 @@ def _check_padded(
   height_px: int, width_px: int, padding_px: int, limits: Limits
 ) -> None:
   """A line of one pixel's height costs a codec as much as one of `padding_px`."""
-  rows, columns = -(-height_px // padding_px), -(-width_px // padding_px)
-  if rows * columns * padding_px**2 > limits.max_pixels:
+  from trainers.codec import bitstream
+
+  rows, columns = bitstream.code_grid(height_px, width_px, padding_px)
+  if rows * columns * STRIDE_PX**2 > limits.max_pixels:
     raise Refusal(
       422,
       "too_large",

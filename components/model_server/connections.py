@@ -71,6 +71,7 @@ class BoundedProtocol(H11Protocol):
 
   timeout_seconds: float
   max_connections: int
+  _looking: asyncio.TimerHandle | None = None
 
   def connection_made(self, transport: Any) -> None:
     """Turns it away, or begins to look after it."""
@@ -86,8 +87,8 @@ class BoundedProtocol(H11Protocol):
   def connection_lost(self, exc: Exception | None) -> None:
     """The client has gone, or was let go."""
     super().connection_lost(exc)
-    if looking := getattr(self, "_looking", None):
-      looking.cancel()
+    if self._looking is not None:
+      self._looking.cancel()
 
   def _look(self) -> None:
     state, now = self._describe(), self.loop.time()
@@ -96,9 +97,7 @@ class BoundedProtocol(H11Protocol):
     elif state[0] != "works" and now - self._since >= self.timeout_seconds:
       self.transport.abort()  # `close` would wait for the client to read
       return
-    self._looking: asyncio.TimerHandle = self.loop.call_later(
-      self.timeout_seconds / _LOOKS, self._look
-    )
+    self._looking = self.loop.call_later(self.timeout_seconds / _LOOKS, self._look)
 
   def _describe(self) -> tuple[str, int]:
     """What goes on, and a number that changes as it gets on."""

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from components.model_store import contents
 from components.model_store.local import LocalStorage
@@ -80,11 +80,11 @@ class Catalogue:
       read_document=read_document,
     )
 
-  def number_of(self, digest: str) -> int | None:
-    """The version with a digest, None where there is none."""
+  def newest(self, field: Literal["digest", "model_id"], value: str) -> int | None:
+    """The newest version of a digest or of a model, None where there is none."""
     for number in reversed(self.versions()):
       try:
-        if self._manifest(number)["digest"] == digest:
+        if self._manifest(number)[field] == value:
           return number
       except RuntimeError:  # a damaged one is none
         continue

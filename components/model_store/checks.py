@@ -94,13 +94,23 @@ def whole(store: Catalogue, number: int) -> Check:
 
 
 def signed(
-  store: Catalogue, number: int, public_keys: Sequence[str | os.PathLike]
+  store: Catalogue,
+  number: int,
+  public_keys: Sequence[str | os.PathLike],
+  hint: str = "",
 ) -> Check:
-  """Whether the holder of one of the keys vouches for every file."""
+  """Whether the holder of one of the keys vouches for every file.
+
+  Args:
+    store: holds the version.
+    number: of the version.
+    public_keys: PEM files.
+    hint: ends the reason where nobody does.
+  """
   try:
     key = verify_signature(store, number, public_keys)
   except RuntimeError as error:
-    return Check(name="signature", passed=False, reason=str(error))
+    return Check(name="signature", passed=False, reason=f"{error}{hint}")
   return Check(name="signature", passed=True, reason=f"by {short(key)}")
 
 

@@ -125,7 +125,7 @@ def promote(
   number = origin.resolve(reference)
   candidate, numbers, twin = origin.version(number), (), None
   if origin is not store:
-    twin = store.number_of(candidate.digest)
+    twin = store.newest("digest", candidate.digest)
   if twin is not None:
     if not dry_run:
       copy_signatures(origin, number, store, twin, who=who)
@@ -135,10 +135,8 @@ def promote(
   _check_race(store, alias, number if is_here else None, current, if_current)
   if is_here and current == number:
     return Promotion(alias=alias, from_version=number, to_version=number, already=True)
-  made = _genuine(origin, number, public_keys)
-  if twin is not None and made[-1].name == "signature" and not made[-1].passed:
-    why_here = f"it is the model of {reference}, and came here from another run"
-    made[-1] = dataclasses.replace(made[-1], reason=f"{made[-1].reason}; {why_here}")
+  hint = f"; it is the model of {reference}, and came here from another run"
+  made = _genuine(origin, number, public_keys, "" if twin is None else hint)
   if all(one.passed for one in made):
     age = checks.newer(number if is_here else None, current, allow_older)
     made += [checks.judged(candidate), age]
@@ -267,13 +265,16 @@ def earlier_version(store: ModelStore, alias: str) -> int | None:
 
 
 def _genuine(
-  store: Catalogue, number: int, public_keys: Sequence[str | os.PathLike]
+  store: Catalogue,
+  number: int,
+  public_keys: Sequence[str | os.PathLike],
+  hint: str = "",
 ) -> list[Check]:
   """First of all: what a damaged or foreign version says of itself is worth nothing,
   and it is not loaded either."""
   made = [checks.whole(store, number)]
   if made[0].passed and public_keys:
-    made.append(checks.signed(store, number, public_keys))
+    made.append(checks.signed(store, number, public_keys, hint))
   return made
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import os
 
-from pipelines.cli.model_store_arguments import ENVIRONMENT, open_store
+from pipelines.cli.model_store_arguments import add_store, open_store
 from pipelines.cli.progress import progress
 
 HELP = (
@@ -19,12 +18,7 @@ HELP = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
-  parser.add_argument(
-    "--store",
-    metavar="URL",
-    default=os.environ.get(ENVIRONMENT),
-    help=f"the model store: a folder or URL (default: ${ENVIRONMENT})",
-  )
+  add_store(parser)
   parser.add_argument(
     "--output",
     required=True,

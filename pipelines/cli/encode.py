@@ -89,7 +89,7 @@ def run(args) -> int:
     f"{args.file}: {file_bytes:,} bytes, {facts['bits_per_pixel']:.4f} bits per pixel "
     f"({width_px}x{height_px}, iterations: {facts['iterations']})"
   )
-  if args.bpp is not None:
+  if args.bpp is not None and iterations < bitstream.MAX_ITERATIONS:
     size = bitstream.size_bytes(height_px, width_px, codec.padding_px, iterations + 1)
     print(f"one iteration more is {8 * size / (height_px * width_px):.4f}")
   print(f"{args.image}: {facts['image_bytes']:,} bytes; the new file has {share:.1%}")

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> int:
     "a folder, or nothing, there",
     output=args.output,
   )
-  load_model, model_dir = None, None
+  codec, model_dir = None, None
   if args.model is not None:
     from pipelines.cli.model_ref import resolve_model
 
@@ -84,7 +84,6 @@ def run(args: argparse.Namespace) -> int:
     from trainers.codec.codec import Codec
 
     codec = Codec.load(model_dir)  # now, so that a wrong folder is a usage error
-    load_model = lambda: codec  # noqa: E731
     if args.iterations is None:
       config = dataclasses.replace(config, iterations=codec.iterations)
   from components.codec_evaluator import photographs
@@ -92,7 +91,7 @@ def run(args: argparse.Namespace) -> int:
   from components.codec_evaluator.report import write_evaluation
 
   evaluation = evaluate(
-    load_model,
+    None if codec is None else lambda: codec,
     photographs.load(photographs.find(config.images, config.max_images)),
     iterations=config.iterations,
     report=lambda line: print(line, file=sys.stderr, flush=True),

@@ -91,13 +91,8 @@ def _sibling(url: str, model_id: bytes) -> Path | None:
   from components.model_store.catalogue import Catalogue
 
   store = Catalogue(url)
-  for number in reversed(store.versions()):
-    try:
-      if store.version(number).model_id == model_id.hex():
-        return store.local_dir(number)
-    except RuntimeError:  # a damaged one is none
-      continue
-  return None
+  number = store.newest("model_id", model_id.hex())
+  return None if number is None else store.local_dir(number)
 
 
 def choose_model(

@@ -31,14 +31,19 @@ def add_action(
   """Adds an action with `--store` and `--json`; `run` gives the exit status."""
   parser = actions.add_parser(name, help=summary, description=description or summary)
   parser.set_defaults(run_action=run)
+  add_store(parser)
+  parser.add_argument("--json", action="store_true", help="print JSON")
+  return parser
+
+
+def add_store(parser: argparse.ArgumentParser) -> None:
+  """Adds `--store`, which `open_store` opens."""
   parser.add_argument(
     "--store",
     metavar="URL",
     default=os.environ.get(ENVIRONMENT),
     help=f"the model store: a folder or URL (default: ${ENVIRONMENT})",
   )
-  parser.add_argument("--json", action="store_true", help="print JSON")
-  return parser
 
 
 def add_who(parser: argparse.ArgumentParser) -> None:

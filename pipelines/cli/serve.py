@@ -12,8 +12,8 @@ import sys
 
 from components.model_server.limits import Limits
 from pipelines.cli.model_store_arguments import (
-  ENVIRONMENT,
   add_public_keys,
+  add_store,
   open_store,
   public_keys_of,
 )
@@ -38,12 +38,7 @@ _LOG_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
-  parser.add_argument(
-    "--store",
-    metavar="URL",
-    default=os.environ.get(ENVIRONMENT),
-    help=f"a model store: a folder or URL (default: ${ENVIRONMENT})",
-  )
+  add_store(parser)
   parser.add_argument(
     "--alias",
     default="production",
@@ -92,9 +87,7 @@ def run(args: argparse.Namespace) -> int:
     "a finite poll_seconds > 0",
     poll_seconds=args.poll_seconds,
   )
-  logging.basicConfig(
-    level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-  )
+  logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
 
   from components.model_server.app import create_app
   from components.model_server.connections import listen, make_server

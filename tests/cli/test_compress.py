@@ -155,6 +155,12 @@ def test_the_reported_size_is_the_file_on_disk(folder, model, capsys):
   assert facts["iterations"] == 16
 
 
+def test_a_rate_above_the_last_iteration_takes_all(model, capsys):
+  words = ["encode", "photo.png", "photo.hmc", "--model", model, "--bpp", "100"]
+  assert main(words) == 0
+  assert f"iterations: {bitstream.MAX_ITERATIONS}" in capsys.readouterr().out
+
+
 def test_iterations_are_those_of_the_training(model, tmp_path, capsys):
   trained = shutil.copytree(model, tmp_path / "trained")
   path = trained / "assets.extra" / "codec.json"

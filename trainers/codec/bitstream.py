@@ -114,11 +114,7 @@ class Header:
   @property
   def grid(self) -> tuple[int, int]:
     """Rows and columns of one iteration's code."""
-    rows, columns = (
-      math.ceil(side_px / self.padding_px) * self.padding_px // STRIDE_PX
-      for side_px in (self.height_px, self.width_px)
-    )
-    return rows, columns
+    return code_grid(self.height_px, self.width_px, self.padding_px)
 
   @property
   def payload_bytes(self) -> int:
@@ -302,6 +298,15 @@ def check_model(header: Header, model_id: bytes) -> None:
       f"Expected a stream of model {model_id.hex()}. Received: one of model "
       f"{header.model_id.hex()}"
     )
+
+
+def code_grid(height_px: int, width_px: int, padding_px: int) -> tuple[int, int]:
+  """Rows and columns of the code of an image that is padded to multiples of a size."""
+  rows, columns = (
+    math.ceil(side_px / padding_px) * padding_px // STRIDE_PX
+    for side_px in (height_px, width_px)
+  )
+  return rows, columns
 
 
 def size_bytes(height_px: int, width_px: int, padding_px: int, iterations: int) -> int:

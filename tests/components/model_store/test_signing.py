@@ -13,6 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from components.model_store import contents
+from components.model_store.copying import copy_version
 from components.model_store.promotion import Refused, promote, rollback
 from components.model_store.signing import name_of_key, sign, verify_signature
 from components.model_store.store import ModelStore
@@ -207,20 +208,8 @@ def test_a_damaged_version_is_not_signed(local_store, tmp_path, keys):
 def test_signatures_hold_in_another_store(store, tmp_path, keys):
   number, other = signed(store, tmp_path, keys), ModelStore(tmp_path / "other")
   add(other, tmp_path, "z")
-  one = store.version(number)
-  copy = other.add(
-    store.local_dir(number),
-    kind=one.kind,
-    model_id=one.model_id,
-    experiment=one.experiment,
-    metrics=one.metrics,
-    verdict=one.verdict,
-    lineage=one.lineage,
-    who="bob",
-  )
+  copy = copy_version(store, number, other, who="bob")
   assert copy == 2
-  for key, content in store.signatures(number).items():
-    other.add_signature(copy, key, content, who="bob")
   assert verify_signature(other, copy, [keys.public])
 
 
