@@ -4,6 +4,9 @@ A config travels as one JSON string: as a TFX execution parameter (so ML
 Metadata records it and the cache misses when it changes), beside a checkpoint,
 inside an exported model. Open families (cells, feature extractors) are classes,
 written as `module:Name`; only names under `trainers.` are ever imported.
+
+A field that joins a config later is an `added` one: it is left out of the JSON while
+it holds its default, so that ids, caches and checkpoints of before stay valid.
 """
 
 from __future__ import annotations
@@ -16,6 +19,11 @@ import typing
 from typing import Any, TypeVar
 
 C = TypeVar("C", bound="Config")
+
+
+def added(default: Any) -> Any:
+  """A field of a config that its first version did not have, with its default."""
+  return dataclasses.field(default=default, metadata={"added": True})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -51,7 +59,7 @@ class Config:
     Raises:
       ValueError: no `=`, an unknown field, or a value its config refuses.
     """
-    plain = _to_plain(self)
+    plain = _to_plain(self, whole=True)
     for assignment in assignments:
       path, equals, text = assignment.partition("=")
       *parents, leaf = path.split(".")
@@ -99,17 +107,23 @@ def import_class(path: str) -> type:
     ) from error
 
 
-def _to_plain(value: Any) -> Any:
+def _to_plain(value: Any, whole: bool = False) -> Any:
+  """JSON values; `whole` keeps the added fields that hold their defaults."""
   if dataclasses.is_dataclass(value) and not isinstance(value, type):
     return {
-      field.name: _to_plain(getattr(value, field.name))
+      field.name: _to_plain(getattr(value, field.name), whole)
       for field in dataclasses.fields(value)
+      if whole or not _is_left_out(field, getattr(value, field.name))
     }
   if isinstance(value, type):
     return class_path(value)
   if isinstance(value, (tuple, list)):
-    return [_to_plain(item) for item in value]
+    return [_to_plain(item, whole) for item in value]
   return value
+
+
+def _is_left_out(field: dataclasses.Field, value: Any) -> bool:
+  return bool(field.metadata.get("added")) and value == field.default
 
 
 def _from_plain(expected: Any, plain: Any, where: str) -> Any:

@@ -87,13 +87,19 @@ def render(
       Picture(
         uri=png_uri(patch.pixels),
         title=f"{patch.score:,} B",
-        caption=f"{patch.source}, row {patch.row_px}, column {patch.column_px}",
+        caption=_place(patch),
       )
       for patch in patches
     ],
+    patch_px=len(patches[0].pixels) if patches else 0,
     iterations=len(evaluation.candidate.points) if evaluation.candidate else 0,
     num_images=len(measured[0].images) if measured else 0,
   )
+
+
+def _place(patch: Patch) -> str:
+  shrunk = f" at 1/{patch.reduction}" if patch.reduction != 1 else ""
+  return f"{patch.source}{shrunk}, row {patch.row_px}, column {patch.column_px}"
 
 
 def _area_rows(measured: Sequence[Measurement]) -> list[dict[str, Any]]:

@@ -1,1 +1,1 @@
-"""Photographs to hard 32x32 patches."""
+"""Photographs to hard square patches."""

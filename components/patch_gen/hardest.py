@@ -16,30 +16,22 @@ import heapq
 
 import numpy as np
 
-from components.patch_gen.scoring import (
-  CONTAINER_BYTES,
-  ROW_BYTES,
-  STREAM_BYTES,
-  filter_rows,
-  magnitudes,
-  png_size,
-)
+from components.patch_gen.bounds import activity_bound, entropy_bound
+from components.patch_gen.scoring import filter_rows, magnitudes, png_size
 from components.patch_gen.tiling import cut
 from schemas.config import require
 from schemas.mining_config import PATCH_PX
 
-# What a Huffman code adds to the entropy of its bytes: the code lengths and
-# fractions of a bit. At most 179 bytes were seen on 30,000 tiles of photographs;
-# deflate's repeats only take away.
-CODE_BYTES = 224
 
-
-def hardest(image: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+def hardest(
+  image: np.ndarray, count: int, patch_px: int = PATCH_PX
+) -> tuple[np.ndarray, np.ndarray]:
   """The tiles whose PNG encoding is largest.
 
   Args:
     image: uint8 [height, width, 3]; what exceeds whole tiles is left out.
     count: tiles wanted; all of them where there are fewer.
+    patch_px: side of a tile.
 
   Returns:
     (positions, scores), hardest first; of equal scores, the upper and then the
@@ -50,20 +42,20 @@ def hardest(image: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     ValueError: the image is not uint8 RGB, or `count` is not positive.
   """
   require(count > 0, "count > 0", count=count)
-  grid = cut(image)
+  grid = cut(image, patch_px)
   num_rows, num_columns = grid.shape[:2]
   num_tiles = num_rows * num_columns
-  activity = _activity(image, num_rows, num_columns)
+  activity = _activity(image, num_rows, num_columns, patch_px)
   order = np.argsort(-activity, kind="stable")
-  search = _Search(grid.reshape(num_tiles, PATCH_PX, PATCH_PX, 3), count)
+  search = _Search(grid.reshape(num_tiles, patch_px, patch_px, 3), count)
   # The busiest tiles come first, so that the bound they set is a high one.
   first = order[: count + count // 2]
   search.visit(first)
   rest = order[len(first) :]
-  search.visit(rest[_activity_bound(activity[rest]) >= search.threshold])
+  search.visit(rest[activity_bound(activity[rest], patch_px) >= search.threshold])
   chosen = sorted(search.best, key=lambda pair: (-pair[0], -pair[1]))
   tiles = np.array([-negative for _, negative in chosen], np.int64)
-  positions = np.stack(np.divmod(tiles, num_columns), axis=1) * PATCH_PX
+  positions = np.stack(np.divmod(tiles, num_columns), axis=1) * patch_px
   return positions, np.array([score for score, _ in chosen], np.int64)
 
 
@@ -85,7 +77,7 @@ class _Search:
     if not len(candidates):
       return
     filtered = filter_rows(self._tiles[candidates])
-    bounds = _entropy_bound(filtered)
+    bounds = entropy_bound(filtered)
     for index in np.argsort(-bounds, kind="stable"):
       if bounds[index] < self.threshold:
         break
@@ -96,49 +88,24 @@ class _Search:
         heapq.heappushpop(self.best, entry)
 
 
-def _activity(image: np.ndarray, num_rows: int, num_columns: int) -> np.ndarray:
+def _activity(
+  image: np.ndarray, num_rows: int, num_columns: int, patch_px: int
+) -> np.ndarray:
   """Per tile, the sum over rows of the lesser of |Up| and |Sub|: int [num_tiles].
 
   Never less than the sum that the chosen filters leave.
   """
-  height, width = num_rows * PATCH_PX, num_columns * PATCH_PX
-  bands = np.ascontiguousarray(image[:height, :width]).reshape(num_rows, PATCH_PX, -1)
+  height, width = num_rows * patch_px, num_columns * patch_px
+  bands = np.ascontiguousarray(image[:height, :width]).reshape(num_rows, patch_px, -1)
   activity = np.empty((num_rows, num_columns), np.int64)
-  for number, band in enumerate(bands):  # [32, width * 3]: stays in the cache
+  for number, band in enumerate(bands):  # [patch_px, width * 3]: stays in the cache
     up, left = band.copy(), band.copy()
     up[1:] -= band[:-1]
     left[:, 3:] -= band[:, :-3]
-    by_tile = (PATCH_PX, num_columns, ROW_BYTES)
+    by_tile = (patch_px, num_columns, 3 * patch_px)
     left.reshape(by_tile)[:, :, :3] = band.reshape(by_tile)[:, :, :3]
     sums = np.minimum(
       magnitudes(up.reshape(by_tile)), magnitudes(left.reshape(by_tile))
     )
     activity[number] = sums.sum(0)
   return activity.reshape(-1)
-
-
-def _activity_bound(activity: np.ndarray) -> np.ndarray:
-  """Bytes that no tile of this activity exceeds.
-
-  Of all distributions of whole numbers with mean magnitude m, the two-sided
-  geometric one, p(k) = (1 - t) / (1 + t) * t^|k| with m = 2t / (1 - t^2), has
-  the largest entropy: -log2 p(0) - m log2 t bits.
-  """
-  mean = np.maximum(activity / (PATCH_PX * ROW_BYTES), 1e-3)
-  ratio = (np.sqrt(1 + mean * mean) - 1) / mean
-  bits = -np.log2((1 - ratio) / (1 + ratio)) - mean * np.log2(ratio)
-  # 32 filter numbers of at most 2 bits, and telling them from the 3072 others:
-  # 8 bytes and 3104 * h(32 / 3104) / 8 = 32.2 bytes.
-  numbers_bytes = 41
-  payload_bytes = PATCH_PX * ROW_BYTES * bits / 8
-  return payload_bytes + numbers_bytes + CODE_BYTES + CONTAINER_BYTES
-
-
-def _entropy_bound(filtered: np.ndarray) -> np.ndarray:
-  """Bytes that no tile with these filtered rows exceeds: float [num_tiles]."""
-  num_tiles = len(filtered)
-  keys = filtered.reshape(num_tiles, STREAM_BYTES) + 256 * np.arange(num_tiles)[:, None]
-  counts = np.bincount(keys.reshape(-1), minlength=256 * num_tiles)
-  counts = counts.reshape(num_tiles, 256).astype(np.float64)
-  bits = -(counts * np.log2(np.maximum(counts, 1) / STREAM_BYTES)).sum(1)
-  return bits / 8 + CODE_BYTES + CONTAINER_BYTES

@@ -20,7 +20,7 @@ import apache_beam as beam
 
 from components import dead_letters
 from components.patch_gen.mine_part import MinePart, mine_part
-from components.patch_gen.scoring import SCORE
+from components.patch_gen.scoring import score_definition
 from components.shards import PARTS, Progress, count_again, run_parts, tfx_shard_path
 from components.sources import Source, assign_splits, fingerprint, list_sources
 from components.staging import StagedFolder
@@ -127,18 +127,17 @@ def run_job(
       [*patches, dead_letters.DEAD_LETTERS],
       kind="patches",
       config=json.loads(config.to_json()),
-      score=SCORE,
+      score=score_definition(config.patch_px),
       input={"fingerprint": fingerprint(sources)},
       counts={
         "photographs": len(sources),
         "used": len(sources) - len(letters),
         "dead": len(letters),
         "dead_by_reason": dead_by_reason,
-        "notes": dict(
-          sorted(sum((collections.Counter(r["notes"]) for r in reports), _NONE).items())
-        ),
+        "notes": dict(sorted(_sum(reports, "notes").items())),
         "matched_again": num_repeated,
         "patches": sum(patches.values()),
+        **_by_reduction(reports, config),
         "splits": {
           split: {
             "photographs": _photographs(reports, members),
@@ -154,9 +153,6 @@ def run_job(
   # Of an earlier failure.
   dead_letters.report_beside(folder.output).unlink(missing_ok=True)
   return manifest
-
-
-_NONE: collections.Counter = collections.Counter()
 
 
 def plan(
@@ -182,6 +178,20 @@ def plan(
           )
         )
   return parts
+
+
+def _sum(reports: list[dict[str, Any]], key: str) -> collections.Counter:
+  return sum((collections.Counter(r[key]) for r in reports), collections.Counter())
+
+
+def _by_reduction(
+  reports: list[dict[str, Any]], config: MiningConfig
+) -> dict[str, dict[str, int]]:
+  """How many patches each reduction gave; nothing where there is but the whole."""
+  if config.reductions == (1,):
+    return {}
+  kept = _sum(reports, "reductions")
+  return {"patches_by_reduction": {str(r): kept[str(r)] for r in config.reductions}}
 
 
 def _photographs(reports: list[dict[str, Any]], members: list[Source]) -> int:

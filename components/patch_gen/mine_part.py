@@ -35,6 +35,7 @@ def mine_part(
   report: dict[str, Any] = {
     "used": [],
     "notes": collections.Counter(),
+    "reductions": collections.Counter(),
     "dead_letters": [],
   }
 
@@ -49,6 +50,7 @@ def mine_part(
       Metrics.counter("hardmine", "patches-kept").inc(len(mined.patches))
       report["used"].append(source.id)
       report["notes"].update(mined.notes)
+      report["reductions"].update(patch.reduction for patch in mined.patches)
       for patch in mined.patches:
         yield serialize(patch)
 

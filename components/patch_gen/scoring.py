@@ -21,44 +21,51 @@ from schemas.mining_config import PATCH_PX
 
 ZLIB_NG_VERSION = "2.3.3"
 LEVEL = 7
-ROW_BYTES = PATCH_PX * 3
-STREAM_BYTES = PATCH_PX * (ROW_BYTES + 1)  # every row begins with its filter's number
 # Signature, IHDR, and the length, type and CRC of IDAT and IEND.
 CONTAINER_BYTES = 8 + 25 + 12 + 12
 
-SCORE: dict[str, Any] = {
-  "unit": "bytes of the tile's PNG file",
-  "png": "32x32, 8-bit RGB, no interlace, one IDAT, no further chunk",
-  "filter": (
-    "per row the least sum of |signed byte| among None, Up, Sub, Paeth; the first "
-    "of them wins a tie"
-  ),
-  "deflate": f"zlib-ng {ZLIB_NG_VERSION}, level {LEVEL}, Z_FILTERED, window 2^15",
-}
-
 _FILTER_NUMBERS = np.array([0, 2, 1, 4], np.uint8)  # in Pillow's order of trying
-_CHUNK = 64  # tiles filtered at once: what they need stays in the CPU's cache
+_CHUNK_PX = 64 * 32 * 32  # filtered at once: what they need stays in the CPU's cache
+
+
+def score_definition(patch_px: int = PATCH_PX) -> dict[str, Any]:
+  """What a score of tiles of this side is, for a manifest."""
+  size = f"{patch_px}x{patch_px}"
+  return {
+    "unit": "bytes of the tile's PNG file",
+    "png": f"{size}, 8-bit RGB, no interlace, one IDAT, no further chunk",
+    "filter": (
+      "per row the least sum of |signed byte| among None, Up, Sub, Paeth; the first "
+      "of them wins a tie"
+    ),
+    "deflate": f"zlib-ng {ZLIB_NG_VERSION}, level {LEVEL}, Z_FILTERED, window 2^15",
+  }
 
 
 def filter_rows(tiles: np.ndarray) -> np.ndarray:
   """PNG's filtered scanlines of many tiles at once.
 
   Args:
-    tiles: uint8 [num_tiles, 32, 32, 3].
+    tiles: uint8 [num_tiles, side, side, 3].
 
   Returns:
-    uint8 [num_tiles, 32, 97]: per row the filter's number and 96 filtered bytes.
+    uint8 [num_tiles, side, 3 * side + 1]: per row the filter's number and the
+    filtered bytes.
   """
   require(
-    tiles.dtype == np.uint8 and tiles.shape[1:] == (PATCH_PX, PATCH_PX, 3),
-    f"uint8 tiles [num_tiles, {PATCH_PX}, {PATCH_PX}, 3]",
+    tiles.dtype == np.uint8
+    and tiles.ndim == 4
+    and tiles.shape[1:] == (tiles.shape[1], tiles.shape[1], 3),
+    "uint8 tiles [num_tiles, side, side, 3]",
     shape=tiles.shape,
     dtype=str(tiles.dtype),
   )
-  rows = tiles.reshape(-1, PATCH_PX, ROW_BYTES)
-  filtered = np.empty((len(rows), PATCH_PX, ROW_BYTES + 1), np.uint8)
-  for start in range(0, len(rows), _CHUNK):
-    chunk = slice(start, start + _CHUNK)
+  num_tiles, side = tiles.shape[:2]
+  rows = tiles.reshape(num_tiles, side, 3 * side)
+  filtered = np.empty((num_tiles, side, 3 * side + 1), np.uint8)
+  step = max(1, _CHUNK_PX // side**2)
+  for start in range(0, num_tiles, step):
+    chunk = slice(start, start + step)
     filtered[chunk] = _filter_chunk(rows[chunk])
   return filtered
 
@@ -70,9 +77,11 @@ def png_size(filtered: np.ndarray) -> int:
 
 
 def magnitudes(residuals: np.ndarray) -> np.ndarray:
-  """Sum over the last axis of |signed byte|: uint8 [..., n<=511] to int32 [...]."""
+  """Sum over the last axis of |signed byte|: uint8 [..., n] to int32 [...]."""
   absolute = np.abs(residuals.view(np.int8)).view(np.uint8)  # |-128| wraps to 128
-  return absolute.sum(-1, dtype=np.uint16).astype(np.int32)
+  fits = residuals.shape[-1] <= 511  # 511 * 128 < 2^16, and short sums are fast
+  sums = absolute.sum(-1, dtype=np.uint16 if fits else np.uint32)
+  return sums.astype(np.int32)
 
 
 def _filter_chunk(rows: np.ndarray) -> np.ndarray:
@@ -82,7 +91,7 @@ def _filter_chunk(rows: np.ndarray) -> np.ndarray:
   corner[:, 1:, 3:] = rows[:, :-1, :-3]
   candidates = [rows, rows - up, rows - left, rows - _paeth(left, up, corner)]
   choice = np.argmin(np.stack([magnitudes(c) for c in candidates]), axis=0)
-  filtered = np.empty((*rows.shape[:2], ROW_BYTES + 1), np.uint8)
+  filtered = np.empty((*rows.shape[:2], rows.shape[2] + 1), np.uint8)
   filtered[:, :, 0] = _FILTER_NUMBERS[choice]
   for number, candidate in enumerate(candidates):
     chosen = choice == number

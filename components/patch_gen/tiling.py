@@ -8,16 +8,17 @@ from schemas.config import require
 from schemas.mining_config import PATCH_PX
 
 
-def cut(image: np.ndarray) -> np.ndarray:
-  """The whole 32x32 tiles of an image, from its upper left corner.
+def cut(image: np.ndarray, patch_px: int = PATCH_PX) -> np.ndarray:
+  """The whole tiles of an image, from its upper left corner.
 
   Args:
-    image: uint8 [height, width, 3], RGB; up to 31 px at the right and at the
-      bottom belong to no tile.
+    image: uint8 [height, width, 3], RGB; up to `patch_px - 1` px at the right and
+      at the bottom belong to no tile.
+    patch_px: side of a tile.
 
   Returns:
-    uint8 [height // 32, width // 32, 32, 32, 3]; tile (i, j) is
-    `image[32 * i : 32 * i + 32, 32 * j : 32 * j + 32]`.
+    uint8 [height // p, width // p, p, p, 3], p being `patch_px`; tile (i, j) is
+    `image[p * i : p * i + p, p * j : p * j + p]`.
 
   Raises:
     ValueError: the image is not uint8 RGB.
@@ -28,7 +29,7 @@ def cut(image: np.ndarray) -> np.ndarray:
     shape=image.shape,
     dtype=str(image.dtype),
   )
-  rows, columns = (side // PATCH_PX for side in image.shape[:2])
-  whole = image[: rows * PATCH_PX, : columns * PATCH_PX]
-  grid = whole.reshape(rows, PATCH_PX, columns, PATCH_PX, 3)
+  rows, columns = (side // patch_px for side in image.shape[:2])
+  whole = image[: rows * patch_px, : columns * patch_px]
+  grid = whole.reshape(rows, patch_px, columns, patch_px, 3)
   return grid.swapaxes(1, 2)

@@ -1,4 +1,4 @@
-"""`hardmine mine`: photographs in, a folder of their hardest 32x32 patches out."""
+"""`hardmine mine`: photographs in, a folder of their hardest patches out."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from pipelines.cli.progress import progress
 
-HELP = "cut photographs into 32x32 patches and keep the hardest"
+HELP = "cut photographs into square patches and keep the hardest"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +35,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     type=int,
     default=defaults["per_image"],
     metavar="N",
-    help="patches kept of one photograph (default %(default)s)",
+    help="patches kept of one photograph, at each of its reductions "
+    "(default %(default)s)",
+  )
+  parser.add_argument(
+    "--patch-px",
+    type=int,
+    default=defaults["patch_px"],
+    metavar="PX",
+    help="side of a patch, a multiple of 16 up to 256 (default %(default)s)",
+  )
+  parser.add_argument(
+    "--reductions",
+    nargs="+",
+    type=int,
+    default=list(defaults["reductions"]),
+    metavar="N",
+    help="mine each photograph shrunk by each of these factors: `1 2 4` is whole, at "
+    "half and at a quarter of its sides (default 1)",
   )
   parser.add_argument(
     "--recipe",
@@ -92,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
     images=tuple(args.images),
     recipe=args.recipe,
     per_image=args.per_image,
+    patch_px=args.patch_px,
+    reductions=tuple(args.reductions),
     max_side_px=args.max_side,
     num_shards=args.num_shards,
     max_dead_share=args.max_dead_share,
@@ -116,6 +135,7 @@ def run(args: argparse.Namespace) -> int:
     "output": str(args.output),
     "elapsed_seconds": round(time.monotonic() - start, 2),
     "num_shards": config.num_shards,
+    "patch_px": config.patch_px,
     "score": manifest["score"],
     **manifest["counts"],
   }
@@ -134,6 +154,10 @@ def _print_table(summary: dict[str, Any]) -> None:
     ("refused", f"{summary['dead']:,}"),
     *((f"  {why}", f"{count:,}") for why, count in summary["dead_by_reason"].items()),
     ("patches", f"{summary['patches']:,} in {summary['num_shards']} files"),
+    *(
+      (f"  at 1/{factor}" if factor != "1" else "  whole", f"{count:,}")
+      for factor, count in summary.get("patches_by_reduction", {}).items()
+    ),
     ("elapsed", f"{summary['elapsed_seconds']:.1f} s"),
     ("output", summary["output"]),
   ]

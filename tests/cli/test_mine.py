@@ -63,6 +63,19 @@ def test_table_names_what_was_refused_and_where_the_patches_lie(
   assert "mining: 4 of 4 photographs" in captured.err
 
 
+def test_table_counts_the_patches_of_each_reduction_and_what_was_too_small(
+  photographs, tmp_path, capsys
+):
+  words = ("--patch-px", "48", "--reductions", "1", "2", "--per-image", "100")
+  Image.effect_noise((200, 96), 50).save(photographs / "wide.png")
+  assert mine(photographs, tmp_path / "out", *words) == 0
+  lines = [line.rsplit(maxsplit=1) for line in capsys.readouterr().out.splitlines()]
+  shown = {name.strip(): value for name, value in lines}
+  assert shown["too_small_at_2"] == "3"
+  assert (shown["whole"], shown["at 1/2"]) == (str(3 * 2 + 8), "2")
+  assert read_manifest(tmp_path / "out")["config"]["patch_px"] == 48
+
+
 def test_too_many_dead_letters_exit_with_1_and_one_line(photographs, tmp_path, capsys):
   (photographs / "text.png").write_text("not a photograph")
   assert mine(photographs, tmp_path / "out", "--json") == 1
@@ -74,7 +87,15 @@ def test_too_many_dead_letters_exit_with_1_and_one_line(photographs, tmp_path, c
 
 
 @pytest.mark.parametrize(
-  "more", [["--per-image=0"], ["--workers=0"], ["--max-side=31"], ["--num-shards=0"]]
+  "more",
+  [
+    ["--per-image=0"],
+    ["--workers=0"],
+    ["--max-side=31"],
+    ["--num-shards=0"],
+    ["--patch-px=33"],
+    ["--reductions", "2", "2"],
+  ],
 )
 def test_wrong_numbers_exit_with_2_before_beam_is_imported(tmp_path, more):
   program = (

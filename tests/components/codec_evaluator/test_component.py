@@ -138,3 +138,18 @@ def test_the_contact_sheet_takes_the_hardest_patches_of_all_shards(tmp_path):
   best = hardest(tmp_path, 5)
   assert [patch.score for patch in best] == [29, 28, 27, 26, 25]
   assert (best[0].pixels == 29).all()
+
+
+def test_the_contact_sheet_takes_patches_of_any_side(tmp_path):
+  patch = Patch(
+    pixels=np.full((64, 64, 3), 7, np.uint8),
+    source="a",
+    row_px=64,
+    column_px=0,
+    score=9,
+    reduction=2,
+  )
+  write_records(tmp_path / "patches.gz", [to_example(patch).SerializeToString()])
+  (found,) = hardest(tmp_path)
+  assert found.pixels.shape == (64, 64, 3)
+  assert found.reduction == 2

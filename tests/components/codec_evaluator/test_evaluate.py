@@ -10,7 +10,7 @@ from PIL import Image
 
 from components.codec_evaluator import photographs
 from components.codec_evaluator.evaluate import code_bits, evaluate, measure_codec
-from components.codec_evaluator.report import write_evaluation
+from components.codec_evaluator.report import render, write_evaluation
 from schemas.evaluation_config import CodecEvaluationConfig
 from schemas.gates import Gate, Verdict
 from schemas.patch_example import Patch
@@ -24,6 +24,8 @@ class PyramidCodec:
   """Iteration t keeps a thumbnail of t/count of the sides, so more bits help."""
 
   model_id = bytes(range(8))
+
+  sends_gains = False
 
   def __init__(self, count=4, padding_px=16):
     self.count = count
@@ -225,6 +227,17 @@ def test_the_report_shows_what_a_person_asks_for(written):
     assert expected in page.text, expected
   # Per image: the original, and three iterations beside JPEG. And one patch.
   assert page.num_images == 2 * (1 + 3 * 2) + 1
+
+
+def test_the_report_says_how_large_the_patches_are_and_where_they_lay(written):
+  folder, evaluation = written
+  assert "32 × 32 pixels each" in (folder / "report.html").read_text("utf-8")
+  patch = Patch(
+    pixels=photograph(64, 64), source="a", row_px=1, column_px=2, score=9, reduction=4
+  )
+  text = render(evaluation, patches=[patch])
+  assert "64 × 64 pixels each" in Page(text).text
+  assert 'title="a at 1/4, row 1, column 2"' in text
 
 
 def test_names_from_files_cannot_inject_markup(written):

@@ -86,6 +86,7 @@ class FakeCodec:
   """Keeps of a picture its upper left pixel, in a stream like any other."""
 
   padding_px = 16
+  sends_gains = False
 
   def __init__(self, number: int, gate: Gate):
     self.model_id = number.to_bytes(8, "big")

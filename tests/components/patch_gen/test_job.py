@@ -74,7 +74,8 @@ def patches(output):
 
 def key(patch):
   digest = hashlib.sha256(patch.pixels.tobytes()).hexdigest()
-  return (patch.source, patch.row_px, patch.column_px, patch.score, digest)
+  place = (patch.source, patch.reduction, patch.row_px, patch.column_px)
+  return (*place, patch.score, digest)
 
 
 def content(folder):
@@ -134,9 +135,52 @@ def test_tensorflow_reads_the_shards(mined):
   np.testing.assert_array_equal(pixels, [patch.pixels for patch in patches(mined)])
 
 
+def test_patches_of_another_side_are_not_cut_or_shared_out(tmp_path):
+  patch = Patch(
+    pixels=photograph(0)[:64, :64], source="a", row_px=0, column_px=0, score=9
+  )
+  assert parse_pixels([serialize(patch)] * 2, 64).shape == (2, 64, 64, 3)
+  for wrong in (32, 128):
+    with pytest.raises(tf.errors.InvalidArgumentError):
+      parse_pixels([serialize(patch)] * 4, wrong)
+
+
 def test_two_processes_write_the_same_bytes(photographs, mined, tmp_path):
   mine(config(photographs), tmp_path / "two", workers=2)
   assert content(tmp_path / "two") == content(mined)
+
+
+def test_larger_patches_of_reductions_are_the_same_from_two_processes(
+  photographs, tmp_path
+):
+  settings = config(photographs, patch_px=64, reductions=[1, 2])
+  manifests = [
+    mine(settings, tmp_path / str(workers), workers=workers) for workers in (1, 2)
+  ]
+  assert content(tmp_path / "1") == content(tmp_path / "2")
+  found = patches(tmp_path / "1")
+  assert {patch.pixels.shape for patch in found} == {(64, 64, 3)}
+  shrunk = [patch for patch in found if patch.reduction == 2]
+  large = [seed for seed in range(9) if min(photograph(seed).shape[:2]) >= 127]
+  assert {patch.source[2:] for patch in shrunk} == {f"{seed}.png" for seed in large}
+  counts = manifests[0]["counts"]
+  assert counts["notes"] == {"too_small_at_2": 9 - len(large)}
+  assert counts["patches_by_reduction"] == {
+    "1": len(found) - len(shrunk),
+    "2": len(shrunk),
+  }
+  assert manifests[0]["score"]["png"].startswith("64x64, ")
+
+
+def test_all_reductions_of_a_photograph_are_in_one_split(photographs, tmp_path):
+  settings = config(photographs, reductions=[1, 2, 3])
+  mine(settings, tmp_path / "out", layout=tfx_layout(settings))
+  train, evals = (
+    {(p.source, p.reduction) for p in patches(tmp_path / "out" / f"Split-{split}")}
+    for split in ("train", "eval")
+  )
+  assert not {source for source, _ in train} & {source for source, _ in evals}
+  assert {reduction for _, reduction in evals} == {1, 2, 3}
 
 
 def test_order_of_files_changes_no_byte(photographs, mined, tmp_path, monkeypatch):
@@ -301,14 +345,17 @@ def test_progress_ends_with_everything_done(photographs, tmp_path):
   assert [done for done, _ in seen] == sorted(done for done, _ in seen)
 
 
+@pytest.mark.parametrize("side", [16, 32, 64])
+@pytest.mark.parametrize("reduction", [1, 4])
 @pytest.mark.parametrize("number", [0, 1, 127, 128, 300, 99_999, 2**40])
-def test_serialized_patch_is_what_protobuf_writes(number):
+def test_serialized_patch_is_what_protobuf_writes(number, reduction, side):
   patch = Patch(
-    pixels=photograph(0)[:32, :32],
+    pixels=photograph(0)[:side, :side],
     source="ä/" * (1 + number % 200),
     row_px=number,
     column_px=number // 2,
     score=number,
+    reduction=reduction,
   )
   expected = to_example(patch).SerializeToString(deterministic=True)
   assert serialize(patch) == expected

@@ -94,6 +94,57 @@ def test_max_side_shrinks_before_cutting_and_never_enlarges():
   assert len(mined(saved(image), max_side_px=4096, per_image=1000).patches) == 8 * 16
 
 
+@pytest.mark.parametrize("side", [16, 64])
+def test_patches_have_the_side_that_was_asked_for(side):
+  image = pixels(128, 192)
+  patches = mined(saved(image), patch_px=side, per_image=1000).patches
+  assert len(patches) == (128 // side) * (192 // side)
+  for patch in patches:
+    crop = image[patch.row_px :, patch.column_px :][:side, :side]
+    np.testing.assert_array_equal(patch.pixels, crop)
+  (whole,) = mined(saved(image), patch_px=side, recipe="resize").patches
+  assert whole.pixels.shape == (side, side, 3)
+
+
+def test_every_reduction_gives_its_own_hardest_patches():
+  image = pixels(260, 390)
+  result = mined(saved(image), reductions="[1, 3, 2]", per_image=4)
+  assert result.notes == ()
+  assert [p.reduction for p in result.patches] == [1] * 4 + [3] * 4 + [2] * 4
+  for reduction, size in ((1, (390, 260)), (3, (130, 87)), (2, (195, 130))):
+    small = Image.fromarray(image).resize(size, Image.Resampling.LANCZOS)
+    of_small = mined(saved(small), per_image=4).patches
+    of_all = [p for p in result.patches if p.reduction == reduction]
+    for patch, expected in zip(of_all, of_small, strict=True):
+      assert (patch.row_px, patch.column_px) == (expected.row_px, expected.column_px)
+      np.testing.assert_array_equal(patch.pixels, expected.pixels)
+      assert patch.score == expected.score
+
+
+def test_reductions_follow_the_largest_side():
+  image = pixels(256, 512)
+  small = Image.fromarray(image).resize((128, 64), Image.Resampling.LANCZOS)
+  smaller = np.asarray(small.resize((64, 32), Image.Resampling.LANCZOS))
+  for patch in mined(saved(image), max_side_px=128, reductions="[2]").patches:
+    crop = smaller[:, patch.column_px :][:, :32]
+    np.testing.assert_array_equal(patch.pixels, crop)
+
+
+def test_a_reduction_at_which_no_patch_fits_is_noted():
+  data = saved(pixels(96, 128)[:, :, 0])
+  result = mined(data, reductions="[1, 2, 4, 1000]", per_image=100)
+  assert result.notes == ("grey", "too_small_at_4", "too_small_at_1000")
+  assert [p.reduction for p in result.patches] == [1] * 12 + [2] * 2
+
+
+def test_too_small_at_every_reduction_is_refused():
+  result = mine(saved(pixels(62, 200)), reductions="[2, 4]")
+  assert isinstance(result, DeadLetter)
+  assert result.reason == "too_small"
+  assert "32x32 when shrunk by 2. Received: 200x62" in result.detail
+  assert reason(saved(pixels(62, 200)), patch_px=64) == "too_small"
+
+
 def test_empty_file_is_refused():
   assert reason(b"") == "empty"
 

@@ -3,15 +3,20 @@
 import io
 import struct
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage
 from PIL import Image
 from zlib_ng import zlib_ng
 
 from components.patch_gen.hardest import hardest
-from components.patch_gen.scoring import filter_rows, png_size
+from components.patch_gen.scoring import filter_rows, png_size, score_definition
 from components.patch_gen.tiling import cut
+from tests.components.patch_gen.hard_streams import hard_tiles
+
+SIDES = (16, 32, 64, 128)
 
 
 def noise(shape, seed=0):
@@ -47,7 +52,7 @@ def write_png(tile):
   compressor = zlib_ng.compressobj(7, 8, 15, 9, zlib_ng.Z_FILTERED)
   (filtered,) = filter_rows(tile[None])
   stream = compressor.compress(filtered.tobytes()) + compressor.flush()
-  header = struct.pack(">IIBBBBB", 32, 32, 8, 2, 0, 0, 0)
+  header = struct.pack(">IIBBBBB", *tile.shape[:2], 8, 2, 0, 0, 0)
   png = b"\x89PNG\r\n\x1a\n"
   for kind, body in ((b"IHDR", header), (b"IDAT", stream), (b"IEND", b"")):
     crc = zlib.crc32(kind + body)
@@ -55,21 +60,26 @@ def write_png(tile):
   return png
 
 
+@pytest.mark.parametrize("side", [*SIDES, 256])
 @pytest.mark.parametrize("seed", range(4))
-def test_score_is_the_length_of_a_png_that_decodes_to_the_tile(seed):
-  tiles = cut(mixture(160, 192, seed)).reshape(-1, 32, 32, 3)
+def test_score_is_the_length_of_a_png_that_decodes_to_the_tile(seed, side):
+  image = mixture(max(160, side), max(192, side), seed)
+  tiles = cut(image, side).reshape(-1, side, side, 3)
   for tile, filtered in zip(tiles, filter_rows(tiles)):
     png = write_png(tile)
     np.testing.assert_array_equal(np.asarray(Image.open(io.BytesIO(png))), tile)
     assert png_size(filtered) == len(png)
 
 
+@pytest.mark.parametrize("side", [*SIDES, 256])
 @pytest.mark.parametrize("seed", range(4))
-def test_rows_are_filtered_exactly_as_pillow_filters_them(seed):
-  extremes = np.where(noise((3, 32, 32, 3), seed) > 127, 255, 0).astype(np.uint8)
-  flat = np.stack([np.full((32, 32, 3), value, np.uint8) for value in (0, 128, 255)])
-  mixed = cut(mixture(160, 192, seed)).reshape(-1, 32, 32, 3)
-  tiles = np.concatenate([extremes, flat, noise((70, 32, 32, 3), seed), mixed])
+def test_rows_are_filtered_exactly_as_pillow_filters_them(seed, side):
+  shape = (side, side, 3)
+  extremes = np.where(noise((3, *shape), seed) > 127, 255, 0).astype(np.uint8)
+  flat = np.stack([np.full(shape, value, np.uint8) for value in (0, 128, 255)])
+  mixed = cut(mixture(max(160, side), max(192, side), seed), side).reshape(-1, *shape)
+  many = 70 if side <= 32 else 3  # more than are filtered at once
+  tiles = np.concatenate([extremes, flat, noise((many, *shape), seed), mixed])
   for tile, filtered in zip(tiles, filter_rows(tiles)):
     buffer = io.BytesIO()
     Image.fromarray(tile).save(buffer, "PNG")
@@ -95,17 +105,24 @@ def test_scores_are_the_same_on_every_machine():
 GOLDEN = [3172, 1912, 1158, 98, 82]
 
 
-def brute_force(image, count):
-  grid = cut(image)
+def test_the_definition_of_a_score_names_the_side():
+  assert score_definition()["png"].startswith("32x32, 8-bit RGB")
+  changed = {"png": score_definition()["png"].replace("32x32", "64x64")}
+  assert score_definition(64) == score_definition() | changed
+
+
+def brute_force(image, count, side=32):
+  grid = cut(image, side)
   found = []
   for i in range(grid.shape[0]):
     for j in range(grid.shape[1]):
-      found.append((-png_size(filter_rows(grid[i, j][None])[0]), 32 * i, 32 * j))
+      score = png_size(filter_rows(grid[i, j][None])[0])
+      found.append((-score, side * i, side * j))
   return [(-score, row, column) for score, row, column in sorted(found)[:count]]
 
 
-def searched(image, count):
-  positions, scores = hardest(image, count)
+def searched(image, count, side=32):
+  positions, scores = hardest(image, count, side)
   return [
     (score, row, column)
     for (row, column), score in zip(positions.tolist(), scores.tolist())
@@ -119,9 +136,27 @@ def test_hardest_are_those_that_scoring_every_tile_finds(seed, count):
   assert searched(image, count) == brute_force(image, count)
 
 
+@pytest.mark.parametrize("side", SIDES)
 @pytest.mark.parametrize("image", [noise((256, 256, 3)), np.zeros((256, 256, 3), "u1")])
-def test_hardest_of_pure_noise_and_of_nothing_are_found_too(image):
-  assert searched(image, 10) == brute_force(image, 10)
+def test_hardest_of_pure_noise_and_of_nothing_are_found_too(image, side):
+  assert searched(image, 10, side) == brute_force(image, 10, side)
+
+
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("name", ["astronaut.png", "chelsea.png", "page.png"])
+def test_hardest_of_photographs_are_those_of_every_side(name, side):
+  path = Path(skimage.__file__).parent / "data" / name
+  image = np.asarray(Image.open(path).convert("RGB"))
+  for count in (1, 5, 20):
+    assert searched(image, count, side) == brute_force(image, count, side)
+
+
+@pytest.mark.parametrize(("side", "columns"), [(16, 40), (32, 20), (64, 12), (128, 8)])
+@pytest.mark.parametrize("seed", range(3))
+def test_hardest_of_what_deflate_is_worst_at_are_found_too(seed, side, columns):
+  image = hard_tiles(side, 8, columns, seed)
+  for count in (4, 16, 64):
+    assert searched(image, count, side) == brute_force(image, count, side)
 
 
 def test_hardest_of_real_photographs_are_those_of_scoring_every_tile(data_dir):
