@@ -39,7 +39,7 @@ setup(
   package_data={
     "schemas": ["*.pbtxt"],
     "components": ["**/*.jinja", "model_server/page/*"],
-    "trainers": ["codec/pretrained/**/*"],
+    "trainers": ["codec/*.jinja", "codec/pretrained/**/*"],
   },
   install_requires=[
     "absl-py>=1.4",

@@ -6,7 +6,7 @@ import dataclasses
 from typing import Literal
 
 from schemas.codec_config import USUAL_ITERATIONS
-from schemas.config import Config, require
+from schemas.config import Config, added, require
 
 _POSITIVE = (
   "steps",
@@ -29,7 +29,8 @@ class TrainingConfig(Config):
     learning_rate: the optimizer's rate after warm-up.
     warmup_steps: the rate rises linearly to `learning_rate` over so many steps.
     schedule: `constant`; `exponential` multiplies the rate by `decay_rate` every
-      `decay_steps` steps; `cosine` falls to 0 at the last step.
+      `decay_steps` steps; `cosine` falls to 0 at the last step; `stable` stays level
+      and falls linearly to 0 over the last `cooldown_steps`.
     decay_rate: factor of the exponential schedule.
     decay_steps: steps between two factors of the exponential schedule.
     clip_norm: global norm to which gradients are clipped; None does not clip.
@@ -39,13 +40,15 @@ class TrainingConfig(Config):
       `steps`.
     mixed_precision: compute in float16 with float32 weights (GPUs only).
     strategy: `auto` uses every GPU, or the CPU where there is none.
+    cooldown_steps: of the schedule `stable`; 0 never falls, so that a training may
+      go on for as long as somebody likes.
   """
 
   steps: int
   batch_size: int = 32
   learning_rate: float = 5e-4
   warmup_steps: int = 0
-  schedule: Literal["constant", "exponential", "cosine"] = "constant"
+  schedule: Literal["constant", "exponential", "cosine", "stable"] = "constant"
   decay_rate: float = 0.5
   decay_steps: int = 10_000
   clip_norm: float | None = None
@@ -54,6 +57,7 @@ class TrainingConfig(Config):
   summary_steps: int = 100
   mixed_precision: bool = False
   strategy: Literal["auto", "cpu", "one_gpu", "mirrored"] = "auto"
+  cooldown_steps: int = added(0)
 
   def __post_init__(self):
     for name in _POSITIVE:
@@ -75,6 +79,13 @@ class TrainingConfig(Config):
       "clip_norm > 0",
       clip_norm=self.clip_norm,
     )
+    require(
+      0 <= self.cooldown_steps <= self.steps
+      and (not self.cooldown_steps or self.schedule == "stable"),
+      "0 <= cooldown_steps <= steps, and 0 unless the schedule is stable",
+      cooldown_steps=self.cooldown_steps,
+      schedule=self.schedule,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,15 +96,44 @@ class CodecTrainingConfig(TrainingConfig):
     iterations: unrolled codec iterations (16 in 1608.05148).
     adam_epsilon: 1e-7 goes with rates near 5e-4; the papers' rates of 0.1 to 2
       only make sense with 1.0.
+    ms_ssim_weight: of 1 - MS-SSIM beside the mean absolute residual in the loss.
+    log_loss: the logarithms of both, iteration by iteration, so that late iterations,
+      whose losses are small, count as much as early ones.
+    ema_decay: the exported weights are moving averages with this decay; None exports
+      the last ones.
+    augment: patches are mirrored and turned at random.
+    product_dtype: of the convolutions' products; sums, states and weights stay
+      float32. Processors with AMX multiply bfloat16 four times as fast.
+    initial_weights: a `weights.npz` or an exported codec to start from.
+    score_steps: steps between two scorings of a `hardmine train` on its held-out
+      photographs.
   """
 
   iterations: int = USUAL_ITERATIONS
   adam_epsilon: float = 1e-7
+  ms_ssim_weight: float = added(0.0)
+  log_loss: bool = added(False)
+  ema_decay: float | None = added(None)
+  augment: bool = added(False)
+  product_dtype: Literal["float32", "bfloat16"] = added("float32")
+  initial_weights: str | None = added(None)
+  score_steps: int = added(1000)
 
   def __post_init__(self):
     super().__post_init__()
     require(self.iterations > 0, "iterations > 0", iterations=self.iterations)
     require(self.adam_epsilon > 0, "adam_epsilon > 0", adam_epsilon=self.adam_epsilon)
+    require(self.score_steps > 0, "score_steps > 0", score_steps=self.score_steps)
+    require(
+      self.ms_ssim_weight >= 0,
+      "ms_ssim_weight >= 0",
+      ms_ssim_weight=self.ms_ssim_weight,
+    )
+    require(
+      self.ema_decay is None or 0 < self.ema_decay < 1,
+      "0 < ema_decay < 1",
+      ema_decay=self.ema_decay,
+    )
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -26,8 +26,8 @@ class Checkpoints:
   """Files from which training resumes to the weights it would have had.
 
   A checkpoint is one `.npz` holding every variable of the model, the optimizer
-  and the random generators. It appears whole or not at all, and the two newest
-  are kept.
+  and the random generators, by name. It appears whole or not at all, and the two
+  newest are kept.
   """
 
   def __init__(self, directory: str | os.PathLike):
@@ -37,7 +37,8 @@ class Checkpoints:
     """Writes `step-N.npz`."""
     self.directory.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    np.savez(buffer, *[np.asarray(v) for v in _state(model)])
+    values = {name: np.asarray(v) for name, v in named_state(model).items()}
+    np.savez(buffer, **values)  # pyright: ignore[reportArgumentType]
     path = self.directory / f"step-{step:09d}.npz"
     write_atomically(path, buffer.getvalue())
     for old in sorted(self.directory.glob("step-*.npz"))[:-2]:
@@ -56,18 +57,22 @@ class Checkpoints:
     for path in sorted(self.directory.glob("step-*.npz"), reverse=True):
       try:
         with np.load(path) as file:
-          values = [file[name] for name in file.files]
+          values = {name: file[name] for name in file.files}
       except Exception as error:  # zipfile has many ways to say "damaged"
         print(f"skipping the damaged checkpoint {path}: {error}", file=sys.stderr)
         continue
-      variables = _state(model)
-      if [v.shape for v in values] != [tuple(v.shape) for v in variables]:
+      variables = named_state(model)
+      if "arr_0" in values:  # written before variables had names, in this order
+        values = dict(zip(variables, values.values()))
+      if {name: v.shape for name, v in values.items()} != {
+        name: tuple(v.shape) for name, v in variables.items()
+      }:
         raise RuntimeError(
-          f"{path} belongs to another model or optimizer; remove {self.directory} "
-          "to start over"
+          f"{path} belongs to another model or optimizer"
+          f"{_difference(values, variables)}; remove {self.directory} to start over"
         )
-      for variable, value in zip(variables, values):
-        variable.assign(value)
+      for name, variable in variables.items():
+        variable.assign(values[name])
       return int(path.stem.split("-")[1])
     return 0
 
@@ -87,14 +92,33 @@ def checkpoint_dir(settings: dict[str, Any], train_files: list[str]) -> Path:
   return Path(settings["checkpoint_dir"]) / key
 
 
-def _state(model: keras.Model) -> list[Any]:
-  """Every variable that decides the next step."""
+def named_state(model: keras.Model) -> dict[str, Any]:
+  """Every variable that decides the next step, by a name that any process gives it."""
   generators = [
     layer.seed_generator.state
     for layer in model._flatten_layers()
     if hasattr(layer, "seed_generator")
   ]
-  return [*model.weights, *model.optimizer.variables, *generators]
+  variables: dict[str, Any] = {}
+  for kind, members in (
+    ("model", model.weights),
+    ("optimizer", model.optimizer.variables),
+    ("random", generators),
+  ):
+    for number, variable in enumerate(members):
+      # Keras numbers models and generators through a process.
+      name = variable.path.replace(f"{model.name}_", "").replace(f"{model.name}/", "")
+      name = f"{kind}/{number if kind == 'random' else name}"
+      while name in variables:
+        name += "'"
+      variables[name] = variable
+  return variables
+
+
+def _difference(values: dict[str, Any], variables: dict[str, Any]) -> str:
+  """The first variable that is in one only, to be said in an error."""
+  apart = sorted(set(values) ^ set(variables))
+  return f" ({apart[0]})" if apart else ""
 
 
 class _Watcher(keras.callbacks.Callback):

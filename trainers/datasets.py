@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from schemas.config import require
-from schemas.patch_example import parse_pixels
+from schemas.patch_example import PATCH_PX, from_example, parse_pixels
 
 SHUFFLE_BUFFER = 65_536  # patches of 3 KiB: at most 200 MB
 CACHED_PATCHES = 500_000  # 1.5 GB
@@ -20,11 +22,21 @@ def matching_files(patterns: Iterable[str]) -> list[str]:
 
 
 def read_patches(paths: Iterable[str | os.PathLike]) -> tf.data.Dataset:
-  """uint8 [32, 32, 3] patches of gzip TFRecords, in order of file name and place."""
+  """uint8 patches of gzip TFRecords, in order of file name and place.
+
+  They are [side, side, 3], as the first of them is; a set is mined at one size.
+  """
   files = sorted(str(path) for path in paths)
   require(bool(files), "at least one TFRecord", paths=files)
   records = tf.data.TFRecordDataset(files, compression_type="GZIP")
-  return records.batch(1024).map(parse_pixels).unbatch()
+  first: Any = next(iter(records.take(1).as_numpy_iterator()), None)
+  side = PATCH_PX if first is None else len(from_example(first).pixels)
+  return records.batch(1024).map(lambda batch: parse_pixels(batch, side)).unbatch()
+
+
+def load_patches(paths: Iterable[str | os.PathLike]) -> np.ndarray:
+  """All of `read_patches` in memory, uint8 [n, side, side, 3]."""
+  return np.concatenate(list(read_patches(paths).batch(1024).as_numpy_iterator()))
 
 
 def training_batches(

@@ -17,7 +17,7 @@ from components.evaluation.judging import attempt, judge_measured
 from schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from schemas.config import require
 from schemas.gates import Gate, Verdict
-from trainers.codec import bitstream
+from trainers.codec import rates
 
 Images = Sequence[tuple[str, np.ndarray]]
 Report = Callable[[str], None]
@@ -32,6 +32,7 @@ class AnyCodec(Protocol):
 
   model_id: bytes
   padding_px: int
+  sends_gains: bool
 
   def reconstructions(self, image: np.ndarray, iterations: int) -> np.ndarray:
     """uint8 [iterations, height, width, 3]."""
@@ -187,12 +188,13 @@ def measure_codec(
     score = Scorer(image)
     scores.append([score(picture) for picture in pictures])
     height_px, width_px, _ = image.shape
-    rate = code_bits(height_px, width_px, codec.padding_px) / (height_px * width_px)
+    bits = code_bits(height_px, width_px, codec.padding_px) + 8 * codec.sends_gains
+    rate = bits / (height_px * width_px)
     bpp.append([rate * t for t in range(1, iterations + 1)])
     file_bpp.append(
       [
         8
-        * bitstream.size_bytes(height_px, width_px, codec.padding_px, t)
+        * rates.size_bytes(height_px, width_px, codec.padding_px, t, codec.sends_gains)
         / (height_px * width_px)
         for t in range(1, iterations + 1)
       ]

@@ -62,7 +62,7 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
       codec was trained for without either.
     limits: its pixels and iterations count.
   """
-  from trainers.codec import bitstream
+  from trainers.codec import rates
 
   iterations = _number(query, "iterations", int, None)
   bpp = _number(query, "bpp", float, None)
@@ -77,8 +77,13 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
   height_px, width_px, _ = image.shape
   _check_padded(height_px, width_px, model.codec.padding_px, limits)
   if bpp is not None:
-    iterations = bitstream.iterations_for_bpp(
-      bpp, height_px, width_px, model.codec.padding_px, limits.max_iterations
+    iterations = rates.iterations_for_bpp(
+      bpp,
+      height_px,
+      width_px,
+      model.codec.padding_px,
+      min(model.codec.iterations, limits.max_iterations),
+      model.codec.sends_gains,
     )
   if iterations is None:
     iterations = min(model.codec.iterations, limits.max_iterations)

@@ -33,14 +33,14 @@ def add_arguments(parser) -> None:
     "--iterations",
     type=int,
     metavar="N",
-    help="1 to 255 (default: as many as the model was trained for)",
+    help="1 to 255 (default: as many as help with the model)",
   )
   parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args) -> int:
   """Encodes, and weighs the file as it lies on disk."""
-  from trainers.codec import bitstream
+  from trainers.codec import bitstream, rates
 
   check_destination(args.file, args.image)
   require(
@@ -89,8 +89,12 @@ def run(args) -> int:
     f"{args.file}: {file_bytes:,} bytes, {facts['bits_per_pixel']:.4f} bits per pixel "
     f"({width_px}x{height_px}, iterations: {facts['iterations']})"
   )
-  if args.bpp is not None and iterations < bitstream.MAX_ITERATIONS:
-    size = bitstream.size_bytes(height_px, width_px, codec.padding_px, iterations + 1)
+  if args.bpp is not None and iterations < codec.iterations:
+    size = rates.size_bytes(
+      height_px, width_px, codec.padding_px, iterations + 1, codec.sends_gains
+    )
     print(f"one iteration more is {8 * size / (height_px * width_px):.4f}")
+  elif args.bpp is not None:
+    print("these are all iterations that help with this model")
   print(f"{args.image}: {facts['image_bytes']:,} bytes; the new file has {share:.1%}")
   return 0

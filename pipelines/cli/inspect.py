@@ -19,7 +19,7 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
   """Prints the header and the state of every iteration."""
-  from trainers.codec import bitstream
+  from trainers.codec import bitstream, rates
 
   data = Path(args.file).read_bytes()
   try:
@@ -28,8 +28,12 @@ def run(args) -> int:
     raise ValueError(f"{args.file}: {error}") from error
   chunks = bitstream.read_chunks(data, header, header.iterations)
   problems = [chunk.problem for chunk in chunks]
-  whole_size = bitstream.size_bytes(
-    header.height_px, header.width_px, header.padding_px, header.iterations
+  whole_size = rates.size_bytes(
+    header.height_px,
+    header.width_px,
+    header.padding_px,
+    header.iterations,
+    header.sends_gains,
   )
   trailing_bytes = max(0, len(data) - whole_size)
   if "damaged" in problems or trailing_bytes:
@@ -41,7 +45,7 @@ def run(args) -> int:
     "file_bytes": len(data),
     "bits_per_pixel": 8 * len(data) / (header.height_px * header.width_px),
     "state": state,
-    "format_version": bitstream.VERSION,
+    "format_version": header.version,
     "model_id": header.model_id.hex(),
     "entropy_level": header.entropy_level,
     "width_px": header.width_px,

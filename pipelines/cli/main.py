@@ -27,6 +27,7 @@ COMMANDS = {
   "mine": "find the patches of photographs that compress worst",
   "coco": "turn annotated images into detection records",
   "run": "run an experiment's pipeline: mine, train, evaluate, push",
+  "train": "train a codec for days, stopped and resumed at any time",
   "evaluate": "measure a codec's curve or a detector's precision",
   "encode": "compress a photograph with a model",
   "decode": "turn a compressed file back into an image",

@@ -5,7 +5,7 @@ coarser image. Integers are unsigned and little endian.
 
     header, 28 bytes
       0   4  magic 89 48 4D 43 ("\\x89HMC"; its high bit exposes 7-bit transfers)
-      4   1  format version, 1
+      4   1  format version: 1, or 2 where the model sends gains
       5   1  entropy level, 0 (raw bits)
       6   1  iterations written, 1 to 255
       7   1  padding in blocks of 16 px: 1 or 2
@@ -28,6 +28,9 @@ in that order, one bit each, the first in the highest bit of a byte. The grid is
 rows = ceil(height / p) * p / 16 with padding p, columns likewise. A bit is 1
 where the network's value v > 0, else 0; the decoder reads 1 as +1, 0 as -1. So
 every position takes four bytes, and one iteration 1/8 bit per padded pixel.
+
+In version 2 one byte precedes them: k of the gain 2^(k/4) by which the encoder
+multiplied the iteration's residual (`trainers.codec.sent_gain`), 0 to 63.
 Higher levels are for entropy coders (`trainers/codec/entropy`); a reader that
 does not know a level refuses it.
 """
@@ -46,9 +49,11 @@ from schemas.config import require
 
 MAGIC = b"\x89HMC"
 VERSION = 1
+VERSION_WITH_GAINS = 2
 RAW = 0  # entropy level: the bits as they are
 MODEL_ID_BYTES = 8
 MAX_ITERATIONS = 255
+MAX_GAIN = 63
 MAX_PIXELS = 1 << 28
 HEADER_BYTES = 28
 CHUNK_OVERHEAD_BYTES = 8
@@ -72,6 +77,7 @@ class Header:
     padding_px: the image was padded to a multiple of this, 16 or 32.
     iterations: chunks written, 1 to 255.
     entropy_level: 0, raw bits.
+    sends_gains: every iteration carries a gain.
   """
 
   model_id: bytes
@@ -80,6 +86,7 @@ class Header:
   padding_px: int
   iterations: int
   entropy_level: int = RAW
+  sends_gains: bool = False
 
   def __post_init__(self):
     require(
@@ -117,10 +124,15 @@ class Header:
     return code_grid(self.height_px, self.width_px, self.padding_px)
 
   @property
+  def version(self) -> int:
+    """Of the format, the lowest that says all there is to say."""
+    return VERSION_WITH_GAINS if self.sends_gains else VERSION
+
+  @property
   def payload_bytes(self) -> int:
     """Exact size of one iteration's payload."""
     rows, columns = self.grid
-    return rows * columns * CODE_DEPTH // 8
+    return rows * columns * CODE_DEPTH // 8 + self.sends_gains
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,11 +157,13 @@ class Stream:
   Attributes:
     header: as written; `header.iterations` counts the missing ones too.
     codes: uint8 {0, 1} [iterations, rows, columns, 32], of what was there.
+    gains: uint8 [iterations], k of each; zeros where the model sends none.
     num_missing: iterations that were asked for and lie beyond the end of the file.
   """
 
   header: Header
   codes: np.ndarray
+  gains: np.ndarray
   num_missing: int
 
   @property
@@ -163,12 +177,13 @@ class Stream:
     )
 
 
-def pack(header: Header, codes: np.ndarray) -> bytes:
+def pack(header: Header, codes: np.ndarray, gains: np.ndarray | None = None) -> bytes:
   """Writes a stream; `unpack` is its inverse.
 
   Args:
     header: its sizes and iterations must be those of `codes`.
     codes: uint8 {0, 1} [iterations, rows, columns, 32].
+    gains: uint8 [iterations], where the header says that there are some.
 
   Raises:
     ValueError: another shape or type, or values other than 0 and 1.
@@ -181,10 +196,13 @@ def pack(header: Header, codes: np.ndarray) -> bytes:
     dtype=str(codes.dtype),
   )
   require(codes.max() <= 1, "codes of 0 and 1", maximum=int(codes.max()))
+  sent = _checked_gains(gains, len(codes)) if header.sends_gains else None
   head = _pack_header(header)
   parts = [head]
   for index, payload in enumerate(np.packbits(codes.reshape(len(codes), -1), axis=1)):
     content = payload.tobytes()
+    if sent is not None:
+      content = sent[index].tobytes() + content
     length = _U32.pack(len(content))
     parts += [length, _U32.pack(_chunk_crc(head, index, length, content)), content]
   return b"".join(parts)
@@ -229,10 +247,18 @@ def unpack(data: bytes, iterations: int | None = None) -> Stream:
     )
   if iterations is None:
     _refuse_trailing_bytes(data, header)
-  bits = np.unpackbits(np.frombuffer(b"".join(whole), np.uint8))
+  payloads = np.frombuffer(b"".join(whole), np.uint8).reshape(len(whole), -1)
+  gains = np.zeros(len(whole), np.uint8)
+  if header.sends_gains:
+    gains, payloads = payloads[:, 0], payloads[:, 1:]
+    if gains.max() > MAX_GAIN:
+      raise BitstreamError(
+        f"Expected gains of 0 to {MAX_GAIN}. Received: {gains.max()}"
+      )
   return Stream(
     header=header,
-    codes=bits.reshape(len(whole), *header.grid, CODE_DEPTH),
+    codes=np.unpackbits(payloads, axis=1).reshape(-1, *header.grid, CODE_DEPTH),
+    gains=gains,
     num_missing=wanted - len(whole),
   )
 
@@ -248,10 +274,10 @@ def read_header(data: bytes) -> Header:
       f"Expected a hardmine stream (first bytes {MAGIC.hex(' ')}). "
       f"Received: {data[: len(MAGIC)].hex(' ') or 'no bytes'}"
     )
-  if len(data) > len(MAGIC) and data[len(MAGIC)] != VERSION:
+  if len(data) > len(MAGIC) and data[len(MAGIC)] not in (VERSION, VERSION_WITH_GAINS):
     raise BitstreamError(
-      f"Expected format version {VERSION}. Received: {data[len(MAGIC)]}, written by "
-      "a newer version of hardmine, or damaged"
+      f"Expected format version {VERSION} or {VERSION_WITH_GAINS}. Received: "
+      f"{data[len(MAGIC)]}, written by a newer version of hardmine, or damaged"
     )
   if len(data) < HEADER_BYTES:
     raise BitstreamError(
@@ -261,7 +287,7 @@ def read_header(data: bytes) -> Header:
   fields, crc = data[: _HEADER.size], data[_HEADER.size : HEADER_BYTES]
   if _U32.unpack(crc)[0] != google_crc32c.value(fields):
     raise BitstreamError("Expected an undamaged header. Received: its checksum differs")
-  _, _, level, iterations, blocks, model_id, width_px, height_px = _HEADER.unpack(
+  _, version, level, iterations, blocks, model_id, width_px, height_px = _HEADER.unpack(
     fields
   )
   try:
@@ -272,6 +298,7 @@ def read_header(data: bytes) -> Header:
       padding_px=blocks * STRIDE_PX,
       iterations=iterations,
       entropy_level=level,
+      sends_gains=version == VERSION_WITH_GAINS,
     )
   except ValueError as error:  # well-formed, but forged or of a later hardmine
     raise BitstreamError(str(error)) from error
@@ -309,57 +336,21 @@ def code_grid(height_px: int, width_px: int, padding_px: int) -> tuple[int, int]
   return rows, columns
 
 
-def size_bytes(height_px: int, width_px: int, padding_px: int, iterations: int) -> int:
-  """Exact size of a whole file, header and checksums included."""
-  header = Header(
-    model_id=bytes(MODEL_ID_BYTES),
-    height_px=height_px,
-    width_px=width_px,
-    padding_px=padding_px,
-    iterations=iterations,
-  )
-  return HEADER_BYTES + iterations * (CHUNK_OVERHEAD_BYTES + header.payload_bytes)
-
-
-def iterations_for_bpp(
-  bpp: float,
-  height_px: int,
-  width_px: int,
-  padding_px: int,
-  max_iterations: int = MAX_ITERATIONS,
-) -> int:
-  """The most iterations whose whole file stays within a rate.
-
-  Args:
-    bpp: bits per pixel of the unpadded image, for the file as it lies on disk.
-    height_px: of the image, before padding.
-    width_px: likewise.
-    padding_px: of the model, 16 or 32.
-    max_iterations: never more than this, however high the rate.
-
-  Raises:
-    ValueError: not even one iteration fits.
-  """
-  require(math.isfinite(bpp) and bpp > 0, "a finite bpp > 0", bpp=bpp)
-  sizes = [
-    size_bytes(height_px, width_px, padding_px, iterations)
-    for iterations in range(1, max_iterations + 1)
-  ]
-  pixels = height_px * width_px
-  fitting = sum(8 * size <= bpp * pixels for size in sizes)
+def _checked_gains(gains: np.ndarray | None, iterations: int) -> np.ndarray:
+  if gains is None or gains.shape != (iterations,) or gains.dtype != np.uint8:
+    raise ValueError(
+      f"Expected gains as uint8 [{iterations}]. Received: gains={gains!r}"
+    )
   require(
-    fitting > 0,
-    f"at least {8 * sizes[0] / pixels:.4g} bits per pixel, one iteration of a "
-    f"{width_px}x{height_px} image",
-    bpp=bpp,
+    gains.max() <= MAX_GAIN, f"gains of 0 to {MAX_GAIN}", maximum=int(gains.max())
   )
-  return fitting
+  return gains
 
 
 def _pack_header(header: Header) -> bytes:
   fields = _HEADER.pack(
     MAGIC,
-    VERSION,
+    header.version,
     header.entropy_level,
     header.iterations,
     header.padding_px // STRIDE_PX,

@@ -14,7 +14,7 @@ import numpy as np
 from schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATIONS
 from schemas.config import require
 from trainers import saved_model
-from trainers.codec import bitstream
+from trainers.codec import bitstream, rates
 
 FACTS_PATH = "assets.extra/codec.json"
 
@@ -26,17 +26,21 @@ class Codec:
     model_id: the eight bytes that name the model in a stream.
     facts: the exported `codec.json`.
     padding_px: images are padded to a multiple of this.
-    iterations: it was trained for; further ones can make an image worse.
+    iterations: those that help, of those that it was trained for.
+    max_iterations: those that it can do; without a clock any number, though further
+      ones can make an image worse.
+    sends_gains: its streams carry a gain an iteration.
   """
 
   def __init__(self, signatures: Any, facts: dict[str, Any]):
     self._signatures = signatures
     self.facts = facts
     self.model_id = bytes.fromhex(facts["model_id"])
-    training = facts.get("training", "{}")
-    training = json.loads(training) if isinstance(training, str) else training
-    self.iterations = int(training.get("iterations", USUAL_ITERATIONS))
-    scaled = facts["config"]["reconstruction"] == "residual_scaling"
+    self.iterations = int(facts.get("iterations") or _trained_iterations(facts))
+    config = facts["config"]
+    self.max_iterations = int(config.get("clock") or bitstream.MAX_ITERATIONS)
+    self.sends_gains = bool(config.get("sent_gain", False))
+    scaled = config["reconstruction"] == "residual_scaling"
     self.padding_px = 32 if scaled else STRIDE_PX
 
   @classmethod
@@ -51,22 +55,30 @@ class Codec:
     codec._module = module  # the signatures hold their variables only weakly
     return codec
 
-  def encode_codes(self, image: np.ndarray, iterations: int) -> np.ndarray:
+  def encode_codes(
+    self, image: np.ndarray, iterations: int
+  ) -> tuple[np.ndarray, np.ndarray]:
     """The bits of an image.
 
     Args:
       image: uint8 [h, w, 3], any size from 1x1.
-      iterations: at least 1; each costs 0.125 bits per padded pixel.
+      iterations: 1 to `max_iterations`; each costs 0.125 bits per padded pixel.
 
     Returns:
-      uint8 [iterations, rows, columns, 32] of 0 and 1.
+      Codes, uint8 [iterations, rows, columns, 32] of 0 and 1, and gains, uint8
+      [iterations], zeros where the model sends none.
     """
     _check_image(image)
-    require(iterations >= 1, "iterations >= 1", iterations=iterations)
-    return self._call("encode", image=image, iterations=np.int32(iterations))["codes"]
+    self._check_iterations(iterations)
+    answer = self._call("encode", image=image, iterations=np.int32(iterations))
+    return answer["codes"], answer.get("gains", np.zeros(iterations, np.uint8))
 
   def decode_codes(
-    self, codes: np.ndarray, height_px: int, width_px: int
+    self,
+    codes: np.ndarray,
+    gains: np.ndarray,
+    height_px: int,
+    width_px: int,
   ) -> np.ndarray:
     """The image, uint8 [height_px, width_px, 3], after all iterations of `codes`."""
     require(
@@ -74,14 +86,20 @@ class Codec:
       f"codes as uint8 [iterations, rows, columns, {CODE_DEPTH}]",
       shape=codes.shape,
     )
+    self._check_iterations(len(codes))
+    sent = {"gains": gains} if self.sends_gains else {}
     return self._call(
-      "decode", codes=codes, height=np.int32(height_px), width=np.int32(width_px)
+      "decode",
+      codes=codes,
+      height=np.int32(height_px),
+      width=np.int32(width_px),
+      **sent,
     )["image"]
 
   def reconstructions(self, image: np.ndarray, iterations: int) -> np.ndarray:
     """uint8 [iterations, h, w, 3]: what decoding gives after every iteration."""
     _check_image(image)
-    require(iterations >= 1, "iterations >= 1", iterations=iterations)
+    self._check_iterations(iterations)
     return self._call("reconstruct", image=image, iterations=np.int32(iterations))[
       "images"
     ]
@@ -97,9 +115,10 @@ class Codec:
 
     Args:
       image: uint8 [h, w, 3].
-      iterations: operating point; as many as the model was trained for when neither
+      iterations: operating point, 1 to `max_iterations`; as many as help when neither
         it nor `bpp` is given.
-      bpp: the file's bits per pixel, headers included, are at most this.
+      bpp: the file's bits per pixel, headers included, are at most this; never more
+        iterations than help.
     """
     _check_image(image)
     require(
@@ -110,10 +129,15 @@ class Codec:
     )
     height_px, width_px, _ = image.shape
     if bpp is not None:
-      iterations = bitstream.iterations_for_bpp(
-        bpp, height_px, width_px, self.padding_px
+      iterations = rates.iterations_for_bpp(
+        bpp,
+        height_px,
+        width_px,
+        self.padding_px,
+        max_iterations=self.iterations,
+        sends_gains=self.sends_gains,
       )
-    codes = self.encode_codes(
+    codes, gains = self.encode_codes(
       image, self.iterations if iterations is None else iterations
     )
     header = bitstream.Header(
@@ -122,8 +146,9 @@ class Codec:
       width_px=width_px,
       padding_px=self.padding_px,
       iterations=len(codes),
+      sends_gains=self.sends_gains,
     )
-    return bitstream.pack(header, codes)
+    return bitstream.pack(header, codes, gains)
 
   def decompress(self, data: bytes, *, iterations: int | None = None) -> np.ndarray:
     """The image of a stream, uint8 [h, w, 3].
@@ -141,7 +166,17 @@ class Codec:
     """The image of an unpacked stream, uint8 [h, w, 3]."""
     bitstream.check_model(stream.header, self.model_id)
     return self.decode_codes(
-      stream.codes, stream.header.height_px, stream.header.width_px
+      stream.codes, stream.gains, stream.header.height_px, stream.header.width_px
+    )
+
+  def _check_iterations(self, iterations: int) -> None:
+    require(
+      1 <= iterations <= self.max_iterations,
+      f"1 to {self.max_iterations} iterations"
+      + (
+        ", as many as the model tells apart" if "clock" in self.facts["config"] else ""
+      ),
+      iterations=iterations,
     )
 
   def _call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
@@ -152,6 +187,12 @@ class Codec:
       name: value.numpy()
       for name, value in self._signatures[signature](**tensors).items()
     }
+
+
+def _trained_iterations(facts: dict[str, Any]) -> int:
+  training = facts.get("training", "{}")
+  training = json.loads(training) if isinstance(training, str) else training
+  return training.get("iterations", USUAL_ITERATIONS)
 
 
 def _check_image(image: np.ndarray) -> None:

@@ -4,14 +4,17 @@ Signatures (all sizes free):
 
     encode       image uint8 [h, w, 3], iterations int32 []
                  -> codes uint8 [iterations, rows, columns, 32], each 0 or 1
+                    (gains uint8 [iterations], where the model sends some)
     decode       codes uint8 [n, rows, columns, 32], height int32 [], width int32 []
+                 (gains uint8 [n], where the model sends some)
                  -> image uint8 [height, width, 3], after the n-th iteration
     reconstruct  image uint8 [h, w, 3], iterations int32 []
                  -> images uint8 [iterations, h, w, 3], after every iteration
 
 `serving_default` is `reconstruct`. Images are padded by their last row and column
 to a multiple of 16 pixels (32 with residual scaling), and the padding is undone.
-Beside the graph, `assets.extra/codec.json` holds the config and the model's id.
+Beside the graph, `assets.extra/codec.json` holds the config, the model's id, and up to
+which iteration each one helped on held-out pictures.
 """
 
 from __future__ import annotations
@@ -38,7 +41,7 @@ def export_codec(
     model_dir: a folder that does not exist yet or is empty.
     **facts: JSON values to record beside config and id, such as `steps`.
   """
-  serving = _Serving(codec)
+  serving = serving_functions(codec)
   saved_model.save(
     serving,
     {
@@ -60,8 +63,14 @@ def export_codec(
 IMAGE = tf.TensorSpec([None, None, 3], tf.uint8, name="image")
 ITERATIONS = tf.TensorSpec([], tf.int32, name="iterations")
 CODES = tf.TensorSpec([None, None, None, CODE_DEPTH], tf.uint8, name="codes")
+GAINS = tf.TensorSpec([None], tf.uint8, name="gains")
 HEIGHT = tf.TensorSpec([], tf.int32, name="height")
 WIDTH = tf.TensorSpec([], tf.int32, name="width")
+
+
+def serving_functions(codec: RecurrentCodec) -> Any:
+  """`encode`, `decode` and `reconstruct` of a codec, as they are exported."""
+  return _SendingGains(codec) if codec.config.sent_gain else _Serving(codec)
 
 
 class _Serving(tf.Module):
@@ -73,43 +82,48 @@ class _Serving(tf.Module):
 
   @tf.function(input_signature=[IMAGE, ITERATIONS])
   def encode(self, image, iterations):
-    images = self._padded(image)
-    rows, columns = tf.shape(images)[1] // STRIDE_PX, tf.shape(images)[2] // STRIDE_PX
-    encoder_states = self.codec.encoder_states(1, rows, columns)
-    decoder_states = self.codec.decoder_states(1, rows, columns)
-    planes = tf.TensorArray(tf.uint8, iterations, element_shape=CODES.shape[1:])
-    for t in tf.range(iterations):
-      codes, encoder_states = self.codec.encode_step(
-        images, encoder_states, decoder_states
-      )
-      decoder_states = self.codec.decode_step(codes, decoder_states)
-      planes = planes.write(t, tf.cast(codes[0] > 0, tf.uint8))
-    return {"codes": planes.stack()}
+    codes, _, _ = self._encoded(image, iterations)
+    return {"codes": codes}
 
   @tf.function(input_signature=[CODES, HEIGHT, WIDTH])
   def decode(self, codes, height, width):
-    shape = tf.shape(codes)
-    states = self.codec.decoder_states(1, shape[1], shape[2])
-    for t in tf.range(shape[0]):
-      signs = 2.0 * tf.cast(codes[t], tf.float32)[tf.newaxis] - 1.0
-      states = self.codec.decode_step(signs, states)
-    return {"image": _to_pixels(states[1][0, :height, :width])}
+    gains = tf.zeros(tf.shape(codes)[:1], tf.uint8)
+    return {"image": self._decoded(codes, gains, height, width)}
 
   @tf.function(input_signature=[IMAGE, ITERATIONS])
   def reconstruct(self, image, iterations):
+    _, _, pictures = self._encoded(image, iterations)
+    return {"images": pictures}
+
+  def _encoded(self, image, iterations):
+    """Codes, gains and what decoding gives, after every iteration."""
     height, width = tf.shape(image)[0], tf.shape(image)[1]
     images = self._padded(image)
     rows, columns = tf.shape(images)[1] // STRIDE_PX, tf.shape(images)[2] // STRIDE_PX
     encoder_states = self.codec.encoder_states(1, rows, columns)
     decoder_states = self.codec.decoder_states(1, rows, columns)
+    planes = tf.TensorArray(tf.uint8, iterations, element_shape=CODES.shape[1:])
+    gains = tf.TensorArray(tf.uint8, iterations, element_shape=[])
     pictures = tf.TensorArray(tf.uint8, iterations, element_shape=IMAGE.shape)
     for t in tf.range(iterations):
-      codes, encoder_states = self.codec.encode_step(
+      codes, exponents, encoder_states = self.codec.encode_step(
         images, encoder_states, decoder_states
       )
-      decoder_states = self.codec.decode_step(codes, decoder_states)
+      decoder_states = self.codec.decode_step(codes, exponents, decoder_states)
+      planes = planes.write(t, tf.cast(codes[0] > 0, tf.uint8))
+      gains = gains.write(t, tf.cast(exponents[0], tf.uint8))
       pictures = pictures.write(t, _to_pixels(decoder_states[1][0, :height, :width]))
-    return {"images": pictures.stack()}
+    return planes.stack(), gains.stack(), pictures.stack()
+
+  def _decoded(self, codes, gains, height, width):
+    """The image after all iterations of `codes`."""
+    shape = tf.shape(codes)
+    states = self.codec.decoder_states(1, shape[1], shape[2])
+    for t in tf.range(shape[0]):
+      signs = 2.0 * tf.cast(codes[t], tf.float32)[tf.newaxis] - 1.0
+      exponents = tf.cast(gains[t], tf.int32)[tf.newaxis]
+      states = self.codec.decode_step(signs, exponents, states)
+    return _to_pixels(states[1][0, :height, :width])
 
   def _padded(self, image):
     """uint8 [h, w, 3] to float32 [1, H, W, 3] in [-0.5, 0.5], edges repeated."""
@@ -120,6 +134,19 @@ class _Serving(tf.Module):
     image = tf.gather(image, tf.minimum(rows, height - 1), axis=0)
     image = tf.gather(image, tf.minimum(columns, width - 1), axis=1)
     return tf.cast(image, tf.float32)[tf.newaxis] / 255.0 - 0.5
+
+
+class _SendingGains(_Serving):
+  """Of a codec whose streams carry a gain an iteration."""
+
+  @tf.function(input_signature=[IMAGE, ITERATIONS])
+  def encode(self, image, iterations):
+    codes, gains, _ = self._encoded(image, iterations)
+    return {"codes": codes, "gains": gains}
+
+  @tf.function(input_signature=[CODES, HEIGHT, WIDTH, GAINS])
+  def decode(self, codes, height, width, gains):
+    return {"image": self._decoded(codes, gains, height, width)}
 
 
 def _to_pixels(image):

@@ -5,7 +5,9 @@
        ^         +---------+   +-----------+   +---------+                         |
        +---------------------------------------------------------------------------+
 
-One turn of the loop is an iteration and yields 32 bits per 16x16 pixels.
+One turn of the loop is an iteration and yields 32 bits per 16x16 pixels. With a sent
+gain the residual is multiplied by a factor before the encoder, and what the decoder
+says is divided by it.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ import numpy as np
 from keras import ops
 
 from schemas.codec_config import STRIDE_PX, CodecConfig
+from trainers.codec import sent_gain
 from trainers.codec.binarizer import Binarizer
+from trainers.codec.losses import iteration_losses
 from trainers.codec.networks import Decoder, Encoder
 from trainers.codec.reconstruction import build_reconstruction
 from trainers.devices import num_replicas
@@ -28,12 +32,16 @@ class RecurrentCodec(keras.Model):
   """Nine codecs in one: three cells times three reconstruction frameworks.
 
   States are plain lists of tensors, so that a loop of any backend can carry them:
-  `[encoder states, decoder states, estimate, gain]`.
+  the encoder's cells', and `[decoder's cells', estimate, gain, iteration]`.
 
   Args:
     config: the network.
     iterations: unrolled by `call`, that is in training.
     seed: of the binarizer's noise.
+
+  Attributes:
+    ms_ssim_weight: see `trainers.codec.losses.iteration_losses`.
+    log_loss: likewise.
   """
 
   def __init__(
@@ -42,6 +50,8 @@ class RecurrentCodec(keras.Model):
     super().__init__(**kwargs)
     self.config = config
     self.iterations = iterations
+    self.ms_ssim_weight = 0.0
+    self.log_loss = False
     self.encoder = Encoder(config, name="encoder")
     self.binarizer = Binarizer(seed, name="binarizer")
     self.decoder = Decoder(config, name="decoder")
@@ -50,6 +60,11 @@ class RecurrentCodec(keras.Model):
   def build(self, _: Any) -> None:
     """Nothing here: every layer makes its weights when it is first called."""
 
+  def multiply_in(self, dtype: str) -> None:
+    """Sets the type in which the recurrent units multiply; all else stays float32."""
+    for cell in (*self.encoder.cells, *self.decoder.cells):
+      cell.product_dtype = dtype
+
   def decoder_states(self, batch: Any, rows: Any, columns: Any) -> list[Any]:
     """What the decoder carries, before the first iteration of a code grid."""
     image_shape = (batch, rows * STRIDE_PX, columns * STRIDE_PX, 3)
@@ -57,6 +72,7 @@ class RecurrentCodec(keras.Model):
       self.decoder.initial_states(batch, rows, columns),
       ops.zeros(image_shape, self.compute_dtype),
       self.reconstruction.initial_gain(batch, rows, columns),
+      ops.zeros((), "int32"),
     ]
 
   def encoder_states(self, batch: Any, rows: Any, columns: Any) -> list[Any]:
@@ -65,19 +81,31 @@ class RecurrentCodec(keras.Model):
 
   def encode_step(
     self, images: Any, encoder_states: Any, decoder_states: Any, training: bool = False
-  ) -> tuple[Any, Any]:
-    """One iteration's codes, -1 or +1, [b, r, c, 32], and the encoder's new states."""
-    _, estimate, gain = decoder_states
-    residual = self.reconstruction.scale(images - estimate, gain)
-    values, encoder_states = self.encoder(residual, encoder_states)
-    return self.binarizer(values, training=training), encoder_states
+  ) -> tuple[Any, Any, Any]:
+    """One iteration of the encoder.
 
-  def decode_step(self, codes: Any, decoder_states: Any) -> Any:
-    """The decoder's states after one iteration's codes; `[1]` is the estimate."""
-    states, estimate, gain = decoder_states
-    decoded, states = self.decoder(codes, states)
+    Returns:
+      The codes, -1 or +1 [b, r, c, 32]; the exponents of the sent gain, int32 [b],
+      zeros without one; the encoder's new states.
+    """
+    _, estimate, gain, iteration = decoder_states
+    residual = self.reconstruction.scale(images - estimate, gain)
+    if self.config.sent_gain:
+      exponents = sent_gain.exponents(ops.stop_gradient(residual))
+      residual = residual * sent_gain.factors(exponents)
+    else:
+      exponents = ops.zeros(ops.shape(images)[:1], "int32")
+    values, encoder_states = self.encoder(residual, encoder_states, iteration)
+    return self.binarizer(values, training=training), exponents, encoder_states
+
+  def decode_step(self, codes: Any, exponents: Any, decoder_states: Any) -> Any:
+    """The decoder's states after what `encode_step` gave; `[1]` is the estimate."""
+    states, estimate, gain, iteration = decoder_states
+    decoded, states = self.decoder(codes, states, iteration)
+    if self.config.sent_gain:
+      decoded = decoded / sent_gain.factors(exponents)
     estimate, gain = self.reconstruction.update(estimate, decoded, gain)
-    return [states, estimate, gain]
+    return [states, estimate, gain, iteration + 1]
 
   def call(self, images: Any, training: bool = False) -> Any:
     """Estimates after every iteration.
@@ -97,20 +125,20 @@ class RecurrentCodec(keras.Model):
     )
     estimates = []
     for _ in range(self.iterations):
-      codes, encoder_states = self.encode_step(
+      codes, exponents, encoder_states = self.encode_step(
         images, encoder_states, decoder_states, training
       )
-      decoder_states = self.decode_step(codes, decoder_states)
+      decoder_states = self.decode_step(codes, exponents, decoder_states)
       estimates.append(decoder_states[1])
     return ops.stack(estimates)
 
   def compute_loss(
     self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any
   ) -> Any:
-    """Mean absolute residual over batch, pixels, colours and iterations (eq. 7)."""
-    residuals = ops.cast(x, "float32") - ops.cast(y_pred, "float32")
+    """Mean over the iterations; by default the paper's absolute residual (eq. 7)."""
+    losses = iteration_losses(x, y_pred, self.ms_ssim_weight, self.log_loss)
     # Several devices add their gradients up: each contributes its share of the mean.
-    return ops.mean(ops.abs(residuals)) / num_replicas()
+    return ops.mean(losses) / num_replicas()
 
 
 def build_codec(

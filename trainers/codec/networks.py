@@ -52,22 +52,55 @@ def plain_conv(depth: int, kernel_size: int, strides: int = 1, **kwargs: Any) ->
   )
 
 
+class Clock(keras.layers.Layer):
+  """Tells iterations apart: adds a vector of its own for each to what a stem gives.
+
+  That is a one-hot of the iteration joined to the input of a 1x1 convolution, without
+  the products with zeros.
+
+  Args:
+    iterations: rows of the table; further iterations read the last one.
+  """
+
+  def __init__(self, iterations: int, **kwargs: Any):
+    super().__init__(**kwargs)
+    self.iterations = iterations
+
+  def build(self, features_shape: Any, *_: Any) -> None:
+    self.table = self.add_weight(
+      name="table", shape=(self.iterations, features_shape[-1]), initializer="zeros"
+    )
+
+  def call(self, features: Any, iteration: Any) -> Any:
+    """[b, h, w, c] and the iteration, int32 [] from 0, to [b, h, w, c]."""
+    return features + self.table[ops.minimum(iteration, self.iterations - 1)]
+
+
+def build_clock(config: CodecConfig) -> Any:
+  """A clock, or None where a config has none."""
+  return Clock(config.clock, name="clock") if config.clock else None
+
+
 class Encoder(keras.layers.Layer):
   """A residual image to the values that the binarizer turns into bits."""
 
   def __init__(self, config: CodecConfig, **kwargs: Any):
     super().__init__(**kwargs)
+    deep = config.deep_width or config.width
     self.stem = plain_conv(scaled_depth(64, config.width), 3, 2, name="e_conv")
+    self.clock = build_clock(config)
     self.cells = [
       config.cell(
-        scaled_depth(depth, config.width),
+        scaled_depth(depth, width),
         kernel_size=3,
         hidden_kernel_size=1,
         strides=2,
         use_bias=config.use_bias,
         name=f"e_rnn_{number}",
       )
-      for number, depth in enumerate((256, 512, 512), start=1)
+      for number, (depth, width) in enumerate(
+        ((256, config.width), (512, deep), (512, deep)), start=1
+      )
     ]
     self.head = plain_conv(CODE_DEPTH, 1, activation="tanh", name="b_conv")
 
@@ -78,9 +111,13 @@ class Encoder(keras.layers.Layer):
       for cell, scale in zip(self.cells, (4, 2, 1))
     ]
 
-  def call(self, residual: Any, states: list[Any]) -> tuple[Any, list[Any]]:
+  def call(
+    self, residual: Any, states: list[Any], iteration: Any = 0
+  ) -> tuple[Any, list[Any]]:
     """[b, 16r, 16c, 3] to values in (-1, 1), [b, r, c, 32], and new states."""
     features, new_states = self.stem(residual), []
+    if self.clock is not None:
+      features = self.clock(features, iteration)
     for cell, state in zip(self.cells, states):
       features, state = cell(features, state)
       new_states.append(state)
@@ -92,22 +129,24 @@ class Decoder(keras.layers.Layer):
 
   def __init__(self, config: CodecConfig, **kwargs: Any):
     super().__init__(**kwargs)
+    deep = config.deep_width or config.width
     self.output_activation = config.output_activation
-    self.stem = plain_conv(scaled_depth(512, config.width), 1, name="d_conv_1")
+    self.stem = plain_conv(scaled_depth(512, deep), 1, name="d_conv_1")
+    self.clock = build_clock(config)
     self.cells = [
       config.cell(
-        scaled_depth(depth, config.width),
+        scaled_depth(depth, width),
         kernel_size=kernel_size,
         hidden_kernel_size=hidden_kernel_size,
         use_bias=config.use_bias,
         name=f"d_rnn_{number}",
       )
-      for number, (depth, kernel_size, hidden_kernel_size) in enumerate(
+      for number, (depth, width, kernel_size, hidden_kernel_size) in enumerate(
         (
-          (512, config.d_rnn1_kernel, 1),
-          (512, 3, 1),
-          (256, 3, 3),
-          (128, 3, 3),
+          (512, deep, config.d_rnn1_kernel, 1),
+          (512, deep, 3, 1),
+          (256, config.width, 3, 3),
+          (128, config.width, 3, 3),
         ),
         start=1,
       )
@@ -121,9 +160,13 @@ class Decoder(keras.layers.Layer):
       for cell, scale in zip(self.cells, (1, 2, 4, 8))
     ]
 
-  def call(self, codes: Any, states: list[Any]) -> tuple[Any, list[Any]]:
+  def call(
+    self, codes: Any, states: list[Any], iteration: Any = 0
+  ) -> tuple[Any, list[Any]]:
     """[b, r, c, 32] to [b, 16r, 16c, 3] and new states."""
     features, new_states = self.stem(codes), []
+    if self.clock is not None:
+      features = self.clock(features, iteration)
     for cell, state in zip(self.cells, states):
       features, state = cell(features, state)
       features = depth_to_space(features)

@@ -10,11 +10,21 @@ import numpy as np
 from schemas.codec_config import CodecConfig
 from schemas.training_config import CodecTrainingConfig
 from trainers.callbacks import Checkpoints, Summaries, checkpoint_dir
-from trainers.codec.export import export_codec
+from trainers.codec import held_out
+from trainers.codec.export import export_codec, serving_functions
 from trainers.codec.training import contact_sheet, train
-from trainers.datasets import matching_files, normalize, read_patches, training_batches
+from trainers.datasets import (
+  load_patches,
+  matching_files,
+  normalize,
+  read_patches,
+  training_batches,
+)
+from trainers.optimizers import averaged
+from trainers.patch_feed import PatchFeed
 
 NUM_PICTURES = 8  # patches followed in TensorBoard
+NUM_JUDGED = 64  # held-out patches on which every iteration must help
 NUM_VALIDATION_BATCHES = 8
 
 
@@ -39,15 +49,18 @@ def run_fn(fn_args: Any) -> None:
   num_patches = sum(batch.shape[0] for batch in patches.batch(1024))
   if not num_patches:
     raise RuntimeError("the mined set holds no patch; mine more photographs")
-  held_out = read_patches(eval_files or train_files).map(normalize)
-  pictures = np.stack(list(held_out.take(NUM_PICTURES).as_numpy_iterator()))
-  validation = held_out.batch(config.batch_size).take(NUM_VALIDATION_BATCHES).cache()
+  eval_patches = read_patches(eval_files or train_files)
+  eval_images = eval_patches.map(normalize)
+  pictures = np.stack(list(eval_images.take(NUM_PICTURES).as_numpy_iterator()))
+  validation = eval_images.batch(config.batch_size).take(NUM_VALIDATION_BATCHES).cache()
   print(f"training on {num_patches} patches")
 
   codec = train(
     codec_config,
     config,
-    functools.partial(
+    PatchFeed(load_patches(train_files), config.batch_size, config.seed).batches
+    if config.augment
+    else functools.partial(
       training_batches, patches, num_patches, config.batch_size, config.seed
     ),
     Checkpoints(checkpoint_dir(settings, train_files)),
@@ -62,9 +75,20 @@ def run_fn(fn_args: Any) -> None:
     validation=validation,
     report=functools.partial(print, flush=True),
   )
-  export_codec(
-    codec,
-    fn_args.serving_model_dir,
-    training=settings["training"],
-    num_patches=num_patches,
-  )
+  with averaged(codec):
+    scores = held_out.ms_ssim_by_iteration(
+      functools.partial(_reconstruct, serving_functions(codec), config.iterations),
+      list(eval_patches.take(NUM_JUDGED).as_numpy_iterator()),
+    )
+    print(f"held-out MS-SSIM by iteration {np.round(scores, 4).tolist()}")
+    export_codec(
+      codec,
+      fn_args.serving_model_dir,
+      training=settings["training"],
+      num_patches=num_patches,
+      **held_out.facts(scores),
+    )
+
+
+def _reconstruct(serving: Any, iterations: int, image: np.ndarray) -> np.ndarray:
+  return serving.reconstruct(image, np.int32(iterations))["images"].numpy()

@@ -13,6 +13,7 @@ from schemas.codec_config import CodecConfig
 from schemas.training_config import CodecTrainingConfig
 from trainers.callbacks import Checkpoints
 from trainers.codec.model import RecurrentCodec, build_codec
+from trainers.codec.weights import load_weights
 from trainers.optimizers import compile_model, learning_rate
 from trainers.training import train_model
 
@@ -22,10 +23,17 @@ def compiled_codec(
 ) -> RecurrentCodec:
   """A new codec with Adam and its state, ready for `fit` or a checkpoint."""
   codec = build_codec(codec_config, config.iterations, config.seed)
+  if config.initial_weights is not None:
+    load_weights(config.initial_weights, codec)
+  codec.ms_ssim_weight, codec.log_loss = config.ms_ssim_weight, config.log_loss
+  if config.product_dtype != "float32":
+    codec.multiply_in(config.product_dtype)
   optimizer = keras.optimizers.Adam(
     learning_rate(config),
     epsilon=config.adam_epsilon,
     global_clipnorm=config.clip_norm,
+    use_ema=config.ema_decay is not None,
+    ema_momentum=config.ema_decay or 0.99,
   )
   compile_model(codec, optimizer, config)
   return codec
@@ -38,7 +46,7 @@ def train(
   checkpoints: Checkpoints,
   **options: Any,
 ) -> RecurrentCodec:
-  """Trains a codec on float32 [batch, 32, 32, 3] in [-0.5, 0.5].
+  """Trains a codec on float32 [batch, side, side, 3] in [-0.5, 0.5].
 
   See `trainers.training.train_model` for the arguments and `options`.
   """

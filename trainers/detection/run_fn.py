@@ -20,7 +20,7 @@ from trainers.detection.drawing import ground_truth_beside_predictions
 from trainers.detection.export import export_detector, raw_detections
 from trainers.detection.nms import detections
 from trainers.detection.ssd import SSD, ssd
-from trainers.optimizers import compile_model, learning_rate
+from trainers.optimizers import averaged, compile_model, learning_rate
 from trainers.training import train_model
 
 NUM_PICTURES = 6  # images followed in TensorBoard
@@ -86,13 +86,14 @@ def run_fn(fn_args: Any) -> None:
     report=functools.partial(print, flush=True),
     suspects=lambda model: named_suspects(model, images),
   )
-  export_detector(
-    model,
-    categories,
-    fn_args.serving_model_dir,
-    training=settings["training"],
-    num_images=num_images,
-  )
+  with averaged(model):
+    export_detector(
+      model,
+      categories,
+      fn_args.serving_model_dir,
+      training=settings["training"],
+      num_images=num_images,
+    )
 
 
 def compiled_ssd(

@@ -14,11 +14,22 @@ from trainers.codec.model import build_codec, model_id
 ITERATIONS = 3
 
 
-@pytest.fixture(scope="module", params=["additive", "residual_scaling"])
+KINDS = {
+  "additive": {},
+  "residual_scaling": {"reconstruction": "residual_scaling"},
+  "sent_gain": {
+    "sent_gain": True,
+    "clock": ITERATIONS + 1,
+    "output_activation": "linear",
+  },
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def exported(request, tmp_path_factory):
   """An untrained Keras codec and the same one exported and loaded."""
   config = CodecConfig(
-    cell=ConvGRUCell, width=1 / 16, reconstruction=request.param, use_bias=True
+    cell=ConvGRUCell, width=1 / 16, use_bias=True, **KINDS[request.param]
   )
   codec = build_codec(config, ITERATIONS, seed=4)
   folder = tmp_path_factory.mktemp(request.param) / "model"
@@ -47,7 +58,8 @@ def test_graph_and_eager_agree(exported):
 def test_every_prefix_decodes_to_what_the_encoder_saw(exported, height, width):
   _, codec, _ = exported
   image = photograph(height, width)
-  codes = codec.encode_codes(image, ITERATIONS)
+  codes, gains = codec.encode_codes(image, ITERATIONS)
+  assert gains.any() == codec.sends_gains
   grid = [
     -(-side // codec.padding_px) * codec.padding_px // 16 for side in (height, width)
   ]
@@ -55,7 +67,7 @@ def test_every_prefix_decodes_to_what_the_encoder_saw(exported, height, width):
   assert set(np.unique(codes)) <= {0, 1}
   pictures = codec.reconstructions(image, ITERATIONS)
   for t in range(ITERATIONS):
-    decoded = codec.decode_codes(codes[: t + 1], height, width)
+    decoded = codec.decode_codes(codes[: t + 1], gains[: t + 1], height, width)
     assert decoded.shape == image.shape
     np.testing.assert_array_equal(decoded, pictures[t])
 
@@ -65,9 +77,10 @@ def test_padding_repeats_the_edge(exported):
   image = photograph(20, 30)
   padded = np.pad(image, ((0, 64 - 20), (0, 32 - 30), (0, 0)), mode="edge")
   height = -(-20 // codec.padding_px) * codec.padding_px
-  np.testing.assert_array_equal(
+  for ours, theirs in zip(
     codec.encode_codes(image, 1), codec.encode_codes(padded[:height, :32], 1)
-  )
+  ):
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def test_streams_name_the_model_and_refuse_another(exported):

@@ -19,6 +19,7 @@ from trainers.codec.reconstruction import enlarge
 CELLS = (ConvLSTMCell, ConvGRUCell, ResidualGRUCell)
 FRAMEWORKS = ("one_shot", "additive", "residual_scaling")
 SMALL = 1 / 16
+NO_GAIN = np.zeros(1, "int32")
 
 
 def random_images(*shape, seed=0):
@@ -166,9 +167,10 @@ def test_all_nine_codecs_code_and_decode_alike(cell, framework):
   encoder, decoder = codec.encoder_states(2, 2, 4), codec.decoder_states(2, 2, 4)
   blind = codec.decoder_states(2, 2, 4)  # sees the codes only
   for estimate in estimates:
-    codes, encoder = codec.encode_step(images, encoder, decoder)
+    codes, exponents, encoder = codec.encode_step(images, encoder, decoder)
     assert set(np.unique(codes)) <= {-1.0, 1.0}
-    decoder, blind = codec.decode_step(codes, decoder), codec.decode_step(codes, blind)
+    decoder = codec.decode_step(codes, exponents, decoder)
+    blind = codec.decode_step(codes, exponents, blind)
     np.testing.assert_allclose(blind[1], estimate, atol=1e-5)
     if framework == "residual_scaling":
       assert np.min(blind[2]) > 1  # ELU > -1, plus 2
@@ -183,8 +185,12 @@ def test_additive_sums_what_one_shot_replaces():
   np.testing.assert_array_equal(additive(images), one_shot(images))
   states = [c.decoder_states(1, 2, 2) for c in (additive, one_shot)]
   codes = ops.ones((1, 2, 2, 32))
-  first = [c.decode_step(codes, s) for c, s in zip((additive, one_shot), states)]
-  second = [c.decode_step(codes, s) for c, s in zip((additive, one_shot), first)]
+  first = [
+    c.decode_step(codes, NO_GAIN, s) for c, s in zip((additive, one_shot), states)
+  ]
+  second = [
+    c.decode_step(codes, NO_GAIN, s) for c, s in zip((additive, one_shot), first)
+  ]
   np.testing.assert_allclose(second[0][1], first[0][1] + second[1][1], atol=1e-6)
 
 

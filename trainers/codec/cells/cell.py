@@ -31,6 +31,7 @@ class ConvCell(keras.layers.Layer):
 
   num_states = 1
   num_gates = 1
+  product_dtype: str | None = None  # of convolutions; None is the layer's own
 
   def __init__(
     self,
@@ -52,6 +53,13 @@ class ConvCell(keras.layers.Layer):
     """Zeros, one [batch, height, width, depth] a state; sizes are the output's."""
     shape = (batch, height, width, self.depth)
     return [ops.zeros(shape, self.compute_dtype) for _ in range(self.num_states)]
+
+  def convolve(self, inputs: Any, kernel: Any, strides: int = 1) -> Any:
+    """`convolve`, its products in `product_dtype`, sums and results in float32."""
+    if self.product_dtype is None:
+      return convolve(inputs, kernel, strides)
+    inputs, kernel = (ops.cast(one, self.product_dtype) for one in (inputs, kernel))
+    return ops.cast(convolve(inputs, kernel, strides), self.compute_dtype)
 
   def add_kernel(
     self, name: str, kernel_size: int, input_depth: int, gates: int = 1

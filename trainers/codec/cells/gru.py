@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from trainers.codec.cells.cell import ConvCell, convolve
+from trainers.codec.cells.cell import ConvCell
 
 
 class ConvGRUCell(ConvCell):
@@ -34,13 +34,15 @@ class ConvGRUCell(ConvCell):
 
   def next_hidden(self, inputs: Any, hidden: Any) -> Any:
     """h', [b, h, w, depth]."""
-    from_input = convolve(inputs, self.input_kernel, self.strides)
+    from_input = self.convolve(inputs, self.input_kernel, self.strides)
     if self.bias is not None:
       from_input += self.bias
     gates, candidate = ops.split(from_input, [2 * self.depth], axis=-1)
-    gates += convolve(hidden, self.gates_kernel)
+    gates += self.convolve(hidden, self.gates_kernel)
     update, reset = ops.split(ops.sigmoid(gates), 2, axis=-1)
-    candidate = ops.tanh(candidate + convolve(reset * hidden, self.candidate_kernel))
+    candidate = ops.tanh(
+      candidate + self.convolve(reset * hidden, self.candidate_kernel)
+    )
     return hidden + update * (candidate - hidden)
 
   def call(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:

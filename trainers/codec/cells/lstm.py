@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from trainers.codec.cells.cell import ConvCell, convolve
+from trainers.codec.cells.cell import ConvCell
 
 
 class ConvLSTMCell(ConvCell):
@@ -30,8 +30,8 @@ class ConvLSTMCell(ConvCell):
 
   def call(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
     hidden, memory = states
-    gates = convolve(inputs, self.input_kernel, self.strides)
-    gates += convolve(hidden, self.hidden_kernel)
+    gates = self.convolve(inputs, self.input_kernel, self.strides)
+    gates += self.convolve(hidden, self.hidden_kernel)
     if self.bias is not None:
       gates += self.bias
     # split, not slices: the gradient of a slice fills a whole tensor with zeros

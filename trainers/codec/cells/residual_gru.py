@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainers.codec.cells.cell import convolve
 from trainers.codec.cells.gru import ConvGRUCell
 
 RESIDUAL_SCALE = 0.1  # the paper's alpha_h and alpha_x
@@ -27,9 +26,9 @@ class ResidualGRUCell(ConvGRUCell):
 
   def call(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
     (hidden,) = states
-    shortcut = convolve(hidden, self.state_shortcut)
+    shortcut = self.convolve(hidden, self.state_shortcut)
     hidden = self.next_hidden(inputs, hidden) + RESIDUAL_SCALE * shortcut
-    output = hidden + RESIDUAL_SCALE * convolve(
+    output = hidden + RESIDUAL_SCALE * self.convolve(
       inputs, self.output_shortcut, self.strides
     )
     return output, [hidden]

@@ -1,0 +1,160 @@
+"""`hardmine train`: a codec's training that goes on for days and stops at any time."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from schemas.config import require
+
+if TYPE_CHECKING:
+  from schemas.experiment import CodecExperiment
+  from trainers.codec.run_folder import RunFolder
+
+HELP = (
+  "Trains an experiment's codec in a folder of its own, with idle processor time only. "
+  "TERM or Ctrl-C stops it within seconds, and the same command goes on where it was, "
+  "here or on another machine that the folder was copied to."
+)
+# What the child process runs: the run's own copy of the code, before all else.
+_START = """
+import sys
+sys.path[:] = [sys.argv[1], *filter(None, sys.path)]  # not the current folder
+from trainers.codec.training_run import main
+sys.exit(main(sys.argv[2], int(sys.argv[3])))
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+  """Adds the command's arguments."""
+  parser.add_argument(
+    "experiment",
+    metavar="EXPERIMENT",
+    help="a codec's experiment by name or by path; to go on, also the run's folder",
+  )
+  parser.add_argument(
+    "--run", metavar="DIR", help="the run's folder (default: runs/trainings/NAME)"
+  )
+  parser.add_argument(
+    "--held-out",
+    nargs="+",
+    metavar="GLOB",
+    help="photographs to score on, copied into the run; neither mined nor tested",
+  )
+  parser.add_argument(
+    "--set",
+    metavar="KEY=VALUE",
+    action="append",
+    default=[],
+    help="replace a field of the experiment; of a run that has begun, only training.*",
+  )
+  parser.add_argument(
+    "--new-code",
+    action="store_true",
+    help="go on with the code that is installed now, not with the run's copy",
+  )
+  parser.add_argument(
+    "--nice", type=int, default=19, metavar="N", help="0 to 19 (default: 19, idle time)"
+  )
+  parser.add_argument(
+    "--status", action="store_true", help="say how far it is, and train nothing"
+  )
+
+
+def run(args: argparse.Namespace) -> int:
+  """Begins a run or goes on with it; this process becomes the training.
+
+  Raises:
+    ValueError: no codec's experiment, no photograph to score on, or settings that
+      would change a run that has begun into another.
+  """
+  from trainers.codec.run_folder import RunFolder
+
+  require(0 <= args.nice <= 19, "0 to 19", nice=args.nice)
+  if (Path(args.experiment) / "run.json").is_file():
+    folder = RunFolder(args.experiment)
+  else:
+    from pipelines.experiments import find
+
+    found = find(args.experiment)
+    folder = RunFolder(args.run or Path("runs", "trainings", found.name))
+    if not folder.exists and not args.status:
+      _begin(folder, found.override(args.set), args.held_out)
+      args.set = []
+  if args.status:
+    return _print_status(folder)
+  with folder.taken():
+    if args.set:
+      folder.change(args.set)
+    if args.new_code or not folder.code.is_dir():
+      folder.copy_code(Path(__file__).resolve().parents[2])
+  print(f"training in {folder.directory}; its page is {folder.page}", flush=True)
+  code, directory = folder.code.resolve(), folder.directory.resolve()
+  words = [sys.executable, "-c", _START, str(code), str(directory), str(args.nice)]
+  os.execv(sys.executable, words)
+
+
+def _begin(folder: RunFolder, experiment: Any, held_out: list[str] | None) -> None:
+  """Mines the patches and copies the photographs; the settings are written last."""
+  from components.sources import list_sources
+  from schemas.experiment import CodecExperiment
+
+  if not isinstance(experiment, CodecExperiment):
+    raise ValueError(f"Expected a codec's experiment. Received: {experiment.name!r}")
+  require(
+    bool(held_out),
+    "photographs to score on, as in --held-out 'photos/held_out/*.png'",
+    held_out=held_out,
+  )
+  images, _ = list_sources(tuple(held_out or ()))
+  folder.directory.mkdir(parents=True, exist_ok=True)
+  _mine(folder, experiment)
+  shutil.rmtree(folder.held_out, ignore_errors=True)
+  folder.held_out.mkdir()
+  for number, image in enumerate(images):
+    name = f"{number:03d}-{Path(image.path).name}"
+    shutil.copyfile(image.path, folder.held_out / name)
+  initial = experiment.training.initial_weights
+  if initial is not None:
+    copy = shutil.copytree if Path(initial).is_dir() else shutil.copyfile
+    copy(initial, folder.initial_weights)
+    # the run keeps its own copy, so the path that it came from means nothing any more
+    training = dataclasses.replace(experiment.training, initial_weights=None)
+    experiment = dataclasses.replace(experiment, training=training)
+  folder.begin(experiment)
+
+
+def _mine(folder: RunFolder, experiment: CodecExperiment) -> None:
+  import apache_beam as beam
+  from apache_beam.options.pipeline_options import PipelineOptions
+
+  from components.patch_gen.job import run_job
+  from pipelines.beam_runners import direct
+  from pipelines.cli.progress import progress
+
+  with progress("mining", "photographs", quiet=False) as on_progress:
+    manifest = run_job(
+      experiment.mining,
+      folder.patches,
+      make_pipeline=lambda: beam.Pipeline(options=PipelineOptions(direct(1))),
+      overwrite=folder.patches.exists(),
+      on_progress=on_progress,
+    )
+  counts = manifest["counts"]
+  print(f"{counts['patches']:,} patches of {counts['used']:,} photographs", flush=True)
+
+
+def _print_status(folder: RunFolder) -> int:
+  lines = folder.logged()
+  for kind in ("loss", "area"):
+    last = next((line for line in reversed(lines) if kind in line), None)
+    if last is not None:
+      print("  ".join(f"{name} {value}" for name, value in last.items()))
+  if not lines:
+    print(f"{folder.directory}: nothing trained yet")
+  return 0

@@ -1,0 +1,236 @@
+"""A training that is stopped, killed, copied, and goes on to the same weights."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from schemas.codec_config import CodecConfig
+from schemas.evaluation_config import CodecEvaluationConfig
+from schemas.experiment import CodecExperiment
+from schemas.mining_config import MiningConfig
+from schemas.patch_example import Patch, serialize
+from schemas.training_config import CodecTrainingConfig
+from trainers.callbacks import Checkpoints
+from trainers.codec.cells.gru import ConvGRUCell
+from trainers.codec.run_folder import RunFolder
+from trainers.codec.training import compiled_codec
+from trainers.codec.training_run import TrainingRun
+from trainers.codec.weights import load_weights
+from trainers.datasets import load_patches
+
+STEPS = 100
+REPOSITORY = Path(__file__).resolve().parents[3]
+
+
+def experiment(**training):
+  settings = {
+    "steps": STEPS,
+    "batch_size": 2,
+    "iterations": 2,
+    "schedule": "stable",
+    "learning_rate": 2e-3,
+    "ms_ssim_weight": 1.0,
+    "log_loss": True,
+    "ema_decay": 0.9,
+    "augment": True,
+    "summary_steps": 10,
+    "checkpoint_steps": 30,
+    "score_steps": 50,
+    **training,
+  }
+  return CodecExperiment(
+    name="tiny",
+    mining=MiningConfig(images=("unused",)),
+    codec=CodecConfig(
+      cell=ConvGRUCell,
+      width=1 / 16,
+      sent_gain=True,
+      output_activation="linear",
+      clock=2,
+    ),
+    training=CodecTrainingConfig(**settings),
+    evaluation=CodecEvaluationConfig(images=("unused",), iterations=2),
+  )
+
+
+def begin(directory, **training):
+  """A run's folder as `hardmine train` makes it, without mining."""
+  import tensorflow as tf
+
+  folder = RunFolder(directory)
+  folder.patches.mkdir(parents=True)
+  folder.held_out.mkdir()
+  rng = np.random.default_rng(0)
+  options = tf.io.TFRecordOptions(compression_type="GZIP")
+  with tf.io.TFRecordWriter(str(folder.patches / "patches-0.gz"), options) as writer:
+    for number in range(24):
+      colours = rng.integers(0, 256, (4, 4, 3), np.uint8)
+      pixels = colours.repeat(8, 0).repeat(8, 1)
+      writer.write(
+        serialize(
+          Patch(pixels=pixels, source=str(number), row_px=0, column_px=0, score=100)
+        )
+      )
+  Image.fromarray(rng.integers(0, 256, (32, 48, 3), np.uint8)).save(
+    folder.held_out / "000-noise.png"
+  )
+  folder.begin(experiment(**training))
+  folder.copy_code(REPOSITORY)
+  return folder
+
+
+def command(folder):
+  code = (
+    "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]\n"
+    "from trainers.codec.training_run import main; main(sys.argv[2], 0)"
+  )
+  return [sys.executable, "-c", code, str(folder.code), str(folder.directory)]
+
+
+def train(folder, until_step=None, how=signal.SIGTERM):
+  """Runs the folder's own code as a process, to its end or to a signal after a step.
+
+  Returns:
+    Seconds from the signal to the end of the process.
+  """
+  process = subprocess.Popen(
+    command(folder), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+  )
+  sent = time.monotonic()
+  assert process.stdout is not None
+  for line in process.stdout:
+    if until_step and line.startswith(f"step {until_step}  "):
+      process.send_signal(how)
+      sent = time.monotonic()
+      until_step = None
+  status = process.wait(60)
+  assert until_step is None
+  assert status == (0 if how == signal.SIGTERM else -how)
+  return time.monotonic() - sent
+
+
+def final_state(folder):
+  with np.load(sorted(folder.checkpoints.glob("*.npz"))[-1]) as file:
+    return {name: file[name] for name in file.files}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+  """A run that nobody disturbed."""
+  folder = begin(tmp_path_factory.mktemp("whole") / "run")
+  train(folder)
+  return folder
+
+
+def assert_same(folder, other):
+  ours, theirs = final_state(folder), final_state(other)
+  assert ours.keys() == theirs.keys()
+  for name, value in ours.items():
+    np.testing.assert_array_equal(value, theirs[name], err_msg=name)
+
+
+def test_stopped_and_gone_on_equals_undisturbed(whole, tmp_path):
+  folder = begin(tmp_path / "run")
+  seconds = train(folder, until_step=40)
+  assert seconds < 10
+  stopped_at = Checkpoints(folder.checkpoints).restore(
+    compiled_codec(experiment().codec, experiment().training)
+  )
+  assert 40 <= stopped_at < STEPS
+  train(folder)
+  assert_same(folder, whole)
+
+
+def test_killed_copied_elsewhere_and_gone_on_equals_undisturbed(whole, tmp_path):
+  folder = begin(tmp_path / "run")
+  train(folder, until_step=70, how=signal.SIGKILL)
+  elsewhere = RunFolder(tmp_path / "other machine" / "copied")
+  shutil.copytree(folder.directory, elsewhere.directory)
+  shutil.rmtree(folder.directory)
+  train(elsewhere)
+  assert_same(elsewhere, whole)
+
+
+def test_the_folder_tells_how_it_went(whole):
+  lines = whole.logged()
+  assert [line["step"] for line in lines if "loss" in line] == list(
+    range(10, STEPS + 1, 10)
+  )
+  scored = [line for line in lines if "area" in line]
+  assert [line["step"] for line in scored] == [50, 100]
+  assert all(len(line["ms_ssim"]) == 2 for line in scored)
+  page = whole.page.read_text("utf-8")
+  assert "tiny at step 100" in page
+  assert page.count("data:image/png") == 4  # plots, original, one and two iterations
+
+
+def test_the_average_is_kept_in_halves_and_starts_another_run(whole, tmp_path):
+  codec = compiled_codec(experiment().codec, experiment().training)
+  load_weights(whole.weights, codec)
+  state = final_state(whole)
+  average = state["optimizer/adam/decoder_d_conv_2_kernel_average"]
+  loaded = np.asarray(codec.decoder.head.kernel)
+  np.testing.assert_allclose(loaded, average, rtol=1e-3, atol=1e-4)
+
+  other = begin(tmp_path / "other")
+  shutil.copyfile(whole.weights, other.initial_weights)
+  run = TrainingRun(
+    other, other.experiment(), load_patches(other.patches.iterdir()), []
+  )
+  assert run.step == 0
+  np.testing.assert_array_equal(run.codec.decoder.head.kernel, loaded)
+
+
+def test_weights_of_another_network_are_refused(whole):
+  config = CodecConfig(cell=ConvGRUCell, width=1 / 8)
+  with pytest.raises(ValueError, match=r"weights of the network.*weights\.npz"):
+    load_weights(whole.weights, compiled_codec(config, experiment().training))
+
+
+def test_two_processes_do_not_train_one_folder(whole):
+  with whole.taken():
+    result = subprocess.run(command(whole), capture_output=True, text=True, check=False)
+  assert result.returncode != 0
+  assert f"is being trained by process {os.getpid()}" in result.stderr
+
+
+def test_only_the_training_changes_once_it_has_begun(whole, tmp_path):
+  folder = RunFolder(tmp_path / "run")
+  shutil.copytree(whole.directory, folder.directory)
+  folder.change(["training.steps=120", "training.cooldown_steps=20"])
+  assert folder.experiment().training.steps == 120
+  settings = json.loads((folder.directory / "run.json").read_text())
+  assert settings["changes"][0]["set"] == [
+    "training.steps=120",
+    "training.cooldown_steps=20",
+  ]
+  with pytest.raises(ValueError, match=r"only settings of the training"):
+    folder.change(["codec.width=0.5"])
+  train(folder)
+  assert [line["step"] for line in folder.logged() if "area" in line][-1] == 120
+
+
+def test_newer_code_takes_the_place_of_the_copy(whole, tmp_path):
+  folder = RunFolder(tmp_path / "run")
+  shutil.copytree(whole.directory, folder.directory)
+  (folder.code / "trainers" / "old.py").write_text("")
+  folder.copy_code(REPOSITORY)
+  assert not (folder.code / "trainers" / "old.py").exists()
+  assert (folder.code / "trainers" / "codec" / "training_run.py").is_file()
+
+
+def test_a_cut_line_of_the_log_is_not_read(tmp_path):
+  folder = RunFolder(tmp_path)
+  folder.log(step=10, loss=1.0)
+  with open(tmp_path / "log.jsonl", "a") as file:
+    file.write('{"step": 20, "lo')
+  assert [line["step"] for line in folder.logged()] == [10]

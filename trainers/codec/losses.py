@@ -1,0 +1,111 @@
+"""What a codec's training makes small.
+
+The papers' loss is the mean absolute residual of all iterations (1608.05148, eq. 7).
+Beside it stands here what the curves are judged by, MS-SSIM, and the logarithm of
+each iteration's loss: late iterations have small losses, and only relative to those
+do they count as much as the first.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from keras import ops
+
+from trainers.metrics.gaussian import band
+from trainers.metrics.ms_ssim import C1, C2, SCALE_WEIGHTS, SIGMA_PX, WINDOW_PX
+
+GREY_LEVELS = 255.0
+LEAST = 1e-4  # below it a loss counts as this; its logarithm stays finite
+
+
+def iteration_losses(
+  images: Any, estimates: Any, ms_ssim_weight: float = 0.0, logarithm: bool = False
+) -> Any:
+  """The loss of every iteration.
+
+  Args:
+    images: float32 [b, h, w, 3] in [-0.5, 0.5].
+    estimates: [iterations, b, h, w, 3] around it.
+    ms_ssim_weight: of 1 - MS-SSIM beside the mean absolute residual.
+    logarithm: of both instead.
+
+  Returns:
+    float32 [iterations].
+  """
+  residuals = ops.abs(ops.cast(images, "float32") - ops.cast(estimates, "float32"))
+  absolute = ops.mean(residuals, axis=(1, 2, 3, 4))
+  losses = ops.log(ops.maximum(absolute, LEAST)) if logarithm else absolute
+  if ms_ssim_weight:
+    unlike = 1.0 - ops.mean(ms_ssim(images, estimates), axis=1)
+    losses += ms_ssim_weight * (
+      ops.log(ops.maximum(unlike, LEAST)) if logarithm else unlike
+    )
+  return losses
+
+
+def ms_ssim(images: Any, estimates: Any) -> Any:
+  """MS-SSIM as `trainers.metrics.ms_ssim` defines it, with a gradient.
+
+  Args:
+    images: [b, h, w, 3] in [-0.5, 0.5], sides a multiple of 16.
+    estimates: [n, b, h, w, 3]; neither clipped nor rounded.
+
+  Returns:
+    float32 [n, b], in (0, 1].
+  """
+  x = GREY_LEVELS * ops.transpose(ops.cast(images, "float32"), (0, 3, 1, 2))
+  y = GREY_LEVELS * ops.transpose(ops.cast(estimates, "float32"), (0, 1, 4, 2, 3))
+  d = y - x
+  product: Any = 1.0
+  for index, weight in enumerate(SCALE_WEIGHTS):
+    if index:
+      x, d = _halve(x), _halve(d)
+    last = index == len(SCALE_WEIGHTS) - 1
+    similarity = _similarity(x, d, with_luminance=last)
+    # A power has no slope at 0, and none that is finite just above.
+    product *= ops.power(ops.maximum(similarity, 0.01), weight)
+  return product
+
+
+def _similarity(x: Any, d: Any, with_luminance: bool) -> Any:
+  """Mean of contrast-structure over a scale, [n, b].
+
+  Of x, [b, 3, h, w], and d, [n, b, 3, h, w], it is 1 - var(d) / (var(x) + var(y) + C2)
+  with y = x + d.
+  """
+  mean_x, square_x = _smooth(x), _smooth(x * x)
+  mean_d, square_d, cross = _smooth(d), _smooth(d * d), _smooth(x * d)
+  error = square_d - mean_d * mean_d
+  variances = 2 * (square_x - mean_x * mean_x) + 2 * (cross - mean_x * mean_d) + error
+  similarity = 1.0 - error / (variances + C2)
+  if with_luminance:
+    mean_x = mean_x + GREY_LEVELS / 2
+    mean_y = mean_x + mean_d
+    similarity *= 1.0 - mean_d * mean_d / (mean_x * mean_x + mean_y * mean_y + C1)
+  return ops.mean(similarity, axis=(-3, -2, -1))
+
+
+def _smooth(planes: Any) -> Any:
+  """The metric's window where it fits: [..., h, w] to smaller, by two products.
+
+  As depthwise convolutions the windows take half of a training step.
+  """
+  height, width = planes.shape[-2:]
+  size = min(WINDOW_PX, height, width)
+  sigma = SIGMA_PX * size / WINDOW_PX
+  rows = band(size, sigma, height - size + 1, "float32")
+  columns = band(size, sigma, width - size + 1, "float32")
+  return ops.matmul(ops.matmul(rows, planes), columns.T)
+
+
+def _halve(planes: Any) -> Any:
+  """Means of 2x2 blocks, [..., h, w] to [..., h/2, w/2]."""
+  *leading, height, width = planes.shape
+  blocks = ops.reshape(planes, (*_known(leading), height // 2, 2, width // 2, 2))
+  return ops.mean(blocks, axis=(-3, -1))
+
+
+def _known(shape: list[Any]) -> list[Any]:
+  """A shape in which the first unknown size is left to `reshape`."""
+  return [-1 if size is None else size for size in shape]

@@ -1,0 +1,70 @@
+"""How large the file of a compressed image is, known before anything is encoded."""
+
+from __future__ import annotations
+
+import math
+
+from schemas.config import require
+from trainers.codec.bitstream import (
+  CHUNK_OVERHEAD_BYTES,
+  HEADER_BYTES,
+  MAX_ITERATIONS,
+  MODEL_ID_BYTES,
+  Header,
+)
+
+
+def size_bytes(
+  height_px: int,
+  width_px: int,
+  padding_px: int,
+  iterations: int,
+  sends_gains: bool = False,
+) -> int:
+  """Exact size of a whole file, header and checksums included."""
+  header = Header(
+    model_id=bytes(MODEL_ID_BYTES),
+    height_px=height_px,
+    width_px=width_px,
+    padding_px=padding_px,
+    iterations=iterations,
+    sends_gains=sends_gains,
+  )
+  return HEADER_BYTES + iterations * (CHUNK_OVERHEAD_BYTES + header.payload_bytes)
+
+
+def iterations_for_bpp(
+  bpp: float,
+  height_px: int,
+  width_px: int,
+  padding_px: int,
+  max_iterations: int = MAX_ITERATIONS,
+  sends_gains: bool = False,
+) -> int:
+  """The most iterations whose whole file stays within a rate.
+
+  Args:
+    bpp: bits per pixel of the unpadded image, for the file as it lies on disk.
+    height_px: of the image, before padding.
+    width_px: likewise.
+    padding_px: of the model, 16 or 32.
+    max_iterations: never more than this, however high the rate.
+    sends_gains: of the model.
+
+  Raises:
+    ValueError: not even one iteration fits.
+  """
+  require(math.isfinite(bpp) and bpp > 0, "a finite bpp > 0", bpp=bpp)
+  sizes = [
+    size_bytes(height_px, width_px, padding_px, iterations, sends_gains)
+    for iterations in range(1, max_iterations + 1)
+  ]
+  pixels = height_px * width_px
+  fitting = sum(8 * size <= bpp * pixels for size in sizes)
+  require(
+    fitting > 0,
+    f"at least {8 * sizes[0] / pixels:.4g} bits per pixel, one iteration of a "
+    f"{width_px}x{height_px} image",
+    bpp=bpp,
+  )
+  return fitting

@@ -1,0 +1,56 @@
+"""Batches of patches for trainings that stop and go on at any step.
+
+The order of a pass and the turns of a batch are drawn from the seed and a number
+alone, so any batch is found at once, however many came before it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+
+from schemas.config import require
+
+
+class PatchFeed:
+  """An endless sequence of batches, each of them a function of its number.
+
+  Args:
+    patches: uint8 [n, side, side, 3].
+    batch_size: patches a batch; a batch may run over the end of a pass.
+    seed: of orders and turns.
+  """
+
+  def __init__(self, patches: np.ndarray, batch_size: int, seed: int):
+    require(len(patches) > 0, "at least one patch", num_patches=len(patches))
+    self._patches, self._batch_size, self._seed = patches, batch_size, seed
+    self._order = functools.lru_cache(maxsize=2)(self._draw_order)
+
+  def batch(self, number: int) -> np.ndarray:
+    """Batch `number`, from 0: float32 [batch_size, side, side, 3] in [-0.5, 0.5].
+
+    Each patch is shown in one of the square's eight positions.
+    """
+    first = number * self._batch_size
+    turns = np.random.default_rng((self._seed, 1, number)).integers(
+      8, size=self._batch_size
+    )
+    chosen = []
+    for example, turn in zip(range(first, first + self._batch_size), turns):
+      pass_number, place = divmod(example, len(self._patches))
+      patch = self._patches[self._order(pass_number)[place]]
+      patch = np.rot90(patch, turn % 4)
+      chosen.append(patch[:, ::-1] if turn >= 4 else patch)
+    return np.stack(chosen).astype(np.float32) / 255 - np.float32(0.5)
+
+  def batches(self, first: int) -> Iterator[np.ndarray]:
+    """All batches from `first` on."""
+    while True:
+      yield self.batch(first)
+      first += 1
+
+  def _draw_order(self, pass_number: int) -> np.ndarray:
+    generator = np.random.default_rng((self._seed, 0, pass_number))
+    return generator.permutation(len(self._patches))
