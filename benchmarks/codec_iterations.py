@@ -26,23 +26,17 @@ def main():
   args = parser.parse_args()
   folder = RunFolder(args.run)
 
-  from trainers.codec.export import serving_functions
+  from trainers.codec.export import reconstructor
   from trainers.codec.model import build_codec
   from trainers.codec.weights import load_weights
   from trainers.datasets import load_patches
-  from trainers.images import decode_rgb
 
   experiment = folder.experiment()
   codec = build_codec(experiment.codec, experiment.training.iterations)
   load_weights(folder.weights, codec)
-  serving = serving_functions(codec)
-  photographs = sorted(folder.held_out.iterdir())
-  images = [decode_rgb(path.read_bytes()) for path in photographs]
+  reconstruct = reconstructor(codec)
   facts = of_photographs(
-    [
-      (image, serving.reconstruct(image, np.int32(codec.iterations))["images"].numpy())
-      for image in images
-    ]
+    [(image, reconstruct(image)) for image in folder.photographs()]
   )
   patches = load_patches(sorted(folder.patches.glob("**/*.gz")))
   chosen = np.random.default_rng(0).choice(len(patches), BATCH, replace=False)

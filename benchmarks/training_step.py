@@ -1,11 +1,14 @@
-"""One training step of the papers' network against the machine's matrix product.
+"""One training step of a codec against the machine's matrix product.
 
-The width-1 additive LSTM of 1608.05148: batch 32, 32x32 pixels, 16 iterations,
-forward, backward and Adam. Counted are the products of its convolutions as the
-papers' table gives them (2.27 TFLOP), nothing else; the reference is TensorFlow's
-own float32 matrix product, timed before and after the step in the same process.
+By default the width-1 additive LSTM of 1608.05148: batch 32, 32x32 pixels, 16
+iterations, forward, backward and Adam; with `--experiment` what that trains. Counted
+are the products of its convolutions as the papers' table gives them (2.27 TFLOP),
+nothing else; the reference is TensorFlow's own float32 matrix product, timed before and
+after the step in the same process. Where an experiment multiplies in bfloat16, which
+some processors do four times as fast, the share of float32's rate can exceed 100 %.
 
     python benchmarks/training_step.py [--width 1] [--batch 32] [--iterations 16]
+    python benchmarks/training_step.py --experiment codec_shipped
 """
 
 import argparse
@@ -28,23 +31,32 @@ def main():
   parser.add_argument("--batch", type=int, default=32)
   parser.add_argument("--iterations", type=int, default=16)
   parser.add_argument("--steps", type=int, default=3)
+  parser.add_argument("--experiment", help="take all of the above but steps from this")
   args = parser.parse_args()
 
   from trainers.codec.training import compiled_codec
 
-  codec = compiled_codec(
-    CodecConfig(cell=ConvLSTMCell, width=args.width),
-    CodecTrainingConfig(
-      steps=args.steps,
-      summary_steps=args.steps,
-      batch_size=args.batch,
-      iterations=args.iterations,
-    ),
+  config = CodecConfig(cell=ConvLSTMCell, width=args.width)
+  training = CodecTrainingConfig(
+    steps=args.steps,
+    summary_steps=args.steps,
+    batch_size=args.batch,
+    iterations=args.iterations,
   )
-  images = np.random.default_rng(0).random((args.batch, 32, 32, 3), "float32") - 0.5
+  side = 32
+  if args.experiment:
+    from pipelines.experiments import find
+
+    experiment = find(args.experiment)
+    config, training = experiment.codec, experiment.training
+    side = experiment.mining.patch_px
+  codec = compiled_codec(config, training)
+  shape = (training.batch_size, side, side, 3)
+  images = np.random.default_rng(0).random(shape, "float32") - 0.5
   print("building the graph ...", flush=True)
   codec.train_on_batch(images)
-  flops = 3 * 2 * macs_per_patch(args.width) * args.batch * args.iterations
+  patches = training.batch_size * (side / 32) ** 2
+  flops = 3 * 2 * macs_per_patch(config) * patches * training.iterations
   print(f"{flops / 1e12:.3f} TFLOP a step")
   shares = []
   for _ in range(args.steps):
@@ -62,33 +74,35 @@ def main():
   print(f"median: {100 * np.median(shares):.0f} % of the matrix product's rate")
 
 
-def macs_per_patch(width):
+def macs_per_patch(config):
   """Multiply-adds of one iteration on a 32x32 patch, from the papers' table.
 
   Each row: input kernel, its depth, hidden kernel, units, positions of the
-  output. An LSTM has four gates.
+  output. An LSTM has four gates, a GRU three.
   """
+  gates = 4 if issubclass(config.cell, ConvLSTMCell) else 3
 
   def d(depth):
-    return scaled_depth(depth, width)
+    return scaled_depth(depth, config.width)
 
+  deep = scaled_depth(512, config.deep_width or config.width)
   plain = [  # kernel area * input depth * output depth * positions
     9 * 3 * d(64) * 16 * 16,
-    d(512) * 32 * 2 * 2,
-    32 * d(512) * 2 * 2,
+    deep * 32 * 2 * 2,
+    32 * deep * 2 * 2,
     d(128) // 4 * 3 * 32 * 32,
   ]
   cells = [
     (9, d(64), 1, d(256), 8),
-    (9, d(256), 1, d(512), 4),
-    (9, d(512), 1, d(512), 2),
-    (9, d(512), 1, d(512), 2),
-    (9, d(512) // 4, 1, d(512), 4),
-    (9, d(512) // 4, 9, d(256), 8),
+    (9, d(256), 1, deep, 4),
+    (9, deep, 1, deep, 2),
+    (9, deep, 1, deep, 2),
+    (9, deep // 4, 1, deep, 4),
+    (9, deep // 4, 9, d(256), 8),
     (9, d(256) // 4, 9, d(128), 16),
   ]
   return sum(plain) + sum(
-    (kernel * depth + hidden * units) * 4 * units * side * side
+    (kernel * depth + hidden * units) * gates * units * side * side
     for kernel, depth, hidden, units, side in cells
   )
 

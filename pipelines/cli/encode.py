@@ -63,8 +63,8 @@ def run(args) -> int:
   iterations = bitstream.read_header(data).iterations
   if iterations > codec.iterations:
     print(
-      f"hardmine: the model was trained for {codec.iterations} iterations; more of "
-      "them can make the picture worse",
+      f"hardmine: with this model {codec.iterations} iterations help; more of them can "
+      "make the picture worse",
       file=sys.stderr,
     )
 

@@ -62,6 +62,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "--nice", type=int, default=19, metavar="N", help="0 to 19 (default: 19, idle time)"
   )
   parser.add_argument(
+    "--export",
+    metavar="DIR",
+    help="write the model as of its last scoring, to encode and evaluate with; train "
+    "nothing",
+  )
+  parser.add_argument(
     "--status", action="store_true", help="say how far it is, and train nothing"
   )
 
@@ -83,11 +89,13 @@ def run(args: argparse.Namespace) -> int:
 
     found = find(args.experiment)
     folder = RunFolder(args.run or Path("runs", "trainings", found.name))
-    if not folder.exists and not args.status:
+    if not (folder.exists or args.status or args.export):
       _begin(folder, found.override(args.set), args.held_out)
       args.set = []
   if args.status:
     return _print_status(folder)
+  if args.export:
+    return _export(folder, args.export)
   with folder.taken():
     if args.set:
       folder.change(args.set)
@@ -147,6 +155,23 @@ def _mine(folder: RunFolder, experiment: CodecExperiment) -> None:
     )
   counts = manifest["counts"]
   print(f"{counts['patches']:,} patches of {counts['used']:,} photographs", flush=True)
+
+
+def _export(folder: RunFolder, model_dir: str) -> int:
+  from trainers.codec import held_out, training_run
+
+  target = Path(model_dir)
+  require(
+    not target.exists() or (target.is_dir() and not any(target.iterdir())),
+    "a folder that does not exist or is empty",
+    export=model_dir,
+  )
+  scores = training_run.export(str(folder.directory), model_dir)
+  print(
+    f"{model_dir}: area {held_out.area(scores):.4f} on the held-out photographs; "
+    f"{held_out.num_helpful(scores)} of {len(scores)} iterations help"
+  )
+  return 0
 
 
 def _print_status(folder: RunFolder) -> int:

@@ -1,15 +1,22 @@
-"""`hardmine train`: from photographs to a run that goes on."""
+"""`hardmine train`, by the commands of its page, from photographs to a stream."""
 
+import re
+import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from pipelines.cli import main
+from pipelines.experiments import find
+from trainers.codec.codec import Codec
 from trainers.codec.run_folder import RunFolder
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "train_a_codec.md"
+# In the place of the experiment that the page names: as it is, but small.
 EXPERIMENT = """
 from schemas.codec_config import CodecConfig
 from schemas.evaluation_config import CodecEvaluationConfig
@@ -20,10 +27,8 @@ from trainers.codec.cells.gru import ConvGRUCell
 
 def experiment():
   return CodecExperiment(
-    name="small",
-    mining=MiningConfig(
-      images=("photos/*.png",), patch_px=64, per_image=3, reductions=(1, 2)
-    ),
+    name="codec_shipped",
+    mining=MiningConfig(images=("none",), patch_px=64, per_image=3, reductions=(1, 2)),
     codec=CodecConfig(cell=ConvGRUCell, width=1 / 16),
     training=CodecTrainingConfig(
       steps=20, batch_size=2, iterations=2, augment=True, ema_decay=0.9,
@@ -34,21 +39,29 @@ def experiment():
 """
 
 
+def commands():
+  """The page's commands, word by word."""
+  blocks = re.findall(r"^```\n(.*?)^```", PAGE.read_text("utf-8"), re.S | re.M)
+  lines = [line for block in blocks for line in block.splitlines()]
+  return [shlex.split(line)[1:] for line in lines if line.startswith("hardmine ")]
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
   """An experiment of one's own, photographs, and a module with a common name."""
   path = tmp_path_factory.mktemp("work")
-  (path / "small.py").write_text(EXPERIMENT)
+  (path / "codec_shipped.py").write_text(EXPERIMENT)
   (path / "random.py").write_text("raise SystemExit('the current folder is no code')")
   for name, number in (("photos", 3), ("held_out", 1)):
     (path / name).mkdir()
     for index in range(number):
       pixels = np.random.default_rng(index + number).integers(0, 256, (160, 144, 3))
       Image.fromarray(pixels.astype("uint8")).save(path / name / f"{index}.png")
+  Image.fromarray(np.zeros((20, 30, 3), "uint8")).save(path / "photo.png")
   return path
 
 
-def hardmine(folder, *words):
+def hardmine(folder, words):
   code = "import sys; sys.path[:] = filter(None, sys.path); " + (
     "from pipelines.cli.main import run; run()"
   )
@@ -62,17 +75,39 @@ def hardmine(folder, *words):
 
 
 @pytest.fixture(scope="module")
-def begun(folder):
-  result = hardmine(
-    folder, "train", "small.py", "--held-out", "held_out/*", "--nice", "0"
-  )
-  assert result.returncode == 0, result.stderr
-  return RunFolder(folder / "runs" / "trainings" / "small"), result.stdout
+def answers(folder):
+  """What each command of the page that trains or uses the training printed."""
+  outputs = []
+  for words in commands():
+    if words[:2] == ["train", "codec_shipped"]:
+      words[1] = "codec_shipped.py"
+      words += ["--nice", "0"]
+    if words[0] != "run":
+      result = hardmine(folder, words)
+      assert result.returncode == 0, (words, result.stderr)
+      outputs.append(result.stdout)
+  return outputs
 
 
-def test_a_run_has_all_it_needs_in_its_folder(begun):
-  run, output = begun
-  assert "finished at step 20" in output
+@pytest.fixture(scope="module")
+def run(folder, answers):
+  return RunFolder(folder / "runs" / "trainings" / "codec_shipped")
+
+
+def test_each_command_of_the_page_says_what_it_did(answers):
+  begun, status, again, changed, exported, encoded = answers
+  # two reductions of three photographs: three patches whole, and of 80x72 pixels one
+  assert "12 patches, scored on 1 photographs" in begun
+  assert "finished at step 20" in begun
+  assert "step 20" in status
+  assert "area" in status
+  assert "finished at step 20" in again
+  assert "finished at step 20" in changed
+  assert "of 2 iterations help" in exported
+  assert "photo.hmc" in encoded
+
+
+def test_a_run_has_all_it_needs_in_its_folder(run):
   assert {path.name for path in run.directory.iterdir()} == {
     "checkpoints",
     "code",
@@ -85,26 +120,33 @@ def test_a_run_has_all_it_needs_in_its_folder(begun):
     "weights.npz",
   }
   assert not (run.code / "pipelines").exists()
-  # two reductions of three photographs: three patches at full size, one (of 2x1
-  # tiles of 80x72 pixels) at half
-  assert "12 patches, scored on 1 photographs" in output
+  assert run.experiment().training.learning_rate == 0.0005
+  assert [line["step"] for line in run.logged() if "loss" in line] == [10, 20]
 
 
-def test_the_same_command_goes_on_with_more_steps(folder, begun):
-  run, _ = begun
-  result = hardmine(
-    folder, "train", "small.py", "--set", "training.steps=30", "--nice", "0"
-  )
-  assert "finished at step 30" in result.stdout, result.stderr
-  assert [line["step"] for line in run.logged() if "loss" in line] == [10, 20, 30]
-  result = hardmine(folder, "train", "runs/trainings/small", "--status")
-  assert "step 30" in result.stdout
-  assert "area" in result.stdout
+def test_the_exported_codec_stops_where_iterations_stop_helping(folder, answers):
+  codec = Codec.load(folder / "model")
+  assert codec.iterations == codec.facts["iterations"] <= 2
+  assert len(codec.facts["held_out_ms_ssim"]) == 2
+
+
+def test_a_model_that_is_there_is_not_overwritten(folder, answers, capsys):
+  words = ["train", str(folder / "runs/trainings/codec_shipped")]
+  assert main.main([*words, "--export", str(folder / "model")]) == 2
+  assert "does not exist or is empty" in capsys.readouterr().err
+
+
+def test_the_pages_pipeline_is_an_experiment_that_exists():
+  (words,) = [words for words in commands() if words[0] == "run"]
+  assignments = [words[i + 1] for i, word in enumerate(words) if word == "--set"]
+  training = find(words[1]).override(assignments).training
+  assert training.steps == training.cooldown_steps == 2000
+  assert training.initial_weights == "runs/trainings/codec_shipped/weights.npz"
 
 
 def test_nothing_begins_without_photographs_to_score_on(folder, tmp_path, capsys):
-  status = main.main(["train", str(folder / "small.py"), "--run", str(tmp_path / "r")])
-  assert status == 2
+  words = ["train", str(folder / "codec_shipped.py"), "--run", str(tmp_path / "r")]
+  assert main.main(words) == 2
   assert "--held-out" in capsys.readouterr().err
   assert not (tmp_path / "r").exists()
 

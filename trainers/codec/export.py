@@ -21,8 +21,10 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from schemas.codec_config import CODE_DEPTH, STRIDE_PX
@@ -71,6 +73,15 @@ WIDTH = tf.TensorSpec([], tf.int32, name="width")
 def serving_functions(codec: RecurrentCodec) -> Any:
   """`encode`, `decode` and `reconstruct` of a codec, as they are exported."""
   return _SendingGains(codec) if codec.config.sent_gain else _Serving(codec)
+
+
+def reconstructor(codec: RecurrentCodec) -> Callable[[np.ndarray], np.ndarray]:
+  """What an export would decode: uint8 [h, w, 3] to [codec.iterations, h, w, 3].
+
+  The graph is made once and serves every size.
+  """
+  serving, iterations = serving_functions(codec), np.int32(codec.iterations)
+  return lambda image: serving.reconstruct(image, iterations)["images"].numpy()
 
 
 class _Serving(tf.Module):

@@ -11,7 +11,7 @@ from schemas.codec_config import CodecConfig
 from schemas.training_config import CodecTrainingConfig
 from trainers.callbacks import Checkpoints, Summaries, checkpoint_dir
 from trainers.codec import held_out
-from trainers.codec.export import export_codec, serving_functions
+from trainers.codec.export import export_codec, reconstructor
 from trainers.codec.training import contact_sheet, train
 from trainers.datasets import (
   load_patches,
@@ -77,7 +77,7 @@ def run_fn(fn_args: Any) -> None:
   )
   with averaged(codec):
     scores = held_out.ms_ssim_by_iteration(
-      functools.partial(_reconstruct, serving_functions(codec), config.iterations),
+      reconstructor(codec),
       list(eval_patches.take(NUM_JUDGED).as_numpy_iterator()),
     )
     print(f"held-out MS-SSIM by iteration {np.round(scores, 4).tolist()}")
@@ -88,7 +88,3 @@ def run_fn(fn_args: Any) -> None:
       num_patches=num_patches,
       **held_out.facts(scores),
     )
-
-
-def _reconstruct(serving: Any, iterations: int, image: np.ndarray) -> np.ndarray:
-  return serving.reconstruct(image, np.int32(iterations))["images"].numpy()

@@ -26,9 +26,12 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from schemas.config import require
 from schemas.experiment import CodecExperiment
 from schemas.manifest import write_atomically
+from trainers.images import decode_rgb
 
 CODE_FOLDERS = ("schemas", "trainers")
 
@@ -52,6 +55,11 @@ class RunFolder:
   def exists(self) -> bool:
     """Whether a run was begun here: its settings are written last."""
     return self._settings.is_file()
+
+  def photographs(self) -> list[np.ndarray]:
+    """What it is scored on, uint8 [h, w, 3] each."""
+    paths = sorted(self.held_out.iterdir())
+    return [decode_rgb(path.read_bytes()) for path in paths]
 
   def experiment(self) -> CodecExperiment:
     """What is trained, as settings stand now."""

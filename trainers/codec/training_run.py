@@ -1,7 +1,5 @@
 """Trains a codec for as long as somebody lets it, at any time to be stopped.
 
-    python -c "...; main(RUN)"      see `pipelines/cli/train.py`, which starts it
-
 TERM or INT writes a checkpoint and ends; the next start goes on with the weights,
 the optimizer, the average, the random numbers and the place in the data as they were.
 A kill loses at most `checkpoint_steps`, and what is trained again is the same.
@@ -11,24 +9,22 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from schemas.config import require
 from schemas.experiment import CodecExperiment
 from trainers.callbacks import Checkpoints
 from trainers.codec import held_out, progress_page
-from trainers.codec.export import serving_functions
-from trainers.codec.model import RecurrentCodec
+from trainers.codec.export import export_codec, reconstructor
+from trainers.codec.model import RecurrentCodec, build_codec
 from trainers.codec.run_folder import RunFolder
 from trainers.codec.training import compiled_codec
 from trainers.codec.weights import load_weights, save_weights
 from trainers.datasets import load_patches
-from trainers.images import decode_rgb
 from trainers.optimizers import averaged
 from trainers.patch_feed import PatchFeed
 
@@ -41,14 +37,36 @@ def main(directory: str, nice: int = 19) -> int:
     experiment = folder.experiment()
     stop = _Stop()
     patches = load_patches(sorted(folder.patches.glob("**/*.gz")))
-    images = [
-      decode_rgb(path.read_bytes()) for path in sorted(folder.held_out.iterdir())
-    ]
+    images = folder.photographs()
     print(f"{len(patches):,} patches, scored on {len(images)} photographs", flush=True)
     run = TrainingRun(folder, experiment, patches, images)
     run.train(stop)
     print(f"{'stopped' if stop else 'finished'} at step {run.step}", flush=True)
   return 0
+
+
+def export(directory: str, model_dir: str) -> np.ndarray:
+  """Exports the average weights of a run's last scoring, while it trains or not.
+
+  Returns:
+    Mean MS-SSIM on the held-out photographs by iteration, of what was exported.
+
+  Raises:
+    ValueError: the run has not been scored yet.
+  """
+  folder = RunFolder(directory)
+  experiment = folder.experiment()
+  require(
+    folder.weights.is_file(),
+    f"a run that was scored, every {experiment.training.score_steps} steps",
+    run=directory,
+  )
+  codec = build_codec(experiment.codec, experiment.training.iterations)
+  load_weights(folder.weights, codec)
+  scores = held_out.ms_ssim_by_iteration(reconstructor(codec), folder.photographs())
+  training = experiment.training.to_json()
+  export_codec(codec, model_dir, training=training, **held_out.facts(scores))
+  return scores
 
 
 class _Stop:
@@ -93,7 +111,7 @@ class TrainingRun:
     if not self.step and folder.initial_weights.exists():
       load_weights(folder.initial_weights, self.codec)
     self.feed = PatchFeed(patches, self.config.batch_size, self.config.seed)
-    self._serving = serving_functions(self.codec)
+    self._reconstruct = reconstructor(self.codec)
 
   def train(self, stop: Callable[[], bool] | Any = False) -> None:
     """Steps until the last one, or until `stop` is true after one.
@@ -158,11 +176,3 @@ class TrainingRun:
       f"one iteration, {mean[-1]:.4f} after {len(mean)}",
       flush=True,
     )
-
-  def _reconstruct(self, image: np.ndarray) -> np.ndarray:
-    iterations = np.int32(self.config.iterations)
-    return self._serving.reconstruct(image, iterations)["images"].numpy()
-
-
-if __name__ == "__main__":
-  sys.exit(main(str(Path(sys.argv[1]))))

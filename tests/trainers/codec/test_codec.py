@@ -100,6 +100,25 @@ def test_bpp_is_a_bound_on_the_whole_file(exported):
   assert 8 * len(data) / 64**2 <= 0.5 < 8 * len(more) / 64**2
 
 
+def test_a_rate_never_goes_beyond_the_iterations_that_help(exported):
+  _, codec, _ = exported
+  image = photograph(64, 64)
+  stopping = Codec(codec._signatures, {**codec.facts, "iterations": 2})
+  assert stopping.compress(image, bpp=50)[6] == 2
+  assert stopping.compress(image)[6] == 2
+
+
+def test_a_codec_with_a_clock_ends_where_its_clock_ends(exported):
+  _, codec, _ = exported
+  image = photograph(16, 16)
+  if "clock" not in codec.facts["config"]:
+    assert codec.compress(image, iterations=20)[6] == 20
+    return
+  assert codec.compress(image, iterations=ITERATIONS + 1)[6] == ITERATIONS + 1
+  with pytest.raises(ValueError, match=r"1 to 4 iterations, as many as"):
+    codec.compress(image, iterations=ITERATIONS + 2)
+
+
 def test_facts_lie_beside_the_graph(exported):
   keras_codec, _, folder = exported
   facts = json.loads((folder / FACTS_PATH).read_text())

@@ -7,7 +7,7 @@ from keras import ops
 
 from schemas.codec_config import CodecConfig
 from schemas.training_config import CodecTrainingConfig
-from trainers.codec import sent_gain
+from trainers.codec import held_out, sent_gain
 from trainers.codec.cells.gru import ConvGRUCell
 from trainers.codec.losses import iteration_losses, ms_ssim
 from trainers.codec.model import build_codec
@@ -194,3 +194,22 @@ def test_the_recipe_trains_on_a_step_of_every_part():
   assert last < first
   assert isinstance(codec.optimizer, keras.optimizers.Adam)
   assert ops.dtype(codec.trainable_variables[0]) == "float32"
+
+
+@pytest.mark.parametrize(
+  ("scores", "expected"),
+  [
+    ([0.5, 0.6, 0.7], 3),
+    ([0.5, 0.6, 0.6, 0.7], 2),  # an iteration that adds nothing ends it
+    ([0.5, 0.4], 1),
+    ([0.5], 1),
+  ],
+)
+def test_iterations_help_until_one_does_not(scores, expected):
+  assert held_out.num_helpful(np.array(scores)) == expected
+  assert held_out.facts(np.array(scores))["iterations"] == expected
+
+
+def test_the_held_out_area_of_a_perfect_codec_is_the_ideal():
+  assert held_out.area(np.ones(16)) == pytest.approx(1.875)
+  assert held_out.area(np.linspace(0, 1, 16)) == pytest.approx(1.875 / 2)
