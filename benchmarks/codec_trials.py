@@ -36,8 +36,8 @@ TRIALS = {
   "no logarithm": {"training.log_loss": False},
   "no MS-SSIM": {"training.ms_ssim_weight": 0.0},
   "LSTM": {"codec.cell": "trainers.codec.cells.lstm:ConvLSTMCell"},
-  "width 1/2": {"codec.width": 0.5},
-  "deep layers at 1/2": {"codec.deep_width": 0.5},
+  "width 0.5": {"codec.width": 0.5},
+  "deep layers 0.5": {"codec.deep_width": 0.5},
   "rate 2e-3": {"training.learning_rate": 2e-3},
   "batch 8": {"training.batch_size": 8},
 }

@@ -8,6 +8,28 @@ from schemas.codec_config import USUAL_ITERATIONS
 from schemas.config import Config, require
 from schemas.gates import Gate
 
+# What gates can look at.
+CODEC_METRICS = tuple(
+  f"{metric}_auc{suffix}"
+  for suffix in ("", "_files")
+  for metric in ("ms_ssim", "psnr_hvs", "psnr")
+)
+DETECTION_METRICS = (
+  *("AP", "AP50", "AP75", "AP_small", "AP_medium", "AP_large"),
+  *("AR_1", "AR_10", "AR_100", "AR_small", "AR_medium", "AR_large"),
+  "latency_seconds",
+)
+
+
+def _require_measured(gates: tuple[Gate, ...], metrics: tuple[str, ...]) -> None:
+  """Better now than after hours of training, when no gate could pass."""
+  for gate in gates:
+    require(
+      gate.metric in metrics,
+      f"gates on what is measured: {', '.join(metrics)}",
+      metric=gate.metric,
+    )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecEvaluationConfig(Config):
@@ -28,6 +50,7 @@ class CodecEvaluationConfig(Config):
   def __post_init__(self):
     require(bool(self.images), "at least one glob", images=self.images)
     require(0 < self.iterations <= 255, "1 to 255", iterations=self.iterations)
+    _require_measured(self.gates, CODEC_METRICS)
     require(
       self.max_images is None or self.max_images > 0,
       "max_images > 0",
@@ -65,3 +88,4 @@ class DetectionEvaluationConfig(Config):
       shown_min_score=self.shown_min_score,
       num_shown=self.num_shown,
     )
+    _require_measured(self.gates, DETECTION_METRICS)

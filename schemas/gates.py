@@ -13,6 +13,10 @@ from typing import Literal
 
 from schemas.config import Config, require
 
+# What rounding may take from a difference: 0.12 is 0.01 better than 0.11, though their
+# floats are 0.00999... apart. Far below anything that a metric means.
+TOLERANCE = 1e-9
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Gate(Config):
@@ -61,6 +65,16 @@ class Verdict(Config):
   results: tuple[GateResult, ...]
 
 
+def gain(value: float, reference: float, direction: str) -> float:
+  """How much better a value is than a reference; negative where it is worse."""
+  return (value - reference) * (1 if direction == "higher" else -1)
+
+
+def is_enough(gained: float, required: float) -> bool:
+  """Whether a gain reaches what is required, up to rounding."""
+  return gained >= required - TOLERANCE
+
+
 def judge(
   gates: tuple[Gate, ...], metrics: dict[str, float], baseline: dict[str, float] | None
 ) -> Verdict:
@@ -83,26 +97,28 @@ def _judge_one(
 ) -> GateResult:
   value = metrics.get(gate.metric)
   reference = (baseline or {}).get(gate.metric)
-  sign = 1 if gate.direction == "higher" else -1
   failures, reasons = [], []
   if value is None or not math.isfinite(value):
     failures.append(f"{gate.metric} was not measured (value: {value})")
     value = None
   else:
     if gate.bound is not None:
-      relation = "at least" if sign > 0 else "at most"
+      relation = "at least" if gate.direction == "higher" else "at most"
       line = f"{value:.4f} must be {relation} {gate.bound:.4f}"
-      (reasons if sign * (value - gate.bound) >= 0 else failures).append(line)
+      passed = is_enough(gain(value, gate.bound, gate.direction), 0.0)
+      (reasons if passed else failures).append(line)
     if gate.min_improvement is not None:
       if reference is None:
         reasons.append("no blessed model to compare with")
       else:
-        gain = sign * (value - reference)
+        gained = gain(value, reference, gate.direction)
+        word = "better" if gained >= 0 else "worse"
         line = (
-          f"{value:.4f} is {abs(gain):.4f} {'better' if gain >= 0 else 'worse'} than "
+          f"{value:.4f} is {abs(gained):.4f} {word} than "
           f"the blessed model's {reference:.4f}, required {gate.min_improvement:+.4f}"
         )
-        (reasons if gain >= gate.min_improvement else failures).append(line)
+        passed = is_enough(gained, gate.min_improvement)
+        (reasons if passed else failures).append(line)
   return GateResult(
     metric=gate.metric,
     passed=not failures,

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from components.model_store.records import Version
+from schemas.gates import gain, is_enough
 
 EVALUATION_SET = "evaluation_set"  # in metrics: names images and settings measured on
 
@@ -36,7 +37,7 @@ class Difference:
     """Positive is better; None where there is nothing to compare."""
     if self.before is None or self.after is None:
       return None
-    return (self.after - self.before) * (1 if self.direction == "higher" else -1)
+    return gain(self.after, self.before, self.direction)
 
   def __str__(self) -> str:
     shown = f"{self.metric} {_number(self.after)}, was {_number(self.before)}"
@@ -67,8 +68,7 @@ def differences(candidate: Version, current: Version | None) -> tuple[Difference
       passed=True,
     )
     if current is not None:
-      # Equal numbers pass a gate of 0 whatever the rounding of their difference.
-      passed = one.gain is not None and one.gain >= required - 1e-12
+      passed = one.gain is not None and is_enough(one.gain, required)
       one = dataclasses.replace(one, passed=passed)
     found.append(one)
   return tuple(found)

@@ -40,8 +40,7 @@ class Codec:
     config = facts["config"]
     self.max_iterations = int(config.get("clock") or bitstream.MAX_ITERATIONS)
     self.sends_gains = bool(config.get("sent_gain", False))
-    scaled = config["reconstruction"] == "residual_scaling"
-    self.padding_px = 32 if scaled else STRIDE_PX
+    self.padding_px = int(facts.get("padding_px") or _padding_px(config))
 
   @classmethod
   def load(cls, model_dir: str | os.PathLike) -> Codec:
@@ -187,6 +186,11 @@ class Codec:
       name: value.numpy()
       for name, value in self._signatures[signature](**tensors).items()
     }
+
+
+def _padding_px(config: dict[str, Any]) -> int:
+  """Of an export that does not say it: the gain network sees 32x32 pixels at once."""
+  return 2 * STRIDE_PX if config["reconstruction"] == "residual_scaling" else STRIDE_PX
 
 
 def _trained_iterations(facts: dict[str, Any]) -> int:

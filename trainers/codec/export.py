@@ -57,6 +57,7 @@ def export_codec(
     {
       "config": json.loads(codec.config.to_json()),
       "model_id": model_id(codec).hex(),
+      "padding_px": codec.config.padding_px,
       **facts,
     },
   )

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -35,7 +34,7 @@ def main(directory: str, nice: int = 19) -> int:
   folder = RunFolder(directory)
   with folder.taken():
     experiment = folder.experiment()
-    stop = _Stop()
+    stop = _Stop().listen()
     patches = load_patches(sorted(folder.patches.glob("**/*.gz")))
     images = folder.photographs()
     print(f"{len(patches):,} patches, scored on {len(images)} photographs", flush=True)
@@ -70,18 +69,45 @@ def export(directory: str, model_dir: str) -> np.ndarray:
 
 
 class _Stop:
-  """True from the first TERM or INT on."""
+  """True from the first TERM, INT or HUP on.
+
+  Before the first step there is nothing to keep, and making the graph takes longer than
+  anybody should wait: until `patient` is set, a signal ends the process at once.
+  """
 
   def __init__(self):
-    self.asked = False
+    self.asked = self.patient = False
+
+  def listen(self) -> _Stop:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
       signal.signal(number, self._ask)
+    return self
 
   def _ask(self, *_: Any) -> None:
+    if not self.patient:
+      print("stopped before its first step", flush=True)
+      os._exit(0)
     self.asked = True
 
   def __bool__(self) -> bool:
     return self.asked
+
+
+class _Window:
+  """What a line of the log says about some steps."""
+
+  def __init__(self):
+    self.losses: list[float] = []
+    self._started, self._cpu = time.monotonic(), time.process_time()
+
+  def facts(self) -> dict[str, float]:
+    seconds = time.monotonic() - self._started
+    cpu_seconds, steps = time.process_time() - self._cpu, len(self.losses)
+    return {
+      "loss": round(float(np.mean(self.losses)), 5),
+      "seconds_per_step": round(seconds / steps, 4),
+      "cpu_seconds_per_step": round(cpu_seconds / steps, 4),
+    }
 
 
 class TrainingRun:
@@ -113,45 +139,42 @@ class TrainingRun:
     self.feed = PatchFeed(patches, self.config.batch_size, self.config.seed)
     self._reconstruct = reconstructor(self.codec)
 
-  def train(self, stop: Callable[[], bool] | Any = False) -> None:
-    """Steps until the last one, or until `stop` is true after one.
+  def train(self, stop: _Stop | None = None) -> None:
+    """Steps until the last one, or until `stop` has become true.
 
     Raises:
       RuntimeError: the loss is not a number any more; the newest checkpoint is from
         before.
     """
-    config, losses = self.config, []
-    started, cpu = time.monotonic(), time.process_time()
+    stop = _Stop() if stop is None else stop
+    config, window = self.config, _Window()
     while self.step < config.steps and not stop:
-      batch = self.feed.batch(self.step)
-      losses.append(float(np.asarray(self.codec.train_on_batch(batch))))
+      loss = self.codec.train_on_batch(self.feed.batch(self.step))
+      window.losses.append(float(np.asarray(loss)))
       self.step += 1
-      if not np.isfinite(losses[-1]):
+      stop.patient = True
+      if not np.isfinite(window.losses[-1]):
         raise RuntimeError(
-          f"the loss became {losses[-1]} at step {self.step}; lower it with --set "
-          "training.learning_rate=..., and it goes on from the last checkpoint"
+          f"the loss became {window.losses[-1]} at step {self.step}; go on from the "
+          "last checkpoint with a lower rate, --set training.learning_rate=..."
         )
       if self.step % config.summary_steps == 0:
-        seconds = time.monotonic() - started
-        facts = {
-          "step": self.step,
-          "loss": round(float(np.mean(losses)), 5),
-          "learning_rate": float(np.asarray(self.codec.optimizer.learning_rate)),
-          "seconds_per_step": round(seconds / len(losses), 4),
-          "cpu_seconds_per_step": round((time.process_time() - cpu) / len(losses), 4),
-        }
-        self.folder.log(**facts)
-        print("  ".join(f"{k} {v:.6g}" for k, v in facts.items()), flush=True)
-        losses.clear()
-        started, cpu = time.monotonic(), time.process_time()
+        self._tell(window.facts())
+        window = _Window()
       if self.step % config.checkpoint_steps == 0:
         self.checkpoints.save(self.codec, self.step)
       if self.step % config.score_steps == 0 or self.step == config.steps:
         self.score(stop)
-        started, cpu = time.monotonic(), time.process_time()
+        window = _Window()
     self.checkpoints.save(self.codec, self.step)
 
-  def score(self, stop: Any = False) -> None:
+  def _tell(self, facts: dict[str, float]) -> None:
+    rate = float(np.asarray(self.codec.optimizer.learning_rate))
+    facts = {"step": self.step, "learning_rate": rate, **facts}
+    self.folder.log(**facts)
+    print("  ".join(f"{name} {value:.6g}" for name, value in facts.items()), flush=True)
+
+  def score(self, stop: _Stop) -> None:
     """Scores the average weights, keeps them, and redraws the page; or stops early."""
     with averaged(self.codec):
       scores, shown = [], None
