@@ -12,7 +12,8 @@ from typing import Any, TypeVar
 import keras
 
 from schemas.training_config import TrainingConfig
-from trainers.callbacks import Checkpoints, Progress, SaveCheckpoints, StopOnNaN
+from trainers.callbacks import Progress, SaveCheckpoints, StopOnNaN
+from trainers.checkpoints import Checkpoints
 from trainers.devices import device_scope
 
 M = TypeVar("M", bound=keras.Model)

@@ -19,6 +19,17 @@ GREY_LEVELS = 255.0
 LEAST = 1e-4  # below it a loss counts as this; its logarithm stays finite
 
 
+def codec_loss(
+  images: Any, estimates: Any, ms_ssim_weight: float = 0.0, logarithm: bool = False
+) -> Any:
+  """The mean of `iteration_losses`; by default the papers' mean absolute residual."""
+  if ms_ssim_weight or logarithm:
+    return ops.mean(iteration_losses(images, estimates, ms_ssim_weight, logarithm))
+  # one mean and not a mean of means: the weights of before, to the last bit
+  residuals = ops.cast(images, "float32") - ops.cast(estimates, "float32")
+  return ops.mean(ops.abs(residuals))
+
+
 def iteration_losses(
   images: Any, estimates: Any, ms_ssim_weight: float = 0.0, logarithm: bool = False
 ) -> Any:

@@ -22,7 +22,7 @@ from keras import ops
 from schemas.codec_config import STRIDE_PX, CodecConfig
 from trainers.codec import sent_gain
 from trainers.codec.binarizer import Binarizer
-from trainers.codec.losses import iteration_losses
+from trainers.codec.losses import codec_loss
 from trainers.codec.networks import Decoder, Encoder
 from trainers.codec.reconstruction import build_reconstruction
 from trainers.devices import num_replicas
@@ -40,7 +40,7 @@ class RecurrentCodec(keras.Model):
     seed: of the binarizer's noise.
 
   Attributes:
-    ms_ssim_weight: see `trainers.codec.losses.iteration_losses`.
+    ms_ssim_weight: see `trainers.codec.losses.codec_loss`.
     log_loss: likewise.
   """
 
@@ -136,9 +136,9 @@ class RecurrentCodec(keras.Model):
     self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any
   ) -> Any:
     """Mean over the iterations; by default the paper's absolute residual (eq. 7)."""
-    losses = iteration_losses(x, y_pred, self.ms_ssim_weight, self.log_loss)
+    loss = codec_loss(x, y_pred, self.ms_ssim_weight, self.log_loss)
     # Several devices add their gradients up: each contributes its share of the mean.
-    return ops.mean(losses) / num_replicas()
+    return loss / num_replicas()
 
 
 def build_codec(

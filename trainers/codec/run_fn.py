@@ -9,7 +9,8 @@ import numpy as np
 
 from schemas.codec_config import CodecConfig
 from schemas.training_config import CodecTrainingConfig
-from trainers.callbacks import Checkpoints, Summaries, checkpoint_dir
+from trainers.callbacks import Summaries
+from trainers.checkpoints import Checkpoints, checkpoint_dir
 from trainers.codec import held_out
 from trainers.codec.export import export_codec, reconstructor
 from trainers.codec.training import contact_sheet, train

@@ -11,7 +11,7 @@ import numpy as np
 
 from schemas.codec_config import CodecConfig
 from schemas.training_config import CodecTrainingConfig
-from trainers.callbacks import Checkpoints
+from trainers.checkpoints import Checkpoints
 from trainers.codec.model import RecurrentCodec, build_codec
 from trainers.codec.weights import load_weights
 from trainers.optimizers import compile_model, learning_rate

@@ -16,7 +16,7 @@ import numpy as np
 
 from schemas.config import require
 from schemas.experiment import CodecExperiment
-from trainers.callbacks import Checkpoints
+from trainers.checkpoints import Checkpoints
 from trainers.codec import held_out, progress_page
 from trainers.codec.export import export_codec, reconstructor
 from trainers.codec.model import RecurrentCodec, build_codec

@@ -13,7 +13,8 @@ import tensorflow as tf
 from schemas.categories import Categories, read_categories
 from schemas.detector_config import SSDConfig
 from schemas.training_config import DetectorTrainingConfig
-from trainers.callbacks import Checkpoints, Summaries, checkpoint_dir
+from trainers.callbacks import Summaries
+from trainers.checkpoints import Checkpoints, checkpoint_dir
 from trainers.datasets import matching_files
 from trainers.detection import input_pipeline
 from trainers.detection.drawing import ground_truth_beside_predictions

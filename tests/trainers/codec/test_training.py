@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from schemas.codec_config import CodecConfig
 from schemas.training_config import CodecTrainingConfig
-from trainers.callbacks import Checkpoints
+from trainers.checkpoints import Checkpoints
 from trainers.codec.cells.gru import ConvGRUCell
 from trainers.codec.cells.lstm import ConvLSTMCell
 from trainers.codec.training import (
@@ -212,7 +212,7 @@ def test_trains_on_the_jax_backend_as_well(tmp_path):
 import numpy as np
 from schemas.codec_config import CodecConfig
 from schemas.training_config import CodecTrainingConfig
-from trainers.callbacks import Checkpoints
+from trainers.checkpoints import Checkpoints
 from trainers.codec.cells.gru import ConvGRUCell
 from trainers.codec.training import train
 def batches(step):

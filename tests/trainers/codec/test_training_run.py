@@ -19,7 +19,7 @@ from schemas.experiment import CodecExperiment
 from schemas.mining_config import MiningConfig
 from schemas.patch_example import Patch, serialize
 from schemas.training_config import CodecTrainingConfig
-from trainers.callbacks import Checkpoints
+from trainers.checkpoints import Checkpoints
 from trainers.codec.cells.gru import ConvGRUCell
 from trainers.codec.run_folder import RunFolder
 from trainers.codec.training import compiled_codec

@@ -14,7 +14,7 @@ from schemas.detector_config import SSDConfig
 from schemas.training_config import DetectorTrainingConfig
 from tests.trainers.detection.rectangles import CATEGORIES, rectangle
 from tests.trainers.detection.tiny_extractor import TinyExtractor
-from trainers.callbacks import Checkpoints
+from trainers.checkpoints import Checkpoints
 from trainers.detection import export, run_fn
 from trainers.detection.boxes import pairwise_iou
 from trainers.detection.detector import Detector
