@@ -17,6 +17,8 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
+
 from trainers.codec.run_folder import RunFolder
 
 BASE = {
@@ -103,32 +105,44 @@ def cpu_seconds(lines):
   return total
 
 
+def areas_over_time(lines):
+  """Processor seconds and area of every scoring."""
+  scored = [number for number, line in enumerate(lines) if "area" in line]
+  seconds = [cpu_seconds(lines[: number + 1]) for number in scored]
+  return seconds, [lines[number]["area"] for number in scored]
+
+
 def table(folders):
-  """Markdown, a line a run, the best first."""
+  """Markdown, a line a run, the best after equal time first.
+
+  Equal time is what the shortest of them had; between scorings areas are interpolated.
+  """
+  logs = {folder.directory.name: folder.logged() for folder in folders}
+  logs = {
+    name: lines for name, lines in logs.items() if any("area" in x for x in lines)
+  }
+  curves = {name: areas_over_time(lines) for name, lines in logs.items()}
+  limit = min((seconds[-1] for seconds, _ in curves.values()), default=0)
   rows = []
-  for folder in folders:
-    lines = folder.logged()
+  for name, lines in logs.items():
     scored = [line for line in lines if "area" in line]
-    if not scored:
-      continue
     last, seconds = scored[-1], cpu_seconds(lines)
     areas = {line["step"]: f"{line['area']:.3f}" for line in scored}
-    at_steps = [areas.get(step, "") for step in STEPS]
-    curve = " ".join(f"{last['ms_ssim'][t - 1]:.3f}" for t in (1, 4, 8, 16))
-    rows.append(
-      (
-        last["area"],
-        f"| {folder.directory.name} | {seconds / max(last['step'], 1):.2f} | "
-        f"{' | '.join(at_steps)} | {last['step']:,} | {seconds:.0f} | "
-        f"{last['area']:.4f} | {curve} |",
-      )
-    )
+    equal = float(np.interp(limit, *curves[name]))
+    cells = [
+      name,
+      f"{seconds / last['step']:.2f}",
+      *(areas.get(step, "") for step in STEPS),
+      f"{equal:.3f}",
+      f"{last['area']:.4f} ({last['step']:,} steps, {seconds:.0f} s)",
+      " ".join(f"{last['ms_ssim'][t - 1]:.3f}" for t in (1, 4, 8, 16)),
+    ]
+    rows.append((equal, f"| {' | '.join(cells)} |"))
   columns = [
     "trial",
     "processor s a step",
     *(f"area at {step} steps" for step in STEPS),
-    "steps",
-    "processor s",
+    f"area at {limit:.0f} processor s",
     "area at the end",
     "MS-SSIM after 1, 4, 8, 16",
   ]

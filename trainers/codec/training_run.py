@@ -96,17 +96,18 @@ class _Stop:
 class _Window:
   """What a line of the log says about some steps."""
 
-  def __init__(self):
-    self.losses: list[float] = []
+  def __init__(self, codec: RecurrentCodec):
+    codec.reset_metrics()  # Keras reports the mean since then
+    self.loss, self.steps = np.nan, 0
     self._started, self._cpu = time.monotonic(), time.process_time()
 
   def facts(self) -> dict[str, float]:
     seconds = time.monotonic() - self._started
-    cpu_seconds, steps = time.process_time() - self._cpu, len(self.losses)
+    cpu_seconds = time.process_time() - self._cpu
     return {
-      "loss": round(float(np.mean(self.losses)), 5),
-      "seconds_per_step": round(seconds / steps, 4),
-      "cpu_seconds_per_step": round(cpu_seconds / steps, 4),
+      "loss": round(self.loss, 5),
+      "seconds_per_step": round(seconds / self.steps, 4),
+      "cpu_seconds_per_step": round(cpu_seconds / self.steps, 4),
     }
 
 
@@ -147,25 +148,26 @@ class TrainingRun:
         before.
     """
     stop = _Stop() if stop is None else stop
-    config, window = self.config, _Window()
+    config, window = self.config, _Window(self.codec)
     while self.step < config.steps and not stop:
-      loss = self.codec.train_on_batch(self.feed.batch(self.step))
-      window.losses.append(float(np.asarray(loss)))
+      batch = self.feed.batch(self.step)
+      window.loss = float(np.asarray(self.codec.train_on_batch(batch)))
+      window.steps += 1
       self.step += 1
       stop.patient = True
-      if not np.isfinite(window.losses[-1]):
+      if not np.isfinite(window.loss):
         raise RuntimeError(
-          f"the loss became {window.losses[-1]} at step {self.step}; go on from the "
+          f"the loss became {window.loss} at step {self.step}; go on from the "
           "last checkpoint with a lower rate, --set training.learning_rate=..."
         )
       if self.step % config.summary_steps == 0:
         self._tell(window.facts())
-        window = _Window()
+        window = _Window(self.codec)
       if self.step % config.checkpoint_steps == 0:
         self.checkpoints.save(self.codec, self.step)
       if self.step % config.score_steps == 0 or self.step == config.steps:
         self.score(stop)
-        window = _Window()
+        window = _Window(self.codec)
     self.checkpoints.save(self.codec, self.step)
 
   def _tell(self, facts: dict[str, float]) -> None:

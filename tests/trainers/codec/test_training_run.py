@@ -148,6 +148,10 @@ def test_stopped_and_gone_on_equals_undisturbed(whole, tmp_path):
   assert 40 <= stopped_at < STEPS
   train(folder)
   assert_same(folder, whole)
+  # windows that began after the stop have the losses that they would have had
+  ours, theirs = ({x["step"]: x for x in run.logged()} for run in (folder, whole))
+  for step in range(stopped_at // 10 * 10 + 20, STEPS, 10):
+    assert ours[step]["loss"] == theirs[step]["loss"]
 
 
 def test_killed_copied_elsewhere_and_gone_on_equals_undisturbed(whole, tmp_path):
