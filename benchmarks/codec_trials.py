@@ -84,7 +84,7 @@ def train(folder, seconds):
   """Trains until a process has used so many seconds of processor time."""
   code = (
     "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]\n"
-    "from trainers.codec.training_run import main; main(sys.argv[2], 0)"
+    "from trainers.codec.training_run import main; sys.exit(main(sys.argv[2], 0))"
   )
   words = [sys.executable, "-c", code, str(folder.code), str(folder.directory)]
   process = subprocess.Popen(words, stdout=subprocess.DEVNULL)

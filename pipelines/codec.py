@@ -19,7 +19,9 @@ from __future__ import annotations
 import os
 
 from pipelines import stages
+from schemas.config import require
 from schemas.experiment import CodecExperiment
+from schemas.manifest import sha256_of
 
 # TFX imports take half a minute: inside the functions.
 
@@ -85,6 +87,7 @@ def create_pipeline(
       "codec": experiment.codec.to_json(),
       "training": experiment.training.to_json(),
       "checkpoint_dir": stages.checkpoint_dir(experiment.name, root),
+      **_initial_weights(experiment.training.initial_weights),
     },
   )
   trainer.add_upstream_node(validation[-1])
@@ -122,3 +125,18 @@ def create_pipeline(
     enable_cache=enable_cache,
     beam_pipeline_args=beam_pipeline_args,
   )
+
+
+def _initial_weights(path: str | None) -> dict[str, str]:
+  """Their content, so that other weights under the same path train anew.
+
+  Raises:
+    ValueError: they are not there; better now than after mining.
+  """
+  if path is None:
+    return {}
+  require(os.path.exists(path), "weights that exist", initial_weights=path)
+  files = [path]
+  if os.path.isdir(path):
+    files = sorted(os.path.join(d, f) for d, _, names in os.walk(path) for f in names)
+  return {"initial_weights_sha256": " ".join(sha256_of(file) for file in files)}

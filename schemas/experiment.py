@@ -37,6 +37,27 @@ class CodecExperiment(Experiment):
   training: CodecTrainingConfig
   evaluation: CodecEvaluationConfig
 
+  def __post_init__(self):
+    super().__post_init__()
+    require(
+      self.mining.patch_px % self.codec.padding_px == 0,
+      f"mining.patch_px as a multiple of the codec's {self.codec.padding_px}",
+      patch_px=self.mining.patch_px,
+    )
+    require(
+      not self.codec.clock
+      or max(self.training.iterations, self.evaluation.iterations) <= self.codec.clock,
+      "training.iterations and evaluation.iterations up to codec.clock",
+      training_iterations=self.training.iterations,
+      evaluation_iterations=self.evaluation.iterations,
+      clock=self.codec.clock,
+    )
+    require(
+      not (self.codec.sent_gain and self.training.mixed_precision),
+      "mixed_precision off with sent_gain, whose factors exceed float16",
+      mixed_precision=self.training.mixed_precision,
+    )
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectionExperiment(Experiment):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Literal
 
 from schemas.codec_config import USUAL_ITERATIONS
@@ -61,7 +62,9 @@ class TrainingConfig(Config):
 
   def __post_init__(self):
     for name in _POSITIVE:
-      require(getattr(self, name) > 0, f"{name} > 0", **{name: getattr(self, name)})
+      value = getattr(self, name)
+      require(0 < value < math.inf, f"a finite {name} > 0", **{name: value})
+    require(self.seed >= 0, "seed >= 0", seed=self.seed)
     require(
       0 <= self.warmup_steps < self.steps,
       "0 <= warmup_steps < steps",
@@ -102,8 +105,9 @@ class CodecTrainingConfig(TrainingConfig):
     ema_decay: the exported weights are moving averages with this decay; None exports
       the last ones.
     augment: patches are mirrored and turned at random.
-    product_dtype: of the convolutions' products; sums, states and weights stay
-      float32. Processors with AMX multiply bfloat16 four times as fast.
+    product_dtype: to which the recurrent units' convolutions round what they multiply
+      and their results, in training only; states and weights stay float32, and so
+      does every export. Processors with AMX multiply bfloat16 four times as fast.
     initial_weights: a `weights.npz` or an exported codec to start from.
     score_steps: steps between two scorings of a `hardmine train` on its held-out
       photographs.
@@ -125,9 +129,12 @@ class CodecTrainingConfig(TrainingConfig):
     require(self.adam_epsilon > 0, "adam_epsilon > 0", adam_epsilon=self.adam_epsilon)
     require(self.score_steps > 0, "score_steps > 0", score_steps=self.score_steps)
     require(
-      self.ms_ssim_weight >= 0,
-      "ms_ssim_weight >= 0",
+      0 <= self.ms_ssim_weight < math.inf,
+      "a finite ms_ssim_weight >= 0",
       ms_ssim_weight=self.ms_ssim_weight,
+    )
+    require(
+      self.initial_weights != "", "a path or null", initial_weights=self.initial_weights
     )
     require(
       self.ema_decay is None or 0 < self.ema_decay < 1,

@@ -27,47 +27,86 @@ class Checkpoints:
     self.directory = Path(directory)
 
   def save(self, model: keras.Model, step: int) -> Path:
-    """Writes `step-N.npz`."""
+    """Writes `step-N.npz`.
+
+    Raises:
+      RuntimeError: a weight is not a number any more; what is there stays.
+    """
+    values = {name: np.asarray(v) for name, v in named_state(model).items()}
+    broken = [n for n, v in values.items() if v.dtype.kind == "f" and not _finite(v)]
+    if broken:
+      raise RuntimeError(
+        f"{broken[0]} holds values that are no numbers at step {step}; lower "
+        "training.learning_rate or set training.clip_norm, then go on from the last "
+        f"checkpoint in {self.directory}"
+      )
     self.directory.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
-    values = {name: np.asarray(v) for name, v in named_state(model).items()}
     np.savez(buffer, **values)  # pyright: ignore[reportArgumentType]
     path = self.directory / f"step-{step:09d}.npz"
     write_atomically(path, buffer.getvalue())
     for old in sorted(self.directory.glob("step-*.npz"))[:-2]:
-      old.unlink()
+      if old != path:
+        old.unlink()
     return path
 
   def restore(self, model: keras.Model) -> int:
     """Loads the newest whole checkpoint into a built, compiled model.
 
+    A damaged one is put aside under another name, and the one before is taken. A rate
+    that never changes is a setting and stays as the model was compiled with it.
+
     Returns:
       Its step; 0 where there is none.
 
     Raises:
-      RuntimeError: the newest readable checkpoint belongs to another model.
+      RuntimeError: the newest readable checkpoint belongs to another model, or there
+        are some and none can be read.
     """
-    for path in sorted(self.directory.glob("step-*.npz"), reverse=True):
+    paths = sorted(self.directory.glob("step-*.npz"), reverse=True)
+    for path in paths:
       try:
         with np.load(path) as file:
           values = {name: file[name] for name in file.files}
       except Exception as error:  # zipfile has many ways to say "damaged"
-        print(f"skipping the damaged checkpoint {path}: {error}", file=sys.stderr)
+        aside = path.with_suffix(".damaged")
+        os.replace(path, aside)
+        print(
+          f"skipping the damaged checkpoint {path} (now {aside.name}): {error}",
+          file=sys.stderr,
+        )
         continue
       variables = named_state(model)
       if "arr_0" in values:  # written before variables had names, in this order
         values = dict(zip(variables, values.values()))
-      if {name: v.shape for name, v in values.items()} != {
-        name: tuple(v.shape) for name, v in variables.items()
-      }:
-        raise RuntimeError(
-          f"{path} belongs to another model or optimizer"
-          f"{_difference(values, variables)}; remove {self.directory} to start over"
-        )
+      _require_fitting(path, values, variables)
       for name, variable in variables.items():
-        variable.assign(values[name])
+        if not name.endswith("/learning_rate"):
+          variable.assign(values[name])
       return int(path.stem.split("-")[1])
+    if paths:
+      raise RuntimeError(
+        f"none of the checkpoints in {self.directory} can be read; put a copy back, or "
+        "move the folder away to start over"
+      )
     return 0
+
+
+def _finite(values: np.ndarray) -> bool:
+  return bool(np.isfinite(values).all())
+
+
+def _require_fitting(
+  path: Path, values: dict[str, np.ndarray], variables: dict[str, Any]
+) -> None:
+  apart = sorted(set(values) ^ set(variables)) or [
+    name for name, v in variables.items() if tuple(v.shape) != values[name].shape
+  ]
+  if apart:
+    raise RuntimeError(
+      f"{path} belongs to another model or optimizer ({apart[0]} differs): set back "
+      "what was changed, or move the folder away to start over"
+    )
 
 
 def checkpoint_dir(settings: dict[str, Any], train_files: list[str]) -> Path:
@@ -106,9 +145,3 @@ def named_state(model: keras.Model) -> dict[str, Any]:
         name += "'"
       variables[name] = variable
   return variables
-
-
-def _difference(values: dict[str, Any], variables: dict[str, Any]) -> str:
-  """The first variable that is in one only, to be said in an error."""
-  apart = sorted(set(values) ^ set(variables))
-  return f" ({apart[0]})" if apart else ""

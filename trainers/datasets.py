@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -12,8 +13,8 @@ import tensorflow as tf
 from schemas.config import require
 from schemas.patch_example import PATCH_PX, from_example, parse_pixels
 
-SHUFFLE_BUFFER = 65_536  # patches of 3 KiB: at most 200 MB
-CACHED_PATCHES = 500_000  # 1.5 GB
+SHUFFLE_BYTES = 65_536 * 32 * 32 * 3  # 200 MB of patches
+CACHED_BYTES = 500_000 * 32 * 32 * 3  # 1.5 GB
 
 
 def matching_files(patterns: Iterable[str]) -> list[str]:
@@ -49,7 +50,7 @@ def training_batches(
   """Batches of images, the same from any step on, however often one resumes.
 
   Args:
-    patches: uint8 [32, 32, 3], finite.
+    patches: uint8 [side, side, 3], finite.
     num_patches: how many those are; kept in memory after the first pass unless
       they are very many.
     batch_size: patches in a batch; batches run on over the end of a pass.
@@ -57,13 +58,16 @@ def training_batches(
     first_step: batches already consumed; they are drawn again and skipped.
 
   Returns:
-    Endless float32 [batch_size, 32, 32, 3] in [-0.5, 0.5].
+    Endless float32 [batch_size, side, side, 3] in [-0.5, 0.5].
   """
   require(num_patches > 0, "at least one patch", num_patches=num_patches)
-  if num_patches <= CACHED_PATCHES:
+  patch_bytes = math.prod(side or PATCH_PX for side in patches.element_spec.shape)
+  if num_patches * patch_bytes <= CACHED_BYTES:
     patches = patches.cache()
   shuffled = patches.shuffle(
-    min(num_patches, SHUFFLE_BUFFER), seed=seed, reshuffle_each_iteration=True
+    min(num_patches, SHUFFLE_BYTES // patch_bytes),
+    seed=seed,
+    reshuffle_each_iteration=True,
   )
   batches = shuffled.repeat().batch(batch_size, drop_remainder=True)
   return batches.skip(first_step).map(normalize).prefetch(2)

@@ -79,7 +79,7 @@ def learning_rate(config: TrainingConfig) -> Any:
 def compile_model(model: keras.Model, optimizer: Any, config: TrainingConfig) -> None:
   """Compiles a model whose loss is its own, with its optimizer's state made."""
   if config.mixed_precision:
-    optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
+    optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
   optimizer.build(model.trainable_variables)
   xla: Any = "auto" if on_accelerator() else False
   model.compile(optimizer=optimizer, jit_compile=xla)
@@ -92,11 +92,12 @@ def averaged(model: Any) -> Iterator[None]:
   At the end of `fit` Keras leaves them in the model; a training that finds itself
   finished, or that goes on afterwards, has the last ones.
   """
-  if not model.optimizer.use_ema:
+  optimizer = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+  if not optimizer.use_ema:
     yield
     return
   kept = [np.array(variable) for variable in model.trainable_variables]
-  model.optimizer.finalize_variable_values(model.trainable_variables)
+  optimizer.finalize_variable_values(model.trainable_variables)
   try:
     yield
   finally:

@@ -21,21 +21,22 @@ class PatchFeed:
     patches: uint8 [n, side, side, 3].
     batch_size: patches a batch; a batch may run over the end of a pass.
     seed: of orders and turns.
+    augment: shows each patch in one of the square's eight positions.
   """
 
-  def __init__(self, patches: np.ndarray, batch_size: int, seed: int):
+  def __init__(
+    self, patches: np.ndarray, batch_size: int, seed: int, augment: bool = True
+  ):
     require(len(patches) > 0, "at least one patch", num_patches=len(patches))
     self._patches, self._batch_size, self._seed = patches, batch_size, seed
+    self._num_turns = 8 if augment else 1
     self._order = functools.lru_cache(maxsize=2)(self._draw_order)
 
   def batch(self, number: int) -> np.ndarray:
-    """Batch `number`, from 0: float32 [batch_size, side, side, 3] in [-0.5, 0.5].
-
-    Each patch is shown in one of the square's eight positions.
-    """
+    """Batch `number`, from 0: float32 [batch_size, side, side, 3] in [-0.5, 0.5]."""
     first = number * self._batch_size
     turns = np.random.default_rng((self._seed, 1, number)).integers(
-      8, size=self._batch_size
+      self._num_turns, size=self._batch_size
     )
     chosen = []
     for example, turn in zip(range(first, first + self._batch_size), turns):
@@ -45,10 +46,10 @@ class PatchFeed:
       chosen.append(patch[:, ::-1] if turn >= 4 else patch)
     return np.stack(chosen).astype(np.float32) / 255 - np.float32(0.5)
 
-  def batches(self, first: int) -> Iterator[np.ndarray]:
-    """All batches from `first` on."""
+  def batches(self, first: int) -> Iterator[tuple[np.ndarray]]:
+    """All batches from `first` on, each in a tuple, as Keras' `fit` wants them."""
     while True:
-      yield self.batch(first)
+      yield (self.batch(first),)
       first += 1
 
   def _draw_order(self, pass_number: int) -> np.ndarray:

@@ -28,6 +28,7 @@ def train_model(
   validation: Any = None,
   report: Callable[[str], None] = print,
   suspects: Callable[[M], str] = lambda _: "",
+  begin: Callable[[M], None] = lambda _: None,
 ) -> M:
   """Trains to `config.steps`, from the newest checkpoint if there is one.
 
@@ -39,6 +40,7 @@ def train_model(
     callbacks: more of them, given the model.
     validation: finite batches whose loss is logged ten times.
     report: receives progress lines.
+    begin: is given the model where there is no checkpoint, before the first step.
     suspects: says on which examples the loss stopped being a number, if known.
 
   Raises:
@@ -53,6 +55,8 @@ def train_model(
     step = checkpoints.restore(model)
     if step:
       report(f"resuming from step {step} of {config.steps}")
+    else:
+      begin(model)
     epochs = config.steps // window
     if step < config.steps:
       model.fit(

@@ -58,8 +58,8 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
   Args:
     model: a codec.
     body: the photograph's file.
-    query: `iterations`, or `bpp` as the most bits per pixel; the iterations that the
-      codec was trained for without either.
+    query: `iterations`, or `bpp` as the most bits per pixel; the iterations that help
+      without either.
     limits: its pixels and iterations count.
   """
   from trainers.codec import rates
@@ -115,7 +115,7 @@ def decompress(
   iterations = _number(query, "iterations", int, None)
   header = bitstream.read_header(body)
   _check_padded(header.height_px, header.width_px, model.codec.padding_px, limits)
-  bitstream.check_model(header, model.codec.model_id)
+  model.codec.check(header)
   _check_iterations(header.iterations if iterations is None else iterations, limits)
   stream = bitstream.unpack(body, iterations)
   headers = {

@@ -6,11 +6,14 @@ import argparse
 import dataclasses
 import os
 import shutil
+import signal
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from schemas.config import require
+from schemas.manifest import sha256_of
 
 if TYPE_CHECKING:
   from schemas.experiment import CodecExperiment
@@ -68,6 +71,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "nothing",
   )
   parser.add_argument(
+    "--stop", action="store_true", help="end the process that trains the run"
+  )
+  parser.add_argument(
     "--status", action="store_true", help="say how far it is, and train nothing"
   )
 
@@ -78,37 +84,62 @@ def run(args: argparse.Namespace) -> int:
   Raises:
     ValueError: no codec's experiment, no photograph to score on, or settings that
       would change a run that has begun into another.
+    RuntimeError: another process trains it.
   """
-  from trainers.codec.run_folder import RunFolder
-
   require(0 <= args.nice <= 19, "0 to 19", nice=args.nice)
-  if (Path(args.experiment) / "run.json").is_file():
-    folder = RunFolder(args.experiment)
+  folder, experiment = _find(args)
+  if args.status or args.export or args.stop:
+    require(folder.exists, "a run that has begun", run=str(folder.directory))
+    if args.stop:
+      return _stop(folder)
+    return _export(folder, args.export) if args.export else _print_status(folder)
+  if folder.exists:
+    require(
+      args.held_out is None,
+      "--held-out only where a run begins; this one has its own",
+      held_out=args.held_out,
+    )
+    with folder.taken():
+      if args.set:
+        folder.change(args.set)
+      if args.new_code or not folder.code.is_dir():
+        folder.copy_code(Path(__file__).resolve().parents[2])
   else:
-    from pipelines.experiments import find
-
-    found = find(args.experiment)
-    folder = RunFolder(args.run or Path("runs", "trainings", found.name))
-    if not (folder.exists or args.status or args.export):
-      _begin(folder, found.override(args.set), args.held_out)
-      args.set = []
-  if args.status:
-    return _print_status(folder)
-  if args.export:
-    return _export(folder, args.export)
-  with folder.taken():
-    if args.set:
-      folder.change(args.set)
-    if args.new_code or not folder.code.is_dir():
-      folder.copy_code(Path(__file__).resolve().parents[2])
+    _begin(folder, experiment, args.held_out)
   print(f"training in {folder.directory}; its page is {folder.page}", flush=True)
   code, directory = folder.code.resolve(), folder.directory.resolve()
   words = [sys.executable, "-c", _START, str(code), str(directory), str(args.nice)]
   os.execv(sys.executable, words)
 
 
+def _find(args: argparse.Namespace) -> tuple[RunFolder, Any]:
+  """The run's folder, and the experiment that it begins with, None if it has begun."""
+  from trainers.codec.run_folder import RunFolder
+
+  if (Path(args.experiment) / "run.json").is_file():
+    require(args.run is None, "a run's folder or --run, not both", run=args.run)
+    return RunFolder(args.experiment), None
+  from pipelines.experiments import find
+
+  experiment = find(args.experiment)
+  folder = RunFolder(args.run or Path("runs", "trainings", experiment.name))
+  if not folder.exists:
+    return folder, experiment.override(args.set)
+  begun = folder.experiment().name
+  require(
+    begun == experiment.name,
+    f"a folder without a run, or the run of {experiment.name}",
+    run=str(folder.directory),
+    experiment=begun,
+  )
+  return folder, None
+
+
 def _begin(folder: RunFolder, experiment: Any, held_out: list[str] | None) -> None:
-  """Mines the patches and copies the photographs; the settings are written last."""
+  """Mines the patches and copies the photographs; the settings are written last.
+
+  All that can be refused is before the mining, which takes long.
+  """
   from components.sources import list_sources
   from schemas.experiment import CodecExperiment
 
@@ -120,21 +151,62 @@ def _begin(folder: RunFolder, experiment: Any, held_out: list[str] | None) -> No
     held_out=held_out,
   )
   images, _ = list_sources(tuple(held_out or ()))
-  folder.directory.mkdir(parents=True, exist_ok=True)
-  _mine(folder, experiment)
-  shutil.rmtree(folder.held_out, ignore_errors=True)
-  folder.held_out.mkdir()
-  for number, image in enumerate(images):
-    name = f"{number:03d}-{Path(image.path).name}"
-    shutil.copyfile(image.path, folder.held_out / name)
+  mined, _ = list_sources(experiment.mining.images)
+  _check_held_out([image.path for image in images], [source.path for source in mined])
   initial = experiment.training.initial_weights
   if initial is not None:
-    copy = shutil.copytree if Path(initial).is_dir() else shutil.copyfile
-    copy(initial, folder.initial_weights)
+    _check_weights(initial, experiment)
     # the run keeps its own copy, so the path that it came from means nothing any more
     training = dataclasses.replace(experiment.training, initial_weights=None)
     experiment = dataclasses.replace(experiment, training=training)
-  folder.begin(experiment)
+  with folder.taken():
+    require(not folder.exists, "a run that nobody began", run=str(folder.directory))
+    _mine(folder, experiment)
+    _replace(folder.held_out)
+    folder.held_out.mkdir()
+    for number, image in enumerate(images):
+      name = f"{number:03d}-{Path(image.path).name}"
+      shutil.copyfile(image.path, folder.held_out / name)
+    _replace(folder.initial_weights)
+    if initial is not None:
+      copy = shutil.copytree if Path(initial).is_dir() else shutil.copyfile
+      copy(initial, folder.initial_weights)
+    folder.copy_code(Path(__file__).resolve().parents[2])
+    folder.begin(experiment)
+
+
+def _check_held_out(paths: list[str], mined: list[str]) -> None:
+  """Every photograph can be scored on, and none is among those that are mined."""
+  from trainers.codec.run_folder import read_photograph
+
+  sizes = {os.path.getsize(path) for path in paths if os.path.isfile(path)}
+  alike = [path for path in mined if os.path.isfile(path)]
+  alike = [path for path in alike if os.path.getsize(path) in sizes]
+  contents = {sha256_of(path): path for path in alike}
+  for path in paths:
+    require(
+      os.path.isfile(path), "held-out photographs as files on this machine", path=path
+    )
+    read_photograph(path)
+    twin = contents.get(sha256_of(path))
+    require(
+      twin is None, "held-out photographs that are not mined", held_out=path, mined=twin
+    )
+
+
+def _check_weights(path: str, experiment: CodecExperiment) -> None:
+  from trainers.codec.model import build_codec
+  from trainers.codec.weights import load_weights
+
+  load_weights(path, build_codec(experiment.codec))
+
+
+def _replace(path: Path) -> None:
+  """Removes what an earlier try to begin this run left."""
+  if path.is_dir():
+    shutil.rmtree(path)
+  else:
+    path.unlink(missing_ok=True)
 
 
 def _mine(folder: RunFolder, experiment: CodecExperiment) -> None:
@@ -155,6 +227,21 @@ def _mine(folder: RunFolder, experiment: CodecExperiment) -> None:
     )
   counts = manifest["counts"]
   print(f"{counts['patches']:,} patches of {counts['used']:,} photographs", flush=True)
+
+
+def _stop(folder: RunFolder) -> int:
+  """Asks the training to end, and waits until it has."""
+  process = folder.trainer()
+  if process is None:
+    print(f"{folder.directory}: nobody trains it")
+    return 0
+  os.kill(process, signal.SIGTERM)
+  for _ in range(600):
+    if folder.trainer() is None:
+      print(f"{folder.directory}: stopped")
+      return 0
+    time.sleep(0.1)
+  raise RuntimeError(f"process {process} has not ended within a minute")
 
 
 def _export(folder: RunFolder, model_dir: str) -> int:

@@ -95,12 +95,13 @@ def run(folder, answers):
 
 
 def test_each_command_of_the_page_says_what_it_did(answers):
-  begun, status, again, changed, exported, encoded = answers
+  begun, status, stopped, again, changed, exported, encoded = answers
   # two reductions of three photographs: three patches whole, and of 80x72 pixels one
   assert "12 patches, scored on 1 photographs" in begun
   assert "finished at step 20" in begun
   assert "step 20" in status
   assert "area" in status
+  assert "nobody trains it" in stopped
   assert "finished at step 20" in again
   assert "finished at step 20" in changed
   assert "of 2 iterations help" in exported
@@ -149,6 +150,35 @@ def test_nothing_begins_without_photographs_to_score_on(folder, tmp_path, capsys
   assert main.main(words) == 2
   assert "--held-out" in capsys.readouterr().err
   assert not (tmp_path / "r").exists()
+
+
+def test_a_photograph_that_is_mined_is_not_scored_on(folder, tmp_path, capsys):
+  (tmp_path / "copy.png").write_bytes((folder / "photos" / "1.png").read_bytes())
+  words = ["train", str(folder / "codec_shipped.py"), "--run", str(tmp_path / "r")]
+  images = f'mining.images=["{folder}/photos/*"]'
+  status = main.main(
+    [*words, "--set", images, "--held-out", str(tmp_path / "copy.png")]
+  )
+  assert status == 2
+  assert "not mined" in capsys.readouterr().err
+  assert not (tmp_path / "r").exists()
+
+
+def test_a_photograph_that_cannot_be_scored_on_is_named(folder, tmp_path, capsys):
+  (tmp_path / "text.png").write_text("no photograph")
+  words = ["train", str(folder / "codec_shipped.py"), "--run", str(tmp_path / "r")]
+  images = f'mining.images=["{folder}/photos/*"]'
+  status = main.main(
+    [*words, "--set", images, "--held-out", str(tmp_path / "text.png")]
+  )
+  assert status == 2
+  assert "text.png" in capsys.readouterr().err
+  assert not (tmp_path / "r").exists()
+
+
+def test_another_experiment_does_not_go_on_in_the_folder_of_one(run, capsys):
+  assert main.main(["train", "codec_cpu", "--run", str(run.directory)]) == 2
+  assert "experiment='codec_shipped'" in capsys.readouterr().err
 
 
 def test_a_detector_is_refused(capsys, tmp_path):

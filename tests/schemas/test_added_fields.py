@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from pipelines.experiments import find
 from schemas.codec_config import CodecConfig
 from schemas.config import Config, added
 from schemas.training_config import CodecTrainingConfig
@@ -65,12 +66,29 @@ def test_settings_that_do_not_go_together_are_refused(settings):
 
 
 @pytest.mark.parametrize(
+  "setting",
+  [
+    "training.iterations=17",  # the clock knows sixteen
+    "evaluation.iterations=17",
+    "training.mixed_precision=true",
+    "mining.patch_px=48\ncodec.reconstruction=residual_scaling\ncodec.sent_gain=false",
+  ],
+)
+def test_experiments_whose_parts_do_not_fit_are_refused(setting):
+  with pytest.raises(ValueError, match="Received: "):
+    find("codec_shipped").override(setting.splitlines())
+
+
+@pytest.mark.parametrize(
   "settings",
   [
     {"schedule": "cosine", "cooldown_steps": 10},
     {"schedule": "stable", "cooldown_steps": 101},
     {"ms_ssim_weight": -1.0},
     {"ema_decay": 1.0},
+    {"learning_rate": float("inf")},
+    {"seed": -1},
+    {"initial_weights": ""},
   ],
 )
 def test_trainings_that_make_no_sense_are_refused(settings):

@@ -36,7 +36,7 @@ def test_going_on_at_a_step_sees_what_would_have_come(first):
   patches = np.random.default_rng(0).integers(0, 256, (10, 8, 8, 3), np.uint8)
   ours = PatchFeed(patches, batch_size=3, seed=1).batches(first)
   again = PatchFeed(patches, batch_size=3, seed=1)
-  for number, batch in enumerate(itertools.islice(ours, 4), start=first):
+  for number, (batch,) in enumerate(itertools.islice(ours, 4), start=first):
     np.testing.assert_array_equal(batch, again.batch(number))
 
 
@@ -47,6 +47,13 @@ def test_patches_are_only_turned_and_mirrored_in_all_eight_ways():
   feed = PatchFeed(patch, batch_size=64, seed=0)
   shown = np.rint((feed.batch(0) + 0.5) * 255).astype(np.uint8)
   assert {p.tobytes() for p in shown} == allowed
+
+
+def test_without_augmentation_patches_are_shown_as_they_are():
+  patch = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), np.uint8)
+  feed = PatchFeed(patch, batch_size=16, seed=0, augment=False)
+  shown = np.rint((feed.batch(0) + 0.5) * 255).astype(np.uint8)
+  np.testing.assert_array_equal(shown, np.repeat(patch, 16, axis=0))
 
 
 def test_nothing_to_train_on_is_refused():

@@ -36,9 +36,11 @@ class Codec:
     self._signatures = signatures
     self.facts = facts
     self.model_id = bytes.fromhex(facts["model_id"])
-    self.iterations = int(facts.get("iterations") or _trained_iterations(facts))
     config = facts["config"]
     self.max_iterations = int(config.get("clock") or bitstream.MAX_ITERATIONS)
+    self.iterations = min(
+      int(facts.get("iterations") or _trained_iterations(facts)), self.max_iterations
+    )
     self.sends_gains = bool(config.get("sent_gain", False))
     self.padding_px = int(facts.get("padding_px") or _padding_px(config))
 
@@ -163,10 +165,22 @@ class Codec:
 
   def decode_stream(self, stream: bitstream.Stream) -> np.ndarray:
     """The image of an unpacked stream, uint8 [h, w, 3]."""
-    bitstream.check_model(stream.header, self.model_id)
+    self.check(stream.header)
     return self.decode_codes(
       stream.codes, stream.gains, stream.header.height_px, stream.header.width_px
     )
+
+  def check(self, header: bitstream.Header) -> None:
+    """Raises BitstreamError unless this model can have written such a stream."""
+    bitstream.check_model(header, self.model_id)
+    ours = (self.sends_gains, self.padding_px)
+    theirs = (header.sends_gains, header.padding_px)
+    if ours != theirs or header.iterations > self.max_iterations:
+      raise bitstream.BitstreamError(
+        f"Expected a stream with gains={ours[0]}, padding of {ours[1]} px and at most "
+        f"{self.max_iterations} iterations, as this model writes. Received: "
+        f"gains={theirs[0]}, {theirs[1]} px, {header.iterations} iterations"
+      )
 
   def _check_iterations(self, iterations: int) -> None:
     require(

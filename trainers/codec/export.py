@@ -30,7 +30,7 @@ import tensorflow as tf
 from schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from trainers import saved_model
 from trainers.codec.codec import FACTS_PATH
-from trainers.codec.model import RecurrentCodec, model_id
+from trainers.codec.model import RecurrentCodec, bare_copy, model_id
 
 
 def export_codec(
@@ -43,7 +43,8 @@ def export_codec(
     model_dir: a folder that does not exist yet or is empty.
     **facts: JSON values to record beside config and id, such as `steps`.
   """
-  serving = serving_functions(codec)
+  # with its optimizer a model is three times as large, and multiplies as in training
+  serving = serving_functions(bare_copy(codec))
   saved_model.save(
     serving,
     {
@@ -82,7 +83,12 @@ def reconstructor(codec: RecurrentCodec) -> Callable[[np.ndarray], np.ndarray]:
   The graph is made once and serves every size.
   """
   serving, iterations = serving_functions(codec), np.int32(codec.iterations)
-  return lambda image: serving.reconstruct(image, iterations)["images"].numpy()
+
+  def reconstruct(image: np.ndarray) -> np.ndarray:
+    with codec.exact_products():  # where the first call makes the graph
+      return serving.reconstruct(image, iterations)["images"].numpy()
+
+  return reconstruct
 
 
 class _Serving(tf.Module):

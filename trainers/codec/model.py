@@ -12,7 +12,9 @@ says is divided by it.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+from collections.abc import Iterator
 from typing import Any
 
 import keras
@@ -60,10 +62,20 @@ class RecurrentCodec(keras.Model):
   def build(self, _: Any) -> None:
     """Nothing here: every layer makes its weights when it is first called."""
 
-  def multiply_in(self, dtype: str) -> None:
-    """Sets the type in which the recurrent units multiply; all else stays float32."""
+  def multiply_in(self, dtype: str | None) -> None:
+    """Sets the type in which the recurrent units multiply; None is their own."""
     for cell in (*self.encoder.cells, *self.decoder.cells):
       cell.product_dtype = dtype
+
+  @contextlib.contextmanager
+  def exact_products(self) -> Iterator[None]:
+    """Inside, the units multiply as every export does, however they are trained."""
+    dtype = self.encoder.cells[0].product_dtype
+    self.multiply_in(None)
+    try:
+      yield
+    finally:
+      self.multiply_in(dtype)
 
   def decoder_states(self, batch: Any, rows: Any, columns: Any) -> list[Any]:
     """What the decoder carries, before the first iteration of a code grid."""
@@ -146,8 +158,21 @@ def build_codec(
 ) -> RecurrentCodec:
   """A codec with its weights made, drawn from `seed`."""
   keras.utils.set_random_seed(seed)
-  codec = RecurrentCodec(config, iterations=1, seed=seed)
-  codec(np.zeros((1, config.padding_px, config.padding_px, 3), "float32"))
+  return _made(RecurrentCodec(config, iterations=1, seed=seed), iterations)
+
+
+def bare_copy(codec: RecurrentCodec) -> RecurrentCodec:
+  """The same weights, without the optimizer and whatever else training needs."""
+  copy = _made(RecurrentCodec(codec.config, iterations=1), codec.iterations)
+  for ours, theirs in zip(copy.trainable_variables, codec.trainable_variables):
+    ours.assign(theirs)
+  return copy
+
+
+def _made(codec: RecurrentCodec, iterations: int) -> RecurrentCodec:
+  """With its weights, which layers make when they are first called."""
+  side = codec.config.padding_px
+  codec(np.zeros((1, side, side, 3), "float32"))
   codec.iterations = iterations
   return codec
 

@@ -31,9 +31,28 @@ import numpy as np
 from schemas.config import require
 from schemas.experiment import CodecExperiment
 from schemas.manifest import write_atomically
-from trainers.images import decode_rgb
+from trainers.images import ImageError, decode_rgb
+
+MAX_SCORED_PIXELS = 1_000_000
+HALF_MADE = (  # names that only a killed process leaves
+  *(".patches.staging-*", ".held_out.staging-*", ".code.*", "checkpoints/.step-*.tmp"),
+  *(f".{name}.*.tmp" for name in ("run.json", "weights.npz", "index.html")),
+)
 
 CODE_FOLDERS = ("schemas", "trainers")
+# What may change on the way: neither the network, nor what a checkpoint holds.
+CHANGEABLE = (
+  *(
+    "steps",
+    "cooldown_steps",
+    "learning_rate",
+    "clip_norm",
+    "batch_size",
+    "iterations",
+  ),
+  *("ms_ssim_weight", "log_loss", "augment", "product_dtype", "strategy"),
+  *("checkpoint_steps", "summary_steps", "score_steps"),
+)
 
 
 class RunFolder:
@@ -58,8 +77,8 @@ class RunFolder:
 
   def photographs(self) -> list[np.ndarray]:
     """What it is scored on, uint8 [h, w, 3] each."""
-    paths = sorted(self.held_out.iterdir())
-    return [decode_rgb(path.read_bytes()) for path in paths]
+    paths = sorted(p for p in self.held_out.iterdir() if not p.name.startswith("."))
+    return [read_photograph(path) for path in paths]
 
   def experiment(self) -> CodecExperiment:
     """What is trained, as settings stand now."""
@@ -76,12 +95,15 @@ class RunFolder:
     """Replaces settings of the training, and notes when and what.
 
     Raises:
-      ValueError: a setting that would make it another model or other data.
+      ValueError: a setting that would make it another model, other data, or one whose
+        checkpoints do not fit.
     """
     for assignment in assignments:
       require(
-        assignment.startswith("training."),
-        "only settings of the training (training.KEY=VALUE) once a run has begun",
+        assignment.partition("=")[0].removeprefix("training.") in CHANGEABLE,
+        "of a run that has begun only training."
+        + ", ".join(CHANGEABLE)
+        + " (copy the folder without checkpoints/ to try others)",
         set=assignment,
       )
     settings = self._read_settings()
@@ -100,41 +122,80 @@ class RunFolder:
         staged / folder,
         ignore=shutil.ignore_patterns("__pycache__", "pretrained"),
       )
-    shutil.rmtree(self.code, ignore_errors=True)
+    before = staged.with_name(f"{staged.name}.before")
+    if self.code.exists():
+      os.rename(self.code, before)
     os.rename(staged, self.code)
+    shutil.rmtree(before, ignore_errors=True)
 
   def log(self, **facts: Any) -> None:
-    """Appends one line."""
-    with open(self._log, "a", encoding="utf-8") as file:
-      file.write(json.dumps({"at": now(), **facts}) + "\n")
+    """Appends one line, on a line of its own also behind one that was cut."""
+    line = json.dumps({"at": now(), **facts}) + "\n"
+    with open(self._log, "ab+") as file:
+      if file.tell():
+        file.seek(-1, os.SEEK_END)
+        line = line if file.read(1) == b"\n" else "\n" + line
+      file.write(line.encode("utf-8"))
 
   def logged(self) -> list[dict[str, Any]]:
-    """All whole lines, in order of time."""
+    """The lines about every step, in order of steps.
+
+    What a kill made undone and was trained again is told by its later lines; what a
+    full disk cut is left out.
+    """
     if not self._log.is_file():
       return []
-    lines = self._log.read_text("utf-8").split("\n")[:-1]  # a kill may cut the last
-    return [json.loads(line) for line in lines if line.endswith("}")]
+    lines: list[dict[str, Any]] = []
+    for text in self._log.read_text("utf-8", errors="replace").splitlines():
+      try:
+        line = json.loads(text)
+      except json.JSONDecodeError:
+        continue
+      place = (line["step"], "area" in line)  # a scoring follows its step's loss
+      while lines and (lines[-1]["step"], "area" in lines[-1]) >= place:
+        lines.pop()
+      lines.append(line)
+    return lines
 
   @contextlib.contextmanager
   def taken(self) -> Iterator[None]:
-    """Holds the run for this process.
+    """Holds the run for this process, and sweeps what a killed one left half made.
 
     Raises:
       RuntimeError: another process trains it.
     """
+    self.directory.mkdir(parents=True, exist_ok=True)
     with open(self.directory / "lock", "a+", encoding="utf-8") as file:
       try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-      except OSError:
+      except BlockingIOError:
         file.seek(0)
         raise RuntimeError(
           f"{self.directory} is being trained by process {file.read().strip() or '?'}; "
-          "stop it with TERM first"
+          f"`hardmine train {self.directory} --stop` ends that"
         ) from None
       file.truncate(0)
       file.write(str(os.getpid()))
       file.flush()
-      yield
+      for pattern in HALF_MADE:
+        for left in self.directory.glob(pattern):
+          shutil.rmtree(left) if left.is_dir() else left.unlink()
+      try:
+        yield
+      finally:
+        file.truncate(0)
+
+  def trainer(self) -> int | None:
+    """The process that trains the run now, or None."""
+    path = self.directory / "lock"
+    if not path.is_file():
+      return None
+    with open(path, "r+", encoding="utf-8") as file:
+      try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+      except BlockingIOError:
+        return int(file.read() or 0) or None
+    return None
 
   def _read_settings(self) -> dict[str, Any]:
     require(
@@ -146,6 +207,19 @@ class RunFolder:
 
   def _write_settings(self, settings: dict[str, Any]) -> None:
     write_atomically(self._settings, json.dumps(settings, indent=2) + "\n")
+
+
+def read_photograph(path: str | os.PathLike) -> np.ndarray:
+  """A photograph to score on, uint8 [h, w, 3].
+
+  Raises:
+    ValueError: no photograph, or one so large that scoring would stop the training
+      for minutes.
+  """
+  try:
+    return decode_rgb(Path(path).read_bytes(), MAX_SCORED_PIXELS)
+  except ImageError as error:
+    raise ValueError(f"{path}: {error}") from error
 
 
 def now() -> str:

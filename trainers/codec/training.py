@@ -23,13 +23,12 @@ def compiled_codec(
 ) -> RecurrentCodec:
   """A new codec with Adam and its state, ready for `fit` or a checkpoint."""
   codec = build_codec(codec_config, config.iterations, config.seed)
-  if config.initial_weights is not None:
-    load_weights(config.initial_weights, codec)
   codec.ms_ssim_weight, codec.log_loss = config.ms_ssim_weight, config.log_loss
   if config.product_dtype != "float32":
     codec.multiply_in(config.product_dtype)
   optimizer = keras.optimizers.Adam(
     learning_rate(config),
+    name="adam",  # Keras' own choice differs from version to version
     epsilon=config.adam_epsilon,
     global_clipnorm=config.clip_norm,
     use_ema=config.ema_decay is not None,
@@ -50,11 +49,13 @@ def train(
 
   See `trainers.training.train_model` for the arguments and `options`.
   """
+  initial = config.initial_weights
   return train_model(
     lambda: compiled_codec(codec_config, config),
     config,
     batches_from,
     checkpoints,
+    begin=(lambda codec: load_weights(initial, codec)) if initial else lambda _: None,
     **options,
   )
 
@@ -64,10 +65,10 @@ def contact_sheet(codec: RecurrentCodec, images: np.ndarray) -> np.ndarray:
 
   Args:
     codec: with weights.
-    images: float32 [n, 32, 32, 3] in [-0.5, 0.5].
+    images: float32 [n, side, side, 3] in [-0.5, 0.5].
 
   Returns:
-    uint8 [32 * rows, 32 * n, 3].
+    uint8 [side * rows, side * n, 3].
   """
   estimates = np.asarray(keras.ops.convert_to_numpy(codec(images, training=False)))
   estimates = np.nan_to_num(estimates)  # a diverged model still gets its picture

@@ -7,8 +7,10 @@ A kill loses at most `checkpoint_steps`, and what is trained again is the same.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sys
 import time
 from typing import Any
 
@@ -24,24 +26,44 @@ from trainers.codec.run_folder import RunFolder
 from trainers.codec.training import compiled_codec
 from trainers.codec.weights import load_weights, save_weights
 from trainers.datasets import load_patches
+from trainers.devices import device_scope
 from trainers.optimizers import averaged
 from trainers.patch_feed import PatchFeed
 
 
 def main(directory: str, nice: int = 19) -> int:
-  """Trains the run in a folder to its last step, or to the first TERM."""
+  """Trains the run in a folder to its last step, or to the first TERM.
+
+  Returns:
+    The exit status: 0, 2 for what the caller can mend, 1 for what the world did; the
+    last two with one line on stderr.
+  """
   os.nice(nice)
-  folder = RunFolder(directory)
-  with folder.taken():
-    experiment = folder.experiment()
-    stop = _Stop().listen()
-    patches = load_patches(sorted(folder.patches.glob("**/*.gz")))
-    images = folder.photographs()
-    print(f"{len(patches):,} patches, scored on {len(images)} photographs", flush=True)
+  try:
+    with RunFolder(directory).taken():
+      return _train(RunFolder(directory))
+  except (ValueError, RuntimeError, OSError) as error:
+    print("hardmine:", " ".join(str(error).splitlines()), file=sys.stderr)
+    return 2 if isinstance(error, ValueError) else 1
+
+
+def _train(folder: RunFolder) -> int:
+  experiment = folder.experiment()
+  stop = _Stop().listen()
+  patches = load_patches(sorted(folder.patches.glob("**/*.gz")))
+  images = folder.photographs()
+  _say(f"{len(patches):,} patches, scored on {len(images)} photographs")
+  with device_scope(experiment.training.strategy, _say):
     run = TrainingRun(folder, experiment, patches, images)
-    run.train(stop)
-    print(f"{'stopped' if stop else 'finished'} at step {run.step}", flush=True)
+  run.train(stop)
+  _say(f"{'stopped' if stop else 'finished'} at step {run.step}")
   return 0
+
+
+def _say(line: str) -> None:
+  """A terminal that was closed is no reason to lose a step."""
+  with contextlib.suppress(OSError):
+    print(line, flush=True)
 
 
 def export(directory: str, model_dir: str) -> np.ndarray:
@@ -80,12 +102,13 @@ class _Stop:
 
   def listen(self) -> _Stop:
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-      signal.signal(number, self._ask)
+      if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves HUP
+        signal.signal(number, self._ask)
     return self
 
   def _ask(self, *_: Any) -> None:
     if not self.patient:
-      print("stopped before its first step", flush=True)
+      _say("stopped before its first step")
       os._exit(0)
     self.asked = True
 
@@ -137,7 +160,9 @@ class TrainingRun:
     self.step = self.checkpoints.restore(self.codec)
     if not self.step and folder.initial_weights.exists():
       load_weights(folder.initial_weights, self.codec)
-    self.feed = PatchFeed(patches, self.config.batch_size, self.config.seed)
+    self.feed = PatchFeed(
+      patches, self.config.batch_size, self.config.seed, self.config.augment
+    )
     self._reconstruct = reconstructor(self.codec)
 
   def train(self, stop: _Stop | None = None) -> None:
@@ -148,7 +173,12 @@ class TrainingRun:
         before.
     """
     stop = _Stop() if stop is None else stop
-    config, window = self.config, _Window(self.codec)
+    config = self.config
+    if self._is_due() and all(
+      line["step"] != self.step for line in self.folder.logged() if "area" in line
+    ):
+      self.score(stop)  # which a stop or a kill prevented
+    window = _Window(self.codec)
     while self.step < config.steps and not stop:
       batch = self.feed.batch(self.step)
       window.loss = float(np.asarray(self.codec.train_on_batch(batch)))
@@ -165,16 +195,21 @@ class TrainingRun:
         window = _Window(self.codec)
       if self.step % config.checkpoint_steps == 0:
         self.checkpoints.save(self.codec, self.step)
-      if self.step % config.score_steps == 0 or self.step == config.steps:
+      if self._is_due():
         self.score(stop)
         window = _Window(self.codec)
     self.checkpoints.save(self.codec, self.step)
+
+  def _is_due(self) -> bool:
+    """Whether this step is one after which the run is scored."""
+    last = self.step == self.config.steps
+    return self.step > 0 and (last or self.step % self.config.score_steps == 0)
 
   def _tell(self, facts: dict[str, float]) -> None:
     rate = float(np.asarray(self.codec.optimizer.learning_rate))
     facts = {"step": self.step, "learning_rate": rate, **facts}
     self.folder.log(**facts)
-    print("  ".join(f"{name} {value:.6g}" for name, value in facts.items()), flush=True)
+    _say("  ".join(f"{name} {value:.6g}" for name, value in facts.items()))
 
   def score(self, stop: _Stop) -> None:
     """Scores the average weights, keeps them, and redraws the page; or stops early."""
@@ -196,8 +231,7 @@ class TrainingRun:
       ms_ssim=[round(float(value), 5) for value in mean],
     )
     progress_page.write(self.folder, *shown)
-    print(
+    _say(
       f"step {self.step}: area {held_out.area(mean):.4f}, MS-SSIM {mean[0]:.4f} after "
-      f"one iteration, {mean[-1]:.4f} after {len(mean)}",
-      flush=True,
+      f"one iteration, {mean[-1]:.4f} after {len(mean)}"
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import numpy as np
 
 from schemas.config import require
 from schemas.manifest import write_atomically
-from trainers.codec.model import RecurrentCodec
+from trainers.codec.codec import FACTS_PATH
+from trainers.codec.model import RecurrentCodec, bare_copy
 
 CONFIG = "config"  # the entry beside the weights: the CodecConfig as JSON
 
@@ -38,7 +40,7 @@ def load_weights(path: str | os.PathLike, codec: RecurrentCodec) -> None:
 
   Args:
     path: a file, or the folder of an exported codec.
-    codec: built; its config's sizes must be those of the weights.
+    codec: built, with the config that the weights were trained by.
 
   Raises:
     ValueError: no such file, or the weights of another network.
@@ -47,19 +49,17 @@ def load_weights(path: str | os.PathLike, codec: RecurrentCodec) -> None:
     _load_exported(Path(path), codec)
     return
   require(Path(path).is_file(), "a file of weights that exists", path=str(path))
-  with np.load(path) as file:
-    values = {name: file[name] for name in file.files if name != CONFIG}
-  variables = weight_names(codec)
-  apart = sorted(set(values) ^ set(variables)) or [
-    name for name, v in variables.items() if tuple(v.shape) != values[name].shape
-  ]
-  require(
-    not apart,
-    "weights of the network that the config describes",
-    path=str(path),
-    differing=apart[:3],
-  )
-  for name, variable in variables.items():
+  try:
+    with np.load(path) as file:
+      values = {name: file[name] for name in file.files}
+    config = values.pop(CONFIG).tobytes().decode()
+  except Exception as error:  # no zip file, no .npz, no config in it
+    raise ValueError(
+      f"Expected weights as `hardmine train` writes them. Received: path={str(path)!r} "
+      f"({error})"
+    ) from error
+  _require_same_config(path, config, codec)
+  for name, variable in weight_names(codec).items():
     variable.assign(values[name].astype("float32"))
 
 
@@ -67,12 +67,30 @@ def _load_exported(model_dir: Path, codec: RecurrentCodec) -> None:
   """From a SavedModel, whose variables are found by their place in the model."""
   import tensorflow as tf
 
-  checkpoint = tf.train.Checkpoint(codec=codec)
-  try:
-    status = checkpoint.restore(str(model_dir / "variables" / "variables"))
-    status.assert_existing_objects_matched().expect_partial()
-  except (tf.errors.OpError, ValueError, AssertionError) as error:
-    raise ValueError(
-      "Expected an exported codec of the network that the config describes. Received: "
-      f"path={str(model_dir)!r} ({str(error).splitlines()[0]})"
-    ) from error
+  require((model_dir / FACTS_PATH).is_file(), "an exported codec", path=str(model_dir))
+  facts = json.loads((model_dir / FACTS_PATH).read_text("utf-8"))
+  _require_same_config(model_dir, json.dumps(facts["config"]), codec)
+  # Into a codec without an optimizer: an export may hold one, with rate and all. And
+  # `read`, not `restore`, which looks for a counter that no SavedModel has.
+  copy = bare_copy(codec)
+  status = tf.train.Checkpoint(codec=copy).read(
+    str(model_dir / "variables" / "variables")
+  )
+  status.assert_existing_objects_matched().expect_partial()
+  for ours, theirs in zip(codec.trainable_variables, copy.trainable_variables):
+    ours.assign(theirs)
+
+
+def _require_same_config(
+  path: str | os.PathLike, config: str, codec: RecurrentCodec
+) -> None:
+  theirs, ours = (json.loads(text) for text in (config, codec.config.to_json()))
+  apart = sorted(
+    name for name in {*theirs, *ours} if theirs.get(name) != ours.get(name)
+  )
+  require(
+    not apart,
+    "weights of the network that the config describes",
+    path=str(path),
+    differing=apart,
+  )

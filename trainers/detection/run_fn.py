@@ -111,12 +111,12 @@ def compiled_ssd(
   match training.optimizer:
     case "rmsprop":
       optimizer: Any = keras.optimizers.RMSprop(
-        rate, rho=0.9, momentum=MOMENTUM, epsilon=1.0, **average
+        rate, name="rmsprop", rho=0.9, momentum=MOMENTUM, epsilon=1.0, **average
       )
     case "momentum":
-      optimizer = keras.optimizers.SGD(rate, momentum=MOMENTUM, **average)
+      optimizer = keras.optimizers.SGD(rate, name="SGD", momentum=MOMENTUM, **average)
     case "adam":
-      optimizer = keras.optimizers.Adam(rate, **average)
+      optimizer = keras.optimizers.Adam(rate, name="adam", **average)
   compile_model(model, optimizer, training)
   return model
 

@@ -107,6 +107,9 @@ class FakeCodec:
     codes[0, 0, 0, :24] = np.unpackbits(image[0, 0])
     return bitstream.pack(header, codes)
 
+  def check(self, header: bitstream.Header) -> None:
+    bitstream.check_model(header, self.model_id)
+
   def decode_stream(self, stream: bitstream.Stream) -> np.ndarray:
     self.gate.pass_through()
     pixel = np.packbits(stream.codes[0, 0, 0, :24])

@@ -1,11 +1,13 @@
 """The exported codec: the graph agrees with the model, any size, any prefix."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from schemas.codec_config import CodecConfig
+from trainers.codec import bitstream
 from trainers.codec.cells.gru import ConvGRUCell
 from trainers.codec.codec import FACTS_PATH, Codec
 from trainers.codec.export import export_codec
@@ -117,6 +119,20 @@ def test_a_codec_with_a_clock_ends_where_its_clock_ends(exported):
   assert codec.compress(image, iterations=ITERATIONS + 1)[6] == ITERATIONS + 1
   with pytest.raises(ValueError, match=r"1 to 4 iterations, as many as"):
     codec.compress(image, iterations=ITERATIONS + 2)
+
+
+def test_a_stream_that_the_model_cannot_have_written_is_refused(exported):
+  _, codec, _ = exported
+  data = codec.compress(photograph(32, 32), iterations=2)
+  stream = bitstream.unpack(data)
+  for field, value in (
+    ("sends_gains", not codec.sends_gains),
+    ("padding_px", 48 - codec.padding_px),
+  ):
+    header = dataclasses.replace(stream.header, **{field: value})
+    forged = dataclasses.replace(stream, header=header)
+    with pytest.raises(bitstream.BitstreamError, match="as this model writes"):
+      codec.decode_stream(forged)
 
 
 def test_facts_lie_beside_the_graph(exported):

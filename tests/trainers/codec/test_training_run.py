@@ -21,6 +21,8 @@ from schemas.patch_example import Patch, serialize
 from schemas.training_config import CodecTrainingConfig
 from trainers.checkpoints import Checkpoints
 from trainers.codec.cells.gru import ConvGRUCell
+from trainers.codec.codec import Codec
+from trainers.codec.export import export_codec, reconstructor
 from trainers.codec.run_folder import RunFolder
 from trainers.codec.training import compiled_codec
 from trainers.codec.training_run import TrainingRun
@@ -91,7 +93,7 @@ def begin(directory, **training):
 def command(folder):
   code = (
     "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]\n"
-    "from trainers.codec.training_run import main; main(sys.argv[2], 0)"
+    "from trainers.codec.training_run import main; sys.exit(main(sys.argv[2], 0))"
   )
   return [sys.executable, "-c", code, str(folder.code), str(folder.directory)]
 
@@ -149,9 +151,12 @@ def test_stopped_and_gone_on_equals_undisturbed(whole, tmp_path):
   train(folder)
   assert_same(folder, whole)
   # windows that began after the stop have the losses that they would have had
-  ours, theirs = ({x["step"]: x for x in run.logged()} for run in (folder, whole))
+  ours, theirs = (
+    {line["step"]: line["loss"] for line in run.logged() if "loss" in line}
+    for run in (folder, whole)
+  )
   for step in range(stopped_at // 10 * 10 + 20, STEPS, 10):
-    assert ours[step]["loss"] == theirs[step]["loss"]
+    assert ours[step] == theirs[step]
 
 
 def test_killed_copied_elsewhere_and_gone_on_equals_undisturbed(whole, tmp_path):
@@ -194,6 +199,33 @@ def test_the_average_is_kept_in_halves_and_starts_another_run(whole, tmp_path):
   np.testing.assert_array_equal(run.codec.decoder.head.kernel, loaded)
 
 
+def test_an_exported_codec_starts_another_run(whole, tmp_path):
+  codec = compiled_codec(experiment().codec, experiment().training)
+  load_weights(whole.weights, codec)
+  export_codec(codec, tmp_path / "model")
+  other = compiled_codec(experiment().codec, experiment(seed=3).training)
+  load_weights(tmp_path / "model", other)
+  for ours, theirs in zip(other.trainable_variables, codec.trainable_variables):
+    np.testing.assert_array_equal(ours, theirs)
+  plain = compiled_codec(
+    CodecConfig(cell=ConvGRUCell, width=1 / 16), experiment().training
+  )
+  for path in (tmp_path / "model", whole.weights):
+    with pytest.raises(ValueError, match=r"differing=\['clock', .*'sent_gain'\]"):
+      load_weights(path, plain)
+
+
+def test_an_export_is_exact_however_the_products_were_rounded(tmp_path):
+  image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
+  decoded = []
+  for dtype in ("float32", "bfloat16"):
+    codec = compiled_codec(experiment().codec, experiment(product_dtype=dtype).training)
+    export_codec(codec, tmp_path / dtype)
+    decoded.append(Codec.load(tmp_path / dtype).reconstructions(image, 2))
+    np.testing.assert_array_equal(reconstructor(codec)(image), decoded[-1])
+  np.testing.assert_array_equal(*decoded)
+
+
 def test_weights_of_another_network_are_refused(whole):
   config = CodecConfig(cell=ConvGRUCell, width=1 / 8)
   with pytest.raises(ValueError, match=r"weights of the network.*weights\.npz"):
@@ -204,7 +236,31 @@ def test_two_processes_do_not_train_one_folder(whole):
   with whole.taken():
     result = subprocess.run(command(whole), capture_output=True, text=True, check=False)
   assert result.returncode != 0
-  assert f"is being trained by process {os.getpid()}" in result.stderr
+  (line,) = result.stderr.splitlines()[-1:]
+  assert f"is being trained by process {os.getpid()}" in line
+  assert whole.trainer() is None
+
+
+def test_the_trainer_of_a_run_is_known_while_it_trains(tmp_path):
+  folder = RunFolder(tmp_path / "run")
+  assert folder.trainer() is None
+  with folder.taken():
+    assert folder.trainer() == os.getpid()
+  assert folder.trainer() is None
+  assert (folder.directory / "lock").read_text() == ""  # no number to kill by mistake
+
+
+def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path):
+  folder = RunFolder(tmp_path / "run")
+  left = [".patches.staging-1", ".code.77", "checkpoints/.step-000000010.npz.7.tmp"]
+  kept = [".DS_Store", "notes.txt", "checkpoints/step-000000010.npz"]
+  for name in (*left, *kept):
+    (folder.directory / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder.directory / name).write_text("x")
+  with folder.taken():
+    pass
+  assert not any((folder.directory / name).exists() for name in left)
+  assert all((folder.directory / name).exists() for name in kept)
 
 
 def test_only_the_training_changes_once_it_has_begun(whole, tmp_path):
@@ -217,8 +273,9 @@ def test_only_the_training_changes_once_it_has_begun(whole, tmp_path):
     "training.steps=120",
     "training.cooldown_steps=20",
   ]
-  with pytest.raises(ValueError, match=r"only settings of the training"):
-    folder.change(["codec.width=0.5"])
+  for refused in ("codec.width=0.5", "training.ema_decay=0.5", "training.seed=1"):
+    with pytest.raises(ValueError, match=r"of a run that has begun only training\."):
+      folder.change([refused])
   train(folder)
   assert [line["step"] for line in folder.logged() if "area" in line][-1] == 120
 
@@ -238,3 +295,59 @@ def test_a_cut_line_of_the_log_is_not_read(tmp_path):
   with open(tmp_path / "log.jsonl", "a") as file:
     file.write('{"step": 20, "lo')
   assert [line["step"] for line in folder.logged()] == [10]
+  folder.log(step=30, loss=1.0)
+  assert [line["step"] for line in folder.logged()] == [10, 30]
+
+
+def test_steps_that_were_trained_again_are_told_once(tmp_path):
+  folder = RunFolder(tmp_path)
+  for step, loss in ((10, 1.0), (20, 2.0), (30, 3.0), (20, 2.5), (30, 3.5)):
+    folder.log(step=step, loss=loss)
+    if step == 20:
+      folder.log(step=step, area=loss)
+  told = [(x["step"], x.get("loss"), x.get("area")) for x in folder.logged()]
+  assert told == [(10, 1.0, None), (20, 2.5, None), (20, None, 2.5), (30, 3.5, None)]
+
+
+def test_a_scoring_that_was_prevented_is_made_up_for(tmp_path):
+  folder = begin(tmp_path / "run", steps=10, score_steps=10)
+  patches = load_patches(folder.patches.iterdir())
+  run = TrainingRun(folder, folder.experiment(), patches, folder.photographs())
+  run.score = lambda _: None  # as if it had been stopped
+  run.train()
+  assert not folder.weights.exists()
+  again = TrainingRun(folder, folder.experiment(), patches, folder.photographs())
+  again.train()
+  assert folder.weights.exists()
+  assert [line["step"] for line in folder.logged() if "area" in line] == [10]
+
+
+def test_a_changed_rate_is_the_one_that_is_used(tmp_path):
+  folder = begin(tmp_path / "run", steps=10, schedule="constant", learning_rate=1e-3)
+  patches = load_patches(folder.patches.iterdir())
+  TrainingRun(folder, folder.experiment(), patches, []).train()
+  folder.change(["training.learning_rate=1e-05"])
+  run = TrainingRun(folder, folder.experiment(), patches, [])
+  assert run.step == 10
+  assert float(np.asarray(run.codec.optimizer.learning_rate)) == pytest.approx(1e-5)
+
+
+def test_weights_that_are_no_numbers_are_not_kept(tmp_path):
+  codec = compiled_codec(experiment().codec, experiment().training)
+  checkpoints = Checkpoints(tmp_path)
+  checkpoints.save(codec, 5)
+  codec.trainable_variables[0].assign(np.nan * np.asarray(codec.trainable_variables[0]))
+  with pytest.raises(RuntimeError, match="no numbers at step 6"):
+    checkpoints.save(codec, 6)
+  assert [path.name for path in tmp_path.iterdir()] == ["step-000000005.npz"]
+
+
+def test_damaged_checkpoints_never_cost_a_whole_one(tmp_path):
+  codec = compiled_codec(experiment().codec, experiment().training)
+  checkpoints = Checkpoints(tmp_path)
+  for step in (10, 20):
+    checkpoints.save(codec, step).write_bytes(b"cut")
+  with pytest.raises(RuntimeError, match=r"none of the checkpoints .* can be read"):
+    checkpoints.restore(codec)
+  checkpoints.save(codec, 5)
+  assert checkpoints.restore(codec) == 5

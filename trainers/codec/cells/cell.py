@@ -55,7 +55,7 @@ class ConvCell(keras.layers.Layer):
     return [ops.zeros(shape, self.compute_dtype) for _ in range(self.num_states)]
 
   def convolve(self, inputs: Any, kernel: Any, strides: int = 1) -> Any:
-    """`convolve`, its products in `product_dtype`, sums and results in float32."""
+    """`convolve` with both factors and the result rounded to `product_dtype`."""
     if self.product_dtype is None:
       return convolve(inputs, kernel, strides)
     inputs, kernel = (ops.cast(one, self.product_dtype) for one in (inputs, kernel))
