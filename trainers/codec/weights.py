@@ -13,7 +13,7 @@ import numpy as np
 from schemas.config import require
 from schemas.manifest import write_atomically
 from trainers.codec.codec import FACTS_PATH
-from trainers.codec.model import RecurrentCodec, bare_copy
+from trainers.codec.model import RecurrentCodec
 
 CONFIG = "config"  # the entry beside the weights: the CodecConfig as JSON
 
@@ -64,21 +64,29 @@ def load_weights(path: str | os.PathLike, codec: RecurrentCodec) -> None:
 
 
 def _load_exported(model_dir: Path, codec: RecurrentCodec) -> None:
-  """From a SavedModel, whose variables are found by their place in the model."""
+  """From a SavedModel, whose variables are named by their place in the model."""
   import tensorflow as tf
 
   require((model_dir / FACTS_PATH).is_file(), "an exported codec", path=str(model_dir))
   facts = json.loads((model_dir / FACTS_PATH).read_text("utf-8"))
   _require_same_config(model_dir, json.dumps(facts["config"]), codec)
-  # Into a codec without an optimizer: an export may hold one, with rate and all. And
-  # `read`, not `restore`, which looks for a counter that no SavedModel has.
-  copy = bare_copy(codec)
-  status = tf.train.Checkpoint(codec=copy).read(
-    str(model_dir / "variables" / "variables")
-  )
-  status.assert_existing_objects_matched().expect_partial()
-  for ours, theirs in zip(codec.trainable_variables, copy.trainable_variables):
-    ours.assign(theirs)
+  reader = tf.train.load_checkpoint(str(model_dir / "variables" / "variables"))
+  missing = {id(variable) for variable in codec.trainable_variables}
+  for key in reader.get_variable_to_shape_map():
+    path = key.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE").split("/")
+    # An export of before may hold its optimizer; the rest is no weight.
+    if path[0] == "codec" and path[1] in ("encoder", "decoder", "reconstruction"):
+      variable = _follow(codec, path[1:])
+      variable.assign(reader.get_tensor(key))
+      missing.discard(id(variable))
+  require(not missing, "all weights of the codec in its export", path=str(model_dir))
+
+
+def _follow(root: Any, path: list[str]) -> Any:
+  """What `root.first.second[0].third` is, given `["first", "second", "0", "third"]`."""
+  for part in path:
+    root = root[int(part)] if part.isdigit() else getattr(root, part)
+  return root
 
 
 def _require_same_config(
