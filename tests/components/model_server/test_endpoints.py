@@ -89,13 +89,15 @@ def test_a_photograph_is_compressed_and_decompressed(codec):
 
 
 def test_a_rate_bounds_the_whole_answer(codec):
-  answer = codec.post("/v1/compress?bpp=1", picture(64, 64))
-  assert int(answer.headers["X-Hardmine-Iterations"]) == 6
-  assert float(answer.headers["X-Hardmine-Bpp"]) <= 1
+  answer = codec.post("/v1/compress?bpp=0.5", picture(64, 64))
+  assert int(answer.headers["X-Hardmine-Iterations"]) == 3
+  assert float(answer.headers["X-Hardmine-Bpp"]) <= 0.5
   usual = codec.post("/v1/compress", picture())
-  assert usual.headers["X-Hardmine-Iterations"] == "4"  # as it was trained
+  assert usual.headers["X-Hardmine-Iterations"] == "4"  # as many as help
   most = codec.post("/v1/compress?bpp=1000", picture())
-  assert most.headers["X-Hardmine-Iterations"] == "32"  # as much as the server gives
+  assert most.headers["X-Hardmine-Iterations"] == "4"
+  asked = codec.post("/v1/compress?iterations=32", picture())
+  assert asked.headers["X-Hardmine-Iterations"] == "32"  # as much as the server gives
 
 
 def test_a_stream_cut_short_decodes_and_says_so(codec):
