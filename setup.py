@@ -29,17 +29,14 @@ setup(
   long_description_content_type="text/markdown",
   license="Apache-2.0",
   python_requires=">=3.10,!=3.11.*,<3.14",
-  packages=find_packages(
-    include=[
-      f"{top}{rest}"
-      for top in ("schemas", "trainers", "components", "pipelines")
-      for rest in ("", ".*")
-    ]
-  ),
+  # `hardmine/` holds links to the folders of these names beside it.
+  packages=find_packages(include=["hardmine", "hardmine.*"]),
   package_data={
-    "schemas": ["*.pbtxt"],
-    "components": ["**/*.jinja", "model_server/page/*"],
-    "trainers": ["codec/*.jinja", "codec/pretrained/**/*"],
+    "hardmine": ["py.typed"],
+    "hardmine.schemas": ["*.pbtxt"],
+    "hardmine.trainers": ["codec/*.jinja", "codec/pretrained/**/*"],
+    "hardmine.serving": ["**/*.jinja", "server/page/*"],
+    "hardmine.components": ["**/*.jinja"],
   },
   install_requires=[
     "absl-py>=1.4",
@@ -92,5 +89,5 @@ setup(
       "websockets>=14",  # a test drives a browser through it
     ],
   },
-  entry_points={"console_scripts": ["hardmine = pipelines.cli.main:run"]},
+  entry_points={"console_scripts": ["hardmine = hardmine.pipelines.cli.main:run"]},
 )

@@ -30,9 +30,9 @@ JOB = """
 import sys
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
-from components.coco_gen.job import run_job
-from pipelines.beam_runners import direct
-from schemas.conversion_config import AnnotatedFolder, ConversionConfig
+from hardmine.components.coco_gen.job import run_job
+from hardmine.pipelines.beam_runners import direct
+from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
 
 images, annotations, only, output = sys.argv[1:]
 source = AnnotatedFolder(images=images, annotations=annotations, only=only)

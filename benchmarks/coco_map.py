@@ -22,7 +22,7 @@ import numpy as np
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from trainers.metrics.coco_map import DetectedBoxes, GroundTruth, coco_map
+from hardmine.trainers.metrics.coco_map import DetectedBoxes, GroundTruth, coco_map
 
 NUM_CATEGORIES = 80
 BOXES_AN_IMAGE = 7

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-import trainers  # noqa: F401  sets TensorFlow's switches before its import
-from trainers.codec.run_folder import RunFolder
+import hardmine.trainers  # noqa: F401  sets TensorFlow's switches before its import
+from hardmine.trainers.codec.run_folder import RunFolder
 
 SHOWN = (1, 2, 4, 8, 16)
 BATCH = 8
@@ -26,10 +26,10 @@ def main():
   args = parser.parse_args()
   folder = RunFolder(args.run)
 
-  from trainers.codec.export import reconstructor
-  from trainers.codec.model import build_codec
-  from trainers.codec.weights import load_weights
-  from trainers.datasets import load_patches
+  from hardmine.trainers.codec.export import reconstructor
+  from hardmine.trainers.codec.model import build_codec
+  from hardmine.trainers.codec.weights import load_weights
+  from hardmine.trainers.datasets import load_patches
 
   experiment = folder.experiment()
   codec = build_codec(experiment.codec, experiment.training.iterations)
@@ -61,7 +61,7 @@ def of_photographs(pairs):
     `ms_ssim` and `energy_db` [n], `high_share` [n] (of the residual's energy above half
     the highest frequency), `spectra` [n + 1, bins], the image's own first.
   """
-  from trainers.codec.held_out import ms_ssim_by_iteration
+  from hardmine.trainers.codec.held_out import ms_ssim_by_iteration
 
   ms_ssim, energy, spectra = [], [], []
   for image, pictures in pairs:
@@ -99,7 +99,7 @@ def gradient_norms(codec, batch, training):
   """Norm of the gradient of every iteration's loss by itself: [iterations]."""
   import tensorflow as tf
 
-  from trainers.codec.losses import iteration_losses
+  from hardmine.trainers.codec.losses import iteration_losses
 
   with tf.GradientTape(persistent=True) as tape:
     losses = iteration_losses(

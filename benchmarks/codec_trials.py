@@ -13,13 +13,12 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
 import numpy as np
 
-from trainers.codec.run_folder import RunFolder
+from hardmine.trainers.codec.run_folder import RunFolder
 
 BASE = {
   "codec.width": 0.25,
@@ -72,7 +71,7 @@ def begin(directory, source, changes):
   shutil.copytree(source.held_out, folder.held_out)
   settings = [f"{key}={_json(value)}" for key, value in (BASE | changes).items()]
   folder.begin(source.experiment().override(settings))
-  folder.copy_code(Path(__file__).resolve().parents[1])
+  folder.copy_code()
   return folder
 
 
@@ -82,12 +81,7 @@ def _json(value):
 
 def train(folder, seconds):
   """Trains until a process has used so many seconds of processor time."""
-  code = (
-    "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]\n"
-    "from trainers.codec.training_run import main; sys.exit(main(sys.argv[2], 0))"
-  )
-  words = [sys.executable, "-c", code, str(folder.code), str(folder.directory)]
-  process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
+  process = subprocess.Popen(folder.command(nice=0), stdout=subprocess.DEVNULL)
   while process.poll() is None and cpu_seconds(folder.logged()) < seconds:
     time.sleep(1)
   if process.poll() is None:

@@ -122,9 +122,9 @@ def our_job(folder: Path, output: Path) -> int:
   import apache_beam as beam
   from apache_beam.options.pipeline_options import PipelineOptions
 
-  from components.coco_gen.job import run_job
-  from pipelines.beam_runners import direct
-  from schemas.conversion_config import AnnotatedFolder, ConversionConfig
+  from hardmine.components.coco_gen.job import run_job
+  from hardmine.pipelines.beam_runners import direct
+  from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
 
   source = AnnotatedFolder(
     images=str(folder / "images"), annotations=str(folder / "instances.json")

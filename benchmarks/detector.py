@@ -35,12 +35,12 @@ def main() -> None:
   """Prints the three pairs."""
   import tensorflow as tf
 
-  from schemas.categories import Categories, Category
-  from schemas.detector_config import SSDConfig
-  from schemas.training_config import DetectorTrainingConfig
-  from trainers.detection import export, input_pipeline
-  from trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
-  from trainers.detection.run_fn import compiled_ssd
+  from hardmine.schemas.categories import Categories, Category
+  from hardmine.schemas.detector_config import SSDConfig
+  from hardmine.schemas.training_config import DetectorTrainingConfig
+  from hardmine.trainers.detection import export, input_pipeline
+  from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
+  from hardmine.trainers.detection.run_fn import compiled_ssd
 
   config = SSDConfig(feature_extractor=MobileNetV1)
   training = DetectorTrainingConfig(steps=1_000, batch_size=BATCH)

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from components.patch_gen.hardest import hardest
-from components.patch_gen.tiling import cut
+from hardmine.components.patch_gen.hardest import hardest
+from hardmine.components.patch_gen.tiling import cut
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = Path(os.environ.get("HARDMINE_DATA", ROOT.parent / "shared" / "data"))

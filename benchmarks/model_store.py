@@ -34,8 +34,8 @@ def main() -> None:
 
 
 def measure(folder: Path, num_mb: int) -> None:
-  from components.model_store.signing import sign, verify_signature
-  from components.model_store.store import ModelStore
+  from hardmine.serving.store.signing import sign, verify_signature
+  from hardmine.serving.store.store import ModelStore
 
   store = ModelStore(folder / "store")
   copied, added, moved = [], [], []
@@ -60,7 +60,7 @@ def measure(folder: Path, num_mb: int) -> None:
   held = seconds(lambda: verify_signature(store, 1, [public]))
   print(f"  signature held against it  {held:7.3f} s")
   fill(store)
-  code = "import sys; from pipelines.cli.main import main; sys.exit(main(sys.argv[1:]))"
+  code = "from hardmine.pipelines.cli.main import run; run()"
   command = [sys.executable, "-c", code, "models", "list", "--store", store.url]
   listed = [
     seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))

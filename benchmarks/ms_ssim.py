@@ -24,7 +24,7 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage, signal
 
-from trainers.metrics.ms_ssim import C1, C2, SCALE_WEIGHTS, MsSsim, ms_ssim
+from hardmine.trainers.metrics.ms_ssim import C1, C2, SCALE_WEIGHTS, MsSsim, ms_ssim
 
 DATA = Path(
   os.environ.get(

@@ -32,11 +32,11 @@ from types import SimpleNamespace
 import numpy as np
 from PIL import Image
 
-from components.model_server import answers
-from components.model_server.app import create_app
-from components.model_server.connections import listen, make_server
-from components.model_server.limits import Limits
-from components.model_server.loaded_model import LoadedModel, load_model
+from hardmine.serving.server import answers
+from hardmine.serving.server.app import create_app
+from hardmine.serving.server.connections import listen, make_server
+from hardmine.serving.server.limits import Limits
+from hardmine.serving.server.loaded_model import LoadedModel, load_model
 
 SECONDS = 9.0  # of each way, in all rounds
 ROUNDS = 3
@@ -170,12 +170,12 @@ def _serving(store: _OneModel, model: LoadedModel, limits: Limits) -> Iterator[i
 
 
 def _detector(folder: Path) -> Path:
-  from schemas.categories import Categories, Category
-  from schemas.detector_config import SSDConfig
-  from schemas.training_config import DetectorTrainingConfig
-  from trainers.detection.export import export_detector
-  from trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
-  from trainers.detection.ssd import ssd
+  from hardmine.schemas.categories import Categories, Category
+  from hardmine.schemas.detector_config import SSDConfig
+  from hardmine.schemas.training_config import DetectorTrainingConfig
+  from hardmine.trainers.detection.export import export_detector
+  from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
+  from hardmine.trainers.detection.meta_architectures.ssd import ssd
 
   categories = Categories(categories=tuple(Category(id=i, name=str(i)) for i in (1, 2)))
   config = SSDConfig(feature_extractor=MobileNetV1)

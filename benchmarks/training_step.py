@@ -16,11 +16,11 @@ import time
 
 import numpy as np
 
-import trainers  # noqa: F401  sets TensorFlow's switches before its import
-from schemas.codec_config import CodecConfig
-from schemas.training_config import CodecTrainingConfig
-from trainers.codec.cells.lstm import ConvLSTMCell
-from trainers.codec.networks import scaled_depth
+import hardmine.trainers  # noqa: F401  sets TensorFlow's switches before its import
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
+from hardmine.trainers.codec.networks import scaled_depth
 
 MATRIX = 2048
 
@@ -34,7 +34,7 @@ def main():
   parser.add_argument("--experiment", help="take all of the above but steps from this")
   args = parser.parse_args()
 
-  from trainers.codec.training import compiled_codec
+  from hardmine.trainers.codec.training import compiled_codec
 
   config = CodecConfig(cell=ConvLSTMCell, width=args.width)
   training = CodecTrainingConfig(
@@ -45,7 +45,7 @@ def main():
   )
   side = 32
   if args.experiment:
-    from pipelines.experiments import find
+    from hardmine.pipelines.experiments import find
 
     experiment = find(args.experiment)
     config, training = experiment.codec, experiment.training

@@ -17,8 +17,8 @@ from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
-from components.ask_model import MEMORY_BYTES, TIMEOUT_SECONDS, ask
-from components.sandbox import Outcome
+from hardmine.serving.probe.ask_model import MEMORY_BYTES, TIMEOUT_SECONDS, ask
+from hardmine.serving.probe.sandbox import Outcome
 
 BLESSED_FILE = "INFRA_BLESSED"  # names and property as in tfx' InfraValidator
 NOT_BLESSED_FILE = "INFRA_NOT_BLESSED"

@@ -6,7 +6,7 @@ that name, which downloads a program.
 
 from __future__ import annotations
 
-from schemas.config import require
+from hardmine.schemas.config import require
 
 
 def direct(workers: int = 1) -> list[str]:

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 import os
 
-from pipelines import stages
-from schemas.config import require
-from schemas.experiment import CodecExperiment
-from schemas.manifest import sha256_of
+from hardmine.pipelines import stages
+from hardmine.schemas.config import require
+from hardmine.schemas.experiment import CodecExperiment
+from hardmine.schemas.files import sha256_of
 
 # TFX imports take half a minute: inside the functions.
 
@@ -37,7 +37,7 @@ NODES = (
   "CodecEvaluator",
   "Pusher",
 )
-RUN_FN = "trainers.codec.run_fn.run_fn"
+RUN_FN = "hardmine.trainers.codec.run_fn.run_fn"
 
 
 def create_pipeline(
@@ -63,7 +63,7 @@ def create_pipeline(
     enable_cache: reuse nodes whose settings and inputs did not change.
     store: the model store that blessed models go into, a folder or URL.
     rival_strategy: how the model to beat is found; the default is
-      `components.rival.LatestOtherBlessedModel`. Vertex knows TFX's own only.
+      `hardmine.components.rival.LatestOtherBlessedModel`. Vertex knows TFX's own only.
     run_fn: dotted path of the training function.
 
   Returns:
@@ -74,9 +74,9 @@ def create_pipeline(
   """
   from tfx import v1 as tfx
 
-  from components.codec_evaluator.component import CodecEvaluator
-  from components.infra_check import InfraCheck
-  from components.patch_gen.component import PatchGen
+  from hardmine.components.codec_evaluator.component import CodecEvaluator
+  from hardmine.components.infra_check import InfraCheck
+  from hardmine.components.patch_gen.component import PatchGen
 
   patch_gen = PatchGen(config=experiment.mining)
   validation = stages.validation(patch_gen.outputs["examples"], "patch_example.pbtxt")

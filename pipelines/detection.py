@@ -17,8 +17,8 @@ from __future__ import annotations
 
 import os
 
-from pipelines import stages
-from schemas.experiment import DetectionExperiment
+from hardmine.pipelines import stages
+from hardmine.schemas.experiment import DetectionExperiment
 
 # TFX imports take half a minute: inside the functions.
 
@@ -34,7 +34,7 @@ NODES = (
   "DetectionEvaluator",
   "Pusher",
 )
-RUN_FN = "trainers.detection.run_fn.run_fn"
+RUN_FN = "hardmine.trainers.detection.run_fn.run_fn"
 
 
 def create_pipeline(
@@ -55,9 +55,9 @@ def create_pipeline(
   """
   from tfx import v1 as tfx
 
-  from components.coco_gen.component import CocoGen
-  from components.detection_evaluator.component import DetectionEvaluator
-  from components.infra_check import InfraCheck
+  from hardmine.components.coco_gen.component import CocoGen
+  from hardmine.components.detection_evaluator.component import DetectionEvaluator
+  from hardmine.components.infra_check import InfraCheck
 
   coco_gen = CocoGen(config=experiment.conversion)
   examples = coco_gen.outputs["examples"]

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipelines.orchestrators.local import LocalRun
+from hardmine.pipelines.orchestrators.local import LocalRun
 
 EVALUATORS = ("CodecEvaluator", "DetectionEvaluator")  # a pipeline has one of them
 

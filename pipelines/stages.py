@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import schemas
-from schemas.experiment import Experiment
+from hardmine import schemas
+from hardmine.schemas.experiment import Experiment
 
 # TFX imports take half a minute: inside the functions.
 
@@ -29,7 +29,7 @@ def validation(examples: Any, schema_name: str) -> list[Any]:
   """
   from tfx import v1 as tfx
 
-  from components.data_check import DataCheck
+  from hardmine.components.data_check import DataCheck
 
   statistics = tfx.components.StatisticsGen(examples=examples)
   schema = tfx.components.ImportSchemaGen(
@@ -47,11 +47,11 @@ def rival(candidate: Any, strategy: type | None) -> Any:
 
   Args:
     candidate: a channel of the model under test.
-    strategy: None takes `components.rival.LatestOtherBlessedModel`.
+    strategy: None takes `hardmine.components.rival.LatestOtherBlessedModel`.
   """
   from tfx import v1 as tfx
 
-  from components.rival import LatestOtherBlessedModel
+  from hardmine.components.rival import LatestOtherBlessedModel
 
   strategy = strategy or LatestOtherBlessedModel
   channels: dict[str, Any] = {
@@ -84,7 +84,7 @@ def pusher(
     infra: the node InfraCheck.
     examples: a channel.
   """
-  from components.model_store.pusher import StorePusher
+  from hardmine.components.pusher import StorePusher
 
   return StorePusher(
     model=model,

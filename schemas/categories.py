@@ -12,7 +12,7 @@ import json
 import os
 from pathlib import Path
 
-from schemas.config import Config, require
+from hardmine.schemas.config import Config, require
 
 CATEGORIES_NAME = "categories.json"
 

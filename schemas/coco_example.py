@@ -25,8 +25,8 @@ from typing import Any
 
 import numpy as np
 
-from schemas.config import require
-from schemas.example_wire import serialize_example
+from hardmine.schemas.config import require
+from hardmine.schemas.example_wire import serialize_example
 
 ENCODED = "image/encoded"
 FORMAT = "image/format"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from schemas.config import Config, added, require
+from hardmine.schemas.config import Config, added, require
 
 CODE_DEPTH = 32  # bits per 16x16 block and iteration (1608.05148, section 3)
 USUAL_ITERATIONS = 16  # of 1608.05148: 2 bits per pixel before entropy coding
@@ -17,7 +17,7 @@ class CodecConfig(Config):
   """A network of Toderici et al. 2016 (arXiv 1608.05148).
 
   Attributes:
-    cell: the recurrent unit, a class under `trainers.codec.cells`.
+    cell: the recurrent unit, a class under `hardmine.trainers.codec.cells`.
     reconstruction: how iterations add up to an image (section 3.2 of the paper).
     width: multiplies every depth except the code's 32 bits and the 3 colours;
       1 is the papers' network, and depths are rounded to a multiple of 4.

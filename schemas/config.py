@@ -3,7 +3,8 @@
 A config travels as one JSON string: as a TFX execution parameter (so ML
 Metadata records it and the cache misses when it changes), beside a checkpoint,
 inside an exported model. Open families (cells, feature extractors) are classes,
-written as `module:Name`; only names under `trainers.` are ever imported.
+written as `module:Name` (`class_names`). Closed ones are unions, whose members but the
+first say which they are under "kind", their `KIND`.
 
 A field that joins a config later is an `added` one: it is left out of the JSON while
 it holds its default, so that ids, caches and checkpoints of before stay valid.
@@ -12,11 +13,12 @@ it holds its default, so that ids, caches and checkpoints of before stay valid.
 from __future__ import annotations
 
 import dataclasses
-import importlib
 import json
 import types
 import typing
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
+
+from hardmine.schemas.class_names import class_path, import_class
 
 C = TypeVar("C", bound="Config")
 
@@ -28,7 +30,14 @@ def added(default: Any) -> Any:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
-  """Base of every config: `from_json` inverts `to_json`."""
+  """Base of every config: `from_json` inverts `to_json`.
+
+  Attributes:
+    KIND: which member of a union it is; None in configs that were there before the
+      union, and in those that are in none.
+  """
+
+  KIND: ClassVar[str | None] = None
 
   def to_json(self) -> str:
     """One line of JSON with sorted keys, equal for equal configs."""
@@ -86,40 +95,39 @@ def require(condition: bool, expected: str, **received: Any) -> None:
     raise ValueError(f"Expected {expected}. Received: {values}")
 
 
-def class_path(cls: type) -> str:
-  """The `module:Name` under which a config stores a class."""
-  return f"{cls.__module__}:{cls.__qualname__}"
-
-
-def import_class(path: str) -> type:
-  """The class stored as `module:Name`; only `trainers.` is ever imported."""
-  module, _, name = path.partition(":")
-  require(
-    module.startswith("trainers.") and name.isidentifier(),
-    "a class as 'trainers.module:Name'",
-    path=path,
-  )
-  try:
-    return getattr(importlib.import_module(module), name)
-  except (ImportError, AttributeError) as error:
-    raise ValueError(
-      f"Expected a class that exists. Received: path={path!r}"
-    ) from error
-
-
 def _to_plain(value: Any, whole: bool = False) -> Any:
   """JSON values; `whole` keeps the added fields that hold their defaults."""
   if dataclasses.is_dataclass(value) and not isinstance(value, type):
-    return {
+    fields = {
       field.name: _to_plain(getattr(value, field.name), whole)
       for field in dataclasses.fields(value)
       if whole or not _is_left_out(field, getattr(value, field.name))
     }
+    kind = getattr(value, "KIND", None)
+    return fields if kind is None else {"kind": kind, **fields}
   if isinstance(value, type):
     return class_path(value)
   if isinstance(value, (tuple, list)):
     return [_to_plain(item, whole) for item in value]
   return value
+
+
+def _hints(config: Any) -> dict[str, Any]:
+  """Field to type."""
+  hints = typing.get_type_hints(config)
+  return {field.name: hints[field.name] for field in dataclasses.fields(config)}
+
+
+def _member(members: list[Any], plain: Any, where: str) -> Any:
+  """The member of a union that JSON values were written from."""
+  if len(members) == 1:
+    return members[0]
+  kind = plain.get("kind") if isinstance(plain, dict) else None
+  kinds = {member.KIND: member for member in members}
+  require(
+    kind in kinds, f"{where} with a kind among {', '.join(map(str, kinds))}", kind=kind
+  )
+  return kinds[kind]
 
 
 def _is_left_out(field: dataclasses.Field, value: Any) -> bool:
@@ -132,8 +140,8 @@ def _from_plain(expected: Any, plain: Any, where: str) -> Any:
   if origin in (typing.Union, types.UnionType):
     if plain is None and type(None) in arguments:
       return None
-    (expected,) = [a for a in arguments if a is not type(None)]
-    return _from_plain(expected, plain, where)
+    members = [a for a in arguments if a is not type(None)]
+    return _from_plain(_member(members, plain, where), plain, where)
   if origin is typing.Literal:
     require(plain in arguments, f"{where} among {arguments}", **{where: plain})
     return plain
@@ -148,7 +156,9 @@ def _from_plain(expected: Any, plain: Any, where: str) -> Any:
     return import_class(plain)
   if dataclasses.is_dataclass(expected):
     require(isinstance(plain, dict), f"{where} as an object", **{where: plain})
-    hints = typing.get_type_hints(expected)
+    kind, plain = plain.get("kind"), {n: v for n, v in plain.items() if n != "kind"}
+    require(kind == expected.KIND, f"{where} of kind {expected.KIND}", kind=kind)
+    hints = _hints(expected)
     unknown = sorted(set(plain) - set(hints))
     require(
       not unknown, f"only fields of {where} ({', '.join(hints)})", unknown=unknown

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from schemas.config import Config, require
+from hardmine.schemas.config import Config, require
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

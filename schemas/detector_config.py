@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from schemas.config import Config, require
+from hardmine.schemas.config import Config, require
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class SSDConfig(Config):
   """An SSD as Huang et al. use it (1611.10012; Liu et al., 1512.02325).
 
   Attributes:
-    feature_extractor: a class of `trainers.detection.feature_extractors`.
+    feature_extractor: a class of `hardmine.trainers.detection.feature_extractors`.
     width: multiplier of the extractor's depths.
     resolution_px: side of the square that every image is resized to: 300 is the
       study's low resolution, 600 its high one.

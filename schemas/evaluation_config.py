@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
-from schemas.codec_config import USUAL_ITERATIONS
-from schemas.config import Config, require
-from schemas.gates import Gate
+from hardmine.schemas.codec_config import USUAL_ITERATIONS
+from hardmine.schemas.config import Config, require
+from hardmine.schemas.gates import Gate
 
 # What gates can look at.
 CODEC_METRICS = tuple(

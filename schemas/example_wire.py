@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from schemas.config import require
+from hardmine.schemas.config import require
 
 Values = Sequence[bytes] | np.ndarray
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from schemas.codec_config import CodecConfig
-from schemas.config import Config, require
-from schemas.conversion_config import ConversionConfig
-from schemas.detector_config import SSDConfig
-from schemas.evaluation_config import CodecEvaluationConfig, DetectionEvaluationConfig
-from schemas.mining_config import MiningConfig
-from schemas.training_config import CodecTrainingConfig, DetectorTrainingConfig
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.config import Config, require
+from hardmine.schemas.conversion_config import ConversionConfig
+from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.evaluation_config import (
+  CodecEvaluationConfig,
+  DetectionEvaluationConfig,
+)
+from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.training_config import CodecTrainingConfig, DetectorTrainingConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ import dataclasses
 import math
 from typing import Literal
 
-from schemas.config import Config, require
+from hardmine.schemas.config import Config, require
 
 # What rounding may take from a difference: 0.12 is 0.01 better than 0.11, though their
 # floats are 0.00999... apart. Far below anything that a metric means.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
-from schemas.config import Config, added, require
+from hardmine.schemas.config import Config, added, require
 
 PATCH_PX = 32  # side of a patch, in both papers
 

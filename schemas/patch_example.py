@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from schemas.config import require
-from schemas.example_wire import serialize_example
-from schemas.mining_config import PATCH_PX
+from hardmine.schemas.config import require
+from hardmine.schemas.example_wire import serialize_example
+from hardmine.schemas.mining_config import PATCH_PX
 
 PIXELS = "patch/pixels"
 SOURCE = "patch/source"

@@ -6,8 +6,8 @@ import dataclasses
 import math
 from typing import Literal
 
-from schemas.codec_config import USUAL_ITERATIONS
-from schemas.config import Config, added, require
+from hardmine.schemas.codec_config import USUAL_ITERATIONS
+from hardmine.schemas.config import Config, added, require
 
 _POSITIVE = (
   "steps",

@@ -1,4 +1,4 @@
-"""The one rule: schemas <- trainers <- components <- pipelines, and no circles."""
+"""The one rule, no circles, and nothing at the top level but `hardmine`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,17 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FOLDERS = ("schemas", "trainers", "components", "pipelines")  # left to right
+FOLDERS = ("schemas", "trainers", "serving", "components", "pipelines")  # left to right
+SOURCES = sorted(
+  path
+  for folder in (*FOLDERS, "tests", "benchmarks")
+  for path in (ROOT / folder).rglob("*.py")
+)
 # What else each folder must do without, however deep inside a function.
 FOREIGN = {
   "schemas": {"apache_beam", "keras", "matplotlib", "tfx", "PIL"},
   "trainers": {"apache_beam", "tfx", "tfx_bsl", "ml_metadata"},
+  "serving": {"apache_beam", "tfx", "tfx_bsl", "ml_metadata"},
   "components": set(),
   "pipelines": set(),
 }
@@ -42,7 +48,7 @@ def modules() -> dict[str, Path]:
     for path in sorted((ROOT / folder).rglob("*.py")):
       parts = path.relative_to(ROOT).with_suffix("").parts
       name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
-      found[name] = path
+      found[f"hardmine.{name}"] = path
   return found
 
 
@@ -79,18 +85,41 @@ def imports_of(module: str, top_level_only: bool = False) -> frozenset[str]:
 
 
 def test_the_rule_has_something_to_hold():
-  assert {name.split(".")[0] for name in modules()} == set(FOLDERS)
-  assert "schemas.config" in imports_of("schemas.manifest") | imports_of(
-    "schemas.gates"
-  )
+  assert {name.split(".")[1] for name in modules()} == set(FOLDERS)
+  assert "hardmine.schemas.config" in imports_of("hardmine.schemas.gates")
+
+
+def test_the_package_is_links_to_the_folders():
+  links = {path.name: path for path in (ROOT / "hardmine").iterdir()}
+  for folder in FOLDERS:
+    assert links[folder].is_symlink()
+    assert links[folder].readlink() == Path("..", folder)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_our_folders_are_imported_through_the_package_alone(path):
+  tree = ast.parse(path.read_text("utf-8"))
+  imported = {
+    name
+    for node in ast.walk(tree)
+    for name in (
+      [alias.name for alias in node.names]
+      if isinstance(node, ast.Import)
+      else [node.module or ""]
+      if isinstance(node, ast.ImportFrom) and not node.level
+      else []
+    )
+  }
+  assert not {name.split(".")[0] for name in imported} & set(FOLDERS)
 
 
 @pytest.mark.parametrize("module", sorted(modules()))
 def test_no_module_imports_to_its_right(module):
-  folder = module.split(".")[0]
-  right = set(FOLDERS[FOLDERS.index(folder) + 1 :])
-  tops = {name.split(".")[0] for name in imports_of(module)}
-  assert not tops & right
+  folder = module.split(".")[1]
+  right = {f"hardmine.{name}" for name in FOLDERS[FOLDERS.index(folder) + 1 :]}
+  imported = imports_of(module)
+  assert not {".".join(name.split(".")[:2]) for name in imported} & right
+  tops = {name.split(".")[0] for name in imported}
   assert not tops & FOREIGN[folder]
   assert "tests" not in tops
   assert "benchmarks" not in tops
@@ -113,7 +142,8 @@ def test_there_are_no_circles():
 
 
 @pytest.mark.parametrize(
-  "module", [name for name in sorted(modules()) if name.startswith("pipelines.cli")]
+  "module",
+  [name for name in sorted(modules()) if name.startswith("hardmine.pipelines.cli")],
 )
 def test_commands_import_nothing_heavy_before_they_run(module):
   """Follows our own modules as far as they import each other at the top."""

@@ -14,7 +14,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainers.checkpoints import Checkpoints
+from hardmine.trainers.checkpoints import Checkpoints
 
 
 class _Watcher(keras.callbacks.Callback):

@@ -12,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from schemas.manifest import sha256_of, write_atomically
+from hardmine.schemas.files import sha256_of, write_atomically
 
 
 class Checkpoints:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from schemas.config import require
-from schemas.patch_example import PATCH_PX, from_example, parse_pixels
+from hardmine.schemas.config import require
+from hardmine.schemas.patch_example import PATCH_PX, from_example, parse_pixels
 
 SHUFFLE_BYTES = 65_536 * 32 * 32 * 3  # 200 MB of patches
 CACHED_BYTES = 500_000 * 32 * 32 * 3  # 1.5 GB

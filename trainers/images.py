@@ -15,7 +15,7 @@ from collections.abc import Iterator
 import numpy as np
 from PIL import Image
 
-from schemas.config import require
+from hardmine.schemas.config import require
 
 MAX_PIXELS = 1 << 28  # the largest photograph a codec's stream may hold
 

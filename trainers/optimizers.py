@@ -10,8 +10,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from schemas.training_config import TrainingConfig
-from trainers.devices import on_accelerator
+from hardmine.schemas.training_config import TrainingConfig
+from hardmine.trainers.devices import on_accelerator
 
 
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from schemas.config import require
+from hardmine.schemas.config import require
 
 
 class PatchFeed:

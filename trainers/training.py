@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 
 import keras
 
-from schemas.training_config import TrainingConfig
-from trainers.callbacks import Progress, SaveCheckpoints, StopOnNaN
-from trainers.checkpoints import Checkpoints
-from trainers.devices import device_scope
+from hardmine.schemas.training_config import TrainingConfig
+from hardmine.trainers.callbacks import Progress, SaveCheckpoints, StopOnNaN
+from hardmine.trainers.checkpoints import Checkpoints
+from hardmine.trainers.devices import device_scope
 
 M = TypeVar("M", bound=keras.Model)
 

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from components import dead_letters
+from hardmine.components.jobs import dead_letters
 
 # `number` is the place in the file; `area` is NaN where none is given.
 ROW = np.dtype(

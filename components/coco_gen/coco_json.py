@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, TextIO
 
-from components.coco_gen.annotations import (
+from hardmine.components.coco_gen.annotations import (
   AnnotationSet,
   Fault,
   Faulty,
@@ -17,8 +17,8 @@ from components.coco_gen.annotations import (
   is_file_name,
   is_unicode,
 )
-from components.coco_gen.json_stream import stream
-from schemas.config import require
+from hardmine.components.coco_gen.json_stream import stream
+from hardmine.schemas.config import require
 
 _INT64 = range(-(1 << 63), 1 << 63)
 

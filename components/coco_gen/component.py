@@ -21,8 +21,8 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts, standard_component_specs
 
-from components.coco_gen import driver, executor
-from schemas.conversion_config import ConversionConfig
+from hardmine.components.coco_gen import driver, executor
+from hardmine.schemas.conversion_config import ConversionConfig
 
 
 class CocoGenSpec(types.ComponentSpec):

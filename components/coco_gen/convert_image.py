@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from components.coco_gen.annotations import Fault, ListedImage
-from components.coco_gen.image_files import image_fault
-from schemas.categories import Categories
-from schemas.coco_example import AnnotatedImage
-from trainers.images import ImageError, PhotographFacts, check_photograph
+from hardmine.components.coco_gen.annotations import Fault, ListedImage
+from hardmine.components.coco_gen.image_files import image_fault
+from hardmine.schemas.categories import Categories
+from hardmine.schemas.coco_example import AnnotatedImage
+from hardmine.trainers.images import ImageError, PhotographFacts, check_photograph
 
 _FORMATS = {"JPEG": "jpeg", "PNG": "png"}
 # Annotations are rounded, here up and there down; a box that leaves by more is wrong.
@@ -31,7 +31,7 @@ class Converted:
 
   Attributes:
     image: the record.
-    notes: on the image, as in `trainers.images.Photograph`.
+    notes: on the image, as in `hardmine.trainers.images.Photograph`.
     num_clipped: boxes that left the image by up to a pixel, and were cut.
     faults: of annotations that were skipped.
   """

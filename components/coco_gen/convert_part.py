@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 from apache_beam.metrics import Metrics
 
-from components import dead_letters
-from components.coco_gen.annotations import Fault, ListedImage
-from components.coco_gen.convert_image import Converted, convert_image
-from components.coco_gen.image_files import ImageFolder
-from components.coco_gen.row_sorting import read_rows
-from components.shards import PARTS, Part, write_part
-from schemas.categories import Categories
-from schemas.coco_example import serialize
-from schemas.conversion_config import ConversionConfig
-from schemas.manifest import write_atomically
+from hardmine.components.coco_gen.annotations import Fault, ListedImage
+from hardmine.components.coco_gen.convert_image import Converted, convert_image
+from hardmine.components.coco_gen.image_files import ImageFolder
+from hardmine.components.coco_gen.row_sorting import read_rows
+from hardmine.components.jobs import dead_letters
+from hardmine.components.jobs.shards import PARTS, Part, write_part
+from hardmine.schemas.categories import Categories
+from hardmine.schemas.coco_example import serialize
+from hardmine.schemas.conversion_config import ConversionConfig
+from hardmine.schemas.files import write_atomically
 
 PLANS = "plans"  # the folder of what each part takes, below the staging folder
 ROWS = "sorted_rows"  # the file of all parts' annotations

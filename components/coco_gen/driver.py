@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.coco_gen.executor import CONVERSION_KEY
-from components.coco_gen.job import input_fingerprint
-from components.coco_gen.reading import input_files
-from components.examples_artifact import FingerprintDriver
-from schemas.conversion_config import ConversionConfig
+from hardmine.components.coco_gen.executor import CONVERSION_KEY
+from hardmine.components.coco_gen.job import input_fingerprint
+from hardmine.components.coco_gen.reading import input_files
+from hardmine.components.jobs.examples_node import FingerprintDriver
+from hardmine.schemas.conversion_config import ConversionConfig
 
 
 class Driver(FingerprintDriver):

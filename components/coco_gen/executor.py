@@ -9,10 +9,10 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_component_specs
 
-from components.coco_gen.job import run_job
-from components.examples_artifact import describe
-from components.shards import tfx_shard_path
-from schemas.conversion_config import ConversionConfig
+from hardmine.components.coco_gen.job import run_job
+from hardmine.components.jobs.examples_node import describe
+from hardmine.components.jobs.shards import tfx_shard_path
+from hardmine.schemas.conversion_config import ConversionConfig
 
 CONVERSION_KEY = "conversion"
 

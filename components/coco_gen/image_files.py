@@ -9,7 +9,7 @@ import posixpath
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from components.coco_gen.annotations import Fault, ListedImage
+from hardmine.components.coco_gen.annotations import Fault, ListedImage
 
 
 class ImageFolder:

@@ -19,18 +19,18 @@ from typing import Any
 
 import apache_beam as beam
 
-from components import dead_letters
-from components.coco_gen.convert_part import PLANS, ROWS, convert_part
-from components.coco_gen.planning import Plan, make_plan
-from components.coco_gen.reading import input_files, read_annotations
-from components.coco_gen.selection import select
-from components.shards import PARTS, Progress, count_again, run_parts
-from components.sources import Source, fingerprint
-from components.staging import StagedFolder
-from schemas.categories import CATEGORIES_NAME, Categories
-from schemas.config import require
-from schemas.conversion_config import ConversionConfig
-from schemas.manifest import write_manifest
+from hardmine.components.coco_gen.convert_part import PLANS, ROWS, convert_part
+from hardmine.components.coco_gen.planning import Plan, make_plan
+from hardmine.components.coco_gen.reading import input_files, read_annotations
+from hardmine.components.coco_gen.selection import select
+from hardmine.components.jobs import dead_letters
+from hardmine.components.jobs.shards import PARTS, Progress, count_again, run_parts
+from hardmine.components.jobs.sources import Source, fingerprint
+from hardmine.schemas.categories import CATEGORIES_NAME, Categories
+from hardmine.schemas.config import require
+from hardmine.schemas.conversion_config import ConversionConfig
+from hardmine.schemas.files import StagedFolder
+from hardmine.schemas.manifest import write_manifest
 
 _READ = "read"  # the folder of what was read, below the staging folder
 

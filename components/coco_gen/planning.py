@@ -11,10 +11,9 @@ from pathlib import Path
 
 import numpy as np
 
-from components import dead_letters
-from components.coco_gen.annotations import AnnotationSet, Fault
-from components.coco_gen.convert_part import PLANS, ROWS
-from components.coco_gen.row_sorting import (
+from hardmine.components.coco_gen.annotations import AnnotationSet, Fault
+from hardmine.components.coco_gen.convert_part import PLANS, ROWS
+from hardmine.components.coco_gen.row_sorting import (
   LOST,
   NOT_TAKEN,
   REPEATED,
@@ -24,9 +23,10 @@ from components.coco_gen.row_sorting import (
   repeated_ids,
   sort_rows,
 )
-from components.coco_gen.selection import Selection, TakenImage
-from components.shards import Part
-from schemas.conversion_config import ConversionConfig
+from hardmine.components.coco_gen.selection import Selection, TakenImage
+from hardmine.components.jobs import dead_letters
+from hardmine.components.jobs.shards import Part
+from hardmine.schemas.conversion_config import ConversionConfig
 
 _MAX_PART = 64  # images: some seconds of work
 

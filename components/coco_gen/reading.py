@@ -6,13 +6,13 @@ from pathlib import Path
 
 import fsspec
 
-from components.coco_gen.annotations import AnnotationSet
-from components.coco_gen.coco_json import read_coco
-from components.coco_gen.voc_xml import list_xml, read_names, read_voc
-from components.sources import Source, list_below
-from schemas.categories import Categories, Category
-from schemas.config import require
-from schemas.conversion_config import ConversionConfig
+from hardmine.components.coco_gen.annotations import AnnotationSet
+from hardmine.components.coco_gen.coco_json import read_coco
+from hardmine.components.coco_gen.voc_xml import list_xml, read_names, read_voc
+from hardmine.components.jobs.sources import Source, list_below
+from hardmine.schemas.categories import Categories, Category
+from hardmine.schemas.config import require
+from hardmine.schemas.conversion_config import ConversionConfig
 
 
 def input_files(config: ConversionConfig) -> dict[str, list[Source]]:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from components.coco_gen.annotations import ROW, AnnotationSet
+from hardmine.components.coco_gen.annotations import ROW, AnnotationSet
 
 NOT_TAKEN = -1  # of an image that the job leaves out
 LOST = -2  # of an image that cannot be used

@@ -9,9 +9,9 @@ import posixpath
 
 import fsspec
 
-from components.coco_gen.annotations import AnnotationSet, Fault, ListedImage
-from schemas.config import require
-from schemas.conversion_config import AnnotatedFolder, ConversionConfig
+from hardmine.components.coco_gen.annotations import AnnotationSet, Fault, ListedImage
+from hardmine.schemas.config import require
+from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -16,14 +16,14 @@ from xml.etree import ElementTree
 
 import fsspec
 
-from components.coco_gen.annotations import (
+from hardmine.components.coco_gen.annotations import (
   AnnotationSet,
   Fault,
   Faulty,
   ListedImage,
   is_file_name,
 )
-from components.sources import Source
+from hardmine.components.jobs.sources import Source
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 

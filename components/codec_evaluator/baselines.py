@@ -19,9 +19,9 @@ import numpy as np
 import PIL
 from PIL import Image, features
 
-from components.codec_evaluator.measurement import Measurement, Scorer
-from schemas.config import require
-from trainers.metrics.rate_distortion import HIGHEST_BPP
+from hardmine.components.codec_evaluator.measurement import Measurement, Scorer
+from hardmine.schemas.config import require
+from hardmine.trainers.metrics.rate_distortion import HIGHEST_BPP
 
 # Denser where the curves bend. Against every quality from 1 to 95 no area on the
 # Kodak photographs moves by more than a few 1e-4 (MS-SSIM).

@@ -12,8 +12,8 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.codec_evaluator import executor, photographs
-from schemas.evaluation_config import CodecEvaluationConfig
+from hardmine.components.codec_evaluator import executor, photographs
+from hardmine.schemas.evaluation_config import CodecEvaluationConfig
 
 
 class CodecEvaluatorSpec(types.ComponentSpec):

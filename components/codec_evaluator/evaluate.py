@@ -9,15 +9,15 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from components.codec_evaluator.baselines import measure_baselines
-from components.codec_evaluator.measurement import Measurement, Scorer
-from components.evaluation.environment import environment
-from components.evaluation.evaluation_set import evaluation_set
-from components.evaluation.judging import attempt, judge_measured
-from schemas.codec_config import CODE_DEPTH, STRIDE_PX
-from schemas.config import require
-from schemas.gates import Gate, Verdict
-from trainers.codec import rates
+from hardmine.components.codec_evaluator.baselines import measure_baselines
+from hardmine.components.codec_evaluator.measurement import Measurement, Scorer
+from hardmine.components.evaluation.environment import environment
+from hardmine.components.evaluation.evaluation_set import evaluation_set
+from hardmine.components.evaluation.judging import attempt, judge_measured
+from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from hardmine.schemas.config import require
+from hardmine.schemas.gates import Gate, Verdict
+from hardmine.trainers.codec import rates
 
 Images = Sequence[tuple[str, np.ndarray]]
 Report = Callable[[str], None]
@@ -28,7 +28,7 @@ PACKAGES = ("hardmine", "tensorflow", "tfx", "numpy", "scipy", "pillow")
 
 
 class AnyCodec(Protocol):
-  """What is asked of `trainers.codec.codec.Codec`."""
+  """What is asked of `hardmine.trainers.codec.codec.Codec`."""
 
   model_id: bytes
   padding_px: int

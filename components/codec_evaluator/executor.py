@@ -11,13 +11,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
 
-from components.codec_evaluator import mined_patches, photographs
-from components.codec_evaluator.evaluate import evaluate
-from components.codec_evaluator.report import write_evaluation
-from components.evaluation.blessing import bless
-from schemas.evaluation_config import CodecEvaluationConfig
-from schemas.patch_example import Patch
-from trainers.codec.codec import Codec
+from hardmine.components.codec_evaluator import mined_patches, photographs
+from hardmine.components.codec_evaluator.evaluate import evaluate
+from hardmine.components.codec_evaluator.report import write_evaluation
+from hardmine.components.evaluation.blessing import bless
+from hardmine.schemas.evaluation_config import CodecEvaluationConfig
+from hardmine.schemas.patch_example import Patch
+from hardmine.trainers.codec.codec import Codec
 
 CONFIG_KEY = "config"
 FINGERPRINT_KEY = "images_fingerprint"

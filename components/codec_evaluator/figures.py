@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.codec_evaluator.measurement import Measurement
-from components.evaluation.conventions import METRICS, STYLES, UNITS
-from components.evaluation.pictures import INK, plot_svg
-from trainers.metrics.rate_distortion import HIGHEST_BPP
+from hardmine.components.codec_evaluator.measurement import Measurement
+from hardmine.serving.pages.conventions import METRICS, STYLES, UNITS
+from hardmine.serving.pages.pictures import INK, plot_svg
+from hardmine.trainers.metrics.rate_distortion import HIGHEST_BPP
 
 
 def curves_svg(

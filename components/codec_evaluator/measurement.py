@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluation.conventions import METRICS
-from schemas.config import require
-from trainers.metrics.ms_ssim import MsSsim
-from trainers.metrics.psnr import psnr
-from trainers.metrics.psnr_hvs import psnr_hvs
-from trainers.metrics.rate_distortion import Curve, mean_curve
+from hardmine.schemas.config import require
+from hardmine.serving.pages.conventions import METRICS
+from hardmine.trainers.metrics.ms_ssim import MsSsim
+from hardmine.trainers.metrics.psnr import psnr
+from hardmine.trainers.metrics.psnr_hvs import psnr_hvs
+from hardmine.trainers.metrics.rate_distortion import Curve, mean_curve
 
 
 class Scorer:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 from pathlib import Path
 
-from components.records import read_records
-from schemas.patch_example import Patch, from_example
+from hardmine.components.jobs.tfrecords import read_records
+from hardmine.schemas.patch_example import Patch, from_example
 
 
 def hardest(split_dir: str | Path, count: int = 48) -> list[Patch]:

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components import sources
-from trainers.images import ImageError, decode_rgb
+from hardmine.components.jobs import sources
+from hardmine.trainers.images import ImageError, decode_rgb
 
 
 def find(globs: Sequence[str], max_images: int | None = None) -> list[sources.Source]:

@@ -9,16 +9,17 @@ from typing import Any
 
 import numpy as np
 
-from components.codec_evaluator.baselines import FAMILIES, decode, encode
-from components.codec_evaluator.evaluate import Evaluation, Sample
-from components.codec_evaluator.figures import curves_svg, middle
-from components.codec_evaluator.measurement import Measurement
-from components.evaluation.conventions import METRICS, STYLES
-from components.evaluation.pictures import INK, png_uri
-from components.evaluation.report import render_page, write_files
-from schemas.evaluation_config import CodecEvaluationConfig
-from schemas.patch_example import Patch
-from trainers.metrics.ms_ssim import ms_ssim
+from hardmine.components.codec_evaluator.baselines import FAMILIES, decode, encode
+from hardmine.components.codec_evaluator.evaluate import Evaluation, Sample
+from hardmine.components.codec_evaluator.figures import curves_svg, middle
+from hardmine.components.codec_evaluator.measurement import Measurement
+from hardmine.components.evaluation.report import write_files
+from hardmine.schemas.evaluation_config import CodecEvaluationConfig
+from hardmine.schemas.patch_example import Patch
+from hardmine.serving.pages.conventions import METRICS, STYLES
+from hardmine.serving.pages.pictures import INK, png_uri
+from hardmine.serving.pages.shell import render_page
+from hardmine.trainers.metrics.ms_ssim import ms_ssim
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 CROP_PX = (208, 256)  # height, width: true pixels tell more than a shrunk photograph

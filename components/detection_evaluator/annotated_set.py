@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from components.records import read_records
-from schemas.categories import Categories
-from schemas.coco_example import AnnotatedImage, from_example
-from schemas.config import require
-from trainers.images import decode_rgb
-from trainers.metrics.coco_map import GroundTruth
+from hardmine.components.jobs.tfrecords import read_records
+from hardmine.schemas.categories import Categories
+from hardmine.schemas.coco_example import AnnotatedImage, from_example
+from hardmine.schemas.config import require
+from hardmine.trainers.images import decode_rgb
+from hardmine.trainers.metrics.coco_map import GroundTruth
 
 
 class SplitRecords:

@@ -13,8 +13,8 @@ from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from components.detection_evaluator import executor
-from schemas.evaluation_config import DetectionEvaluationConfig
+from hardmine.components.detection_evaluator import executor
+from hardmine.schemas.evaluation_config import DetectionEvaluationConfig
 
 
 class DetectionEvaluatorSpec(types.ComponentSpec):

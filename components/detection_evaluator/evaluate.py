@@ -9,24 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from components.detection_evaluator.annotated_set import AnnotatedSet
-from components.detection_evaluator.images_ranked import (
+from hardmine.components.detection_evaluator.annotated_set import AnnotatedSet
+from hardmine.components.detection_evaluator.images_ranked import (
   IOU_THRESHOLD,
   ShownImage,
   best_and_worst,
 )
-from components.detection_evaluator.measurement import (
+from hardmine.components.detection_evaluator.measurement import (
   AnyDetector,
   Measurement,
   measure_detector,
 )
-from components.evaluation.environment import environment
-from components.evaluation.evaluation_set import evaluation_set
-from components.evaluation.judging import attempt, judge_measured
-from schemas.categories import Categories
-from schemas.coco_example import AnnotatedImage
-from schemas.gates import Gate, Verdict
-from trainers.metrics.coco_map import confusion
+from hardmine.components.evaluation.environment import environment
+from hardmine.components.evaluation.evaluation_set import evaluation_set
+from hardmine.components.evaluation.judging import attempt, judge_measured
+from hardmine.schemas.categories import Categories
+from hardmine.schemas.coco_example import AnnotatedImage
+from hardmine.schemas.gates import Gate, Verdict
+from hardmine.trainers.metrics.coco_map import confusion
 
 Load = Callable[[], AnyDetector]
 Report = Callable[[str], None]

@@ -10,13 +10,13 @@ from tfx.dsl.components.base import base_executor
 from tfx.types import artifact_utils, standard_component_specs
 from tfx.utils import path_utils
 
-from components.detection_evaluator.annotated_set import SplitRecords
-from components.detection_evaluator.evaluate import evaluate
-from components.detection_evaluator.report import write_evaluation
-from components.evaluation.blessing import bless
-from schemas.categories import read_categories
-from schemas.evaluation_config import DetectionEvaluationConfig
-from trainers.detection.detector import Detector
+from hardmine.components.detection_evaluator.annotated_set import SplitRecords
+from hardmine.components.detection_evaluator.evaluate import evaluate
+from hardmine.components.detection_evaluator.report import write_evaluation
+from hardmine.components.evaluation.blessing import bless
+from hardmine.schemas.categories import read_categories
+from hardmine.schemas.evaluation_config import DetectionEvaluationConfig
+from hardmine.trainers.detection.detector import Detector
 
 CONFIG_KEY = "config"
 MODEL_KEY = standard_component_specs.MODEL_KEY

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from components.detection_evaluator.annotated_set import AnnotatedSet
-from components.detection_evaluator.measurement import Measurement
-from components.evaluation.pictures import ACCENT, INK, RIVAL, plot_svg
-from trainers.metrics.coco_map import AREAS, CocoMap
+from hardmine.components.detection_evaluator.annotated_set import AnnotatedSet
+from hardmine.components.detection_evaluator.measurement import Measurement
+from hardmine.serving.pages.pictures import ACCENT, INK, RIVAL, plot_svg
+from hardmine.trainers.metrics.coco_map import AREAS, CocoMap
 
 AREA_BORDERS_PX = (32**2, 96**2)  # between small, medium and large
 MAX_CURVES = 8  # of categories in one plot; more are no longer told apart

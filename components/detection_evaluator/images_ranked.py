@@ -6,14 +6,14 @@ import dataclasses
 
 import numpy as np
 
-from components.detection_evaluator.annotated_set import (
+from hardmine.components.detection_evaluator.annotated_set import (
   AnnotatedSet,
   pixels_of,
   true_boxes_yxyx_px,
 )
-from components.detection_evaluator.measurement import Measurement
-from schemas.coco_example import AnnotatedImage
-from trainers.metrics.coco_map import match
+from hardmine.components.detection_evaluator.measurement import Measurement
+from hardmine.schemas.coco_example import AnnotatedImage
+from hardmine.trainers.metrics.coco_map import match
 
 IOU_THRESHOLD = 0.5
 

@@ -9,19 +9,19 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from components.detection_evaluator.annotated_set import (
+from hardmine.components.detection_evaluator.annotated_set import (
   AnnotatedSet,
   boxes_xywh_px,
   pixels_of,
 )
-from schemas.categories import Categories
-from schemas.config import require
-from trainers.detection.detector import Detections
-from trainers.metrics.coco_map import CocoMap, DetectedBoxes, coco_map
+from hardmine.schemas.categories import Categories
+from hardmine.schemas.config import require
+from hardmine.trainers.detection.detector import Detections
+from hardmine.trainers.metrics.coco_map import CocoMap, DetectedBoxes, coco_map
 
 
 class AnyDetector(Protocol):
-  """What is asked of `trainers.detection.detector.Detector`."""
+  """What is asked of `hardmine.trainers.detection.detector.Detector`."""
 
   model_id: bytes
   categories: Categories

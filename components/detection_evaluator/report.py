@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from components.detection_evaluator import figures, tables
-from components.detection_evaluator.evaluate import Evaluation
-from components.detection_evaluator.images_ranked import ShownImage
-from components.detection_evaluator.tables import number
-from components.evaluation.pictures import jpeg_uri
-from components.evaluation.report import render_page, write_files
-from schemas.evaluation_config import DetectionEvaluationConfig
-from trainers.detection.drawing import draw_boxes, shrink
+from hardmine.components.detection_evaluator import figures, tables
+from hardmine.components.detection_evaluator.evaluate import Evaluation
+from hardmine.components.detection_evaluator.images_ranked import ShownImage
+from hardmine.components.detection_evaluator.tables import number
+from hardmine.components.evaluation.report import write_files
+from hardmine.schemas.evaluation_config import DetectionEvaluationConfig
+from hardmine.serving.pages.pictures import jpeg_uri
+from hardmine.serving.pages.shell import render_page
+from hardmine.trainers.detection.drawing import draw_boxes, shrink
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 HEADLINE = {"AP": "AP", "AP50": "AP50", "AP75": "AP75", "AR_100": "AR, 100 detections"}

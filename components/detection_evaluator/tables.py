@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from components.detection_evaluator.evaluate import Evaluation
-from components.detection_evaluator.figures import by_precision
-from components.evaluation.conventions import SUMMARY
+from hardmine.components.detection_evaluator.evaluate import Evaluation
+from hardmine.components.detection_evaluator.figures import by_precision
+from hardmine.serving.pages.conventions import SUMMARY
 
 MAX_HEAT_CATEGORIES = 12  # a larger table is not read any more
 MAX_PAIRS = 15

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from schemas.gates import Gate, GateResult, Verdict, judge
+from hardmine.schemas.gates import Gate, GateResult, Verdict, judge
 
 T = TypeVar("T")
 

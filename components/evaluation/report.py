@@ -1,20 +1,14 @@
-"""The files that every evaluation leaves, and the shell of its page."""
+"""The files that every evaluation leaves."""
 
 from __future__ import annotations
 
-import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import jinja2
-
-from schemas.config import Config
-from schemas.gates import Verdict
-from schemas.manifest import write_atomically
-
-SHELL = Path(__file__).with_name("page.html.jinja")
+from hardmine.schemas.files import write_atomically
+from hardmine.schemas.gates import Verdict
 
 
 def write_files(
@@ -44,50 +38,3 @@ def write_files(
   if verdict is not None:
     text = json.dumps(json.loads(verdict.to_json()), indent=2, allow_nan=False)
     write_atomically(directory / "verdict.json", text + "\n")
-
-
-def render_page(
-  template: Path,
-  *,
-  verdict: Verdict | None,
-  problems: Sequence[str],
-  environment: Mapping[str, str],
-  lineage: Mapping[str, str] | None,
-  config: Config | None,
-  **values: Any,
-) -> str:
-  """A page that fetches and runs nothing.
-
-  Args:
-    template: extends `page.html.jinja`, whose blocks it fills.
-    verdict: shown on top with its reasons, None where nothing was judged.
-    problems: what went wrong, in sentences.
-    environment: package to version.
-    lineage: artifacts and their places.
-    config: what was asked for, shown at the end.
-    **values: what the template asks for beyond these.
-  """
-  return (
-    _templates(template.parent)
-    .get_template(template.name)
-    .render(
-      verdict=verdict,
-      problems=problems,
-      environment=environment,
-      lineage=lineage or {},
-      config=json.dumps(json.loads(config.to_json()), indent=2) if config else "",
-      **values,
-    )
-  )
-
-
-@functools.cache  # a board has a thousand pages of one template
-def _templates(folder: Path) -> jinja2.Environment:
-  """The templates of a folder, and the shell that they extend."""
-  return jinja2.Environment(
-    loader=jinja2.FileSystemLoader([folder, SHELL.parent]),
-    autoescape=True,
-    trim_blocks=True,
-    lstrip_blocks=True,
-    undefined=jinja2.StrictUndefined,
-  )

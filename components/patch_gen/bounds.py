@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.patch_gen.scoring import CONTAINER_BYTES
+from hardmine.components.patch_gen.scoring import CONTAINER_BYTES
 
 
 def activity_bound(activity: np.ndarray, patch_px: int) -> np.ndarray:

@@ -15,8 +15,8 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts, standard_component_specs
 
-from components.patch_gen import driver, executor
-from schemas.mining_config import MiningConfig
+from hardmine.components.patch_gen import driver, executor
+from hardmine.schemas.mining_config import MiningConfig
 
 
 class PatchGenSpec(types.ComponentSpec):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from components.examples_artifact import FingerprintDriver
-from components.patch_gen.executor import MINING_KEY
-from components.sources import fingerprint, list_sources
-from schemas.mining_config import MiningConfig
+from hardmine.components.jobs.examples_node import FingerprintDriver
+from hardmine.components.jobs.sources import fingerprint, list_sources
+from hardmine.components.patch_gen.executor import MINING_KEY
+from hardmine.schemas.mining_config import MiningConfig
 
 
 class Driver(FingerprintDriver):

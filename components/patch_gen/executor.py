@@ -9,9 +9,9 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_executor
 from tfx.types import artifact_utils, standard_component_specs
 
-from components.examples_artifact import describe
-from components.patch_gen.job import run_job, tfx_layout
-from schemas.mining_config import MiningConfig
+from hardmine.components.jobs.examples_node import describe
+from hardmine.components.patch_gen.job import run_job, tfx_layout
+from hardmine.schemas.mining_config import MiningConfig
 
 MINING_KEY = "mining"
 

@@ -16,11 +16,11 @@ import heapq
 
 import numpy as np
 
-from components.patch_gen.bounds import activity_bound, entropy_bound
-from components.patch_gen.scoring import filter_rows, magnitudes, png_size
-from components.patch_gen.tiling import cut
-from schemas.config import require
-from schemas.mining_config import PATCH_PX
+from hardmine.components.patch_gen.bounds import activity_bound, entropy_bound
+from hardmine.components.patch_gen.scoring import filter_rows, magnitudes, png_size
+from hardmine.components.patch_gen.tiling import cut
+from hardmine.schemas.config import require
+from hardmine.schemas.mining_config import PATCH_PX
 
 
 def hardest(

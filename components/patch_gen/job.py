@@ -18,14 +18,25 @@ from typing import Any
 
 import apache_beam as beam
 
-from components import dead_letters
-from components.patch_gen.mine_part import MinePart, mine_part
-from components.patch_gen.scoring import score_definition
-from components.shards import PARTS, Progress, count_again, run_parts, tfx_shard_path
-from components.sources import Source, assign_splits, fingerprint, list_sources
-from components.staging import StagedFolder
-from schemas.manifest import write_atomically, write_manifest
-from schemas.mining_config import MiningConfig
+from hardmine.components.jobs import dead_letters
+from hardmine.components.jobs.shards import (
+  PARTS,
+  Progress,
+  count_again,
+  run_parts,
+  tfx_shard_path,
+)
+from hardmine.components.jobs.sources import (
+  Source,
+  assign_splits,
+  fingerprint,
+  list_sources,
+)
+from hardmine.components.patch_gen.mine_part import MinePart, mine_part
+from hardmine.components.patch_gen.scoring import score_definition
+from hardmine.schemas.files import StagedFolder, write_atomically
+from hardmine.schemas.manifest import write_manifest
+from hardmine.schemas.mining_config import MiningConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -7,11 +7,11 @@ import dataclasses
 import numpy as np
 from PIL import Image
 
-from components.patch_gen.hardest import hardest
-from components.patch_gen.scoring import filter_rows, png_size
-from schemas.mining_config import MiningConfig
-from schemas.patch_example import Patch
-from trainers.images import ImageError, decode_photograph
+from hardmine.components.patch_gen.hardest import hardest
+from hardmine.components.patch_gen.scoring import filter_rows, png_size
+from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.patch_example import Patch
+from hardmine.trainers.images import ImageError, decode_photograph
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,7 @@ class Mined:
 
   Attributes:
     patches: of each reduction in turn, hardest first.
-    notes: those of `trainers.images.Photograph`, and `too_small_at_N` for each
+    notes: those of `hardmine.trainers.images.Photograph`, and `too_small_at_N` for each
       reduction N at which no patch fits.
   """
 

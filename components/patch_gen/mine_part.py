@@ -10,11 +10,11 @@ from typing import Any
 import fsspec
 from apache_beam.metrics import Metrics
 
-from components.patch_gen.mine_image import DeadLetter, Mined, mine_image
-from components.shards import Part, write_part
-from components.sources import Source
-from schemas.mining_config import MiningConfig
-from schemas.patch_example import serialize
+from hardmine.components.jobs.shards import Part, write_part
+from hardmine.components.jobs.sources import Source
+from hardmine.components.patch_gen.mine_image import DeadLetter, Mined, mine_image
+from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.patch_example import serialize
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

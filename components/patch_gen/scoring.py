@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from schemas.config import require
-from schemas.mining_config import PATCH_PX
+from hardmine.schemas.config import require
+from hardmine.schemas.mining_config import PATCH_PX
 
 ZLIB_NG_VERSION = "2.3.3"
 LEVEL = 7

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from schemas.config import require
-from schemas.mining_config import PATCH_PX
+from hardmine.schemas.config import require
+from hardmine.schemas.mining_config import PATCH_PX
 
 
 def cut(image: np.ndarray, patch_px: int = PATCH_PX) -> np.ndarray:

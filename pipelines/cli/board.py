@@ -6,8 +6,8 @@ import argparse
 import dataclasses
 import json
 
-from pipelines.cli.model_store_arguments import add_store, open_store
-from pipelines.cli.progress import progress
+from hardmine.pipelines.cli.model_store_arguments import add_store, open_store
+from hardmine.pipelines.cli.progress import progress
 
 HELP = (
   "Writes pages about a model store: which versions are live, what every version "
@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
     ValueError: there is no store, or the folder holds something else.
     OSError: a page cannot be written.
   """
-  from components.board.build import write_board
+  from hardmine.serving.board.build import write_board
 
   store = open_store(args)
   with progress("writing", "pages", quiet=args.json) as on_progress:

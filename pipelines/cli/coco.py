@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-from pipelines.cli.progress import progress
+from hardmine.pipelines.cli.progress import progress
 
 HELP = "turn images with COCO JSON or Pascal VOC annotations into detection records"
 
@@ -17,7 +17,7 @@ _KINDS_SHOWN = 12
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the arguments of `coco`; the defaults are those of the configs."""
-  from schemas.conversion_config import AnnotatedFolder, ConversionConfig
+  from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
 
   defaults = {
     name: field.default
@@ -83,8 +83,8 @@ def run(args: argparse.Namespace) -> int:
     ValueError: an argument is out of range, or annotations are no annotations.
     RuntimeError: the job failed.
   """
-  from pipelines.beam_runners import direct
-  from schemas.conversion_config import AnnotatedFolder, ConversionConfig
+  from hardmine.pipelines.beam_runners import direct
+  from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
 
   source = AnnotatedFolder(
     images=args.images, annotations=args.annotations, split=args.split, only=args.only
@@ -101,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from components.coco_gen.job import run_job
+    from hardmine.components.coco_gen.job import run_job
 
     manifest = run_job(
       config,

@@ -6,8 +6,12 @@ import json
 import sys
 from pathlib import Path
 
-from pipelines.cli import images
-from pipelines.cli.model_ref import add_model_argument, choose_model, read_model_id
+from hardmine.pipelines.cli import images
+from hardmine.pipelines.cli.model_ref import (
+  add_model_argument,
+  choose_model,
+  read_model_id,
+)
 
 HELP = (
   "Decodes a compressed file. A file that was cut short gives the coarser image of "
@@ -35,7 +39,7 @@ def run(args) -> int:
   images.check_destination(args.image, args.file)
   data = Path(args.file).read_bytes()
 
-  from trainers.codec import bitstream
+  from hardmine.trainers.codec import bitstream
 
   try:
     stream = bitstream.unpack(data, args.iterations)
@@ -54,7 +58,7 @@ def run(args) -> int:
   from rich.console import Console  # shows nothing unless on a terminal
 
   with Console(stderr=True).status(f"decoding {len(stream.codes)} iterations"):
-    from trainers.codec.codec import Codec
+    from hardmine.trainers.codec.codec import Codec
 
     image = Codec.load(model_dir).decode_stream(stream)
   images.write_image(args.image, image)

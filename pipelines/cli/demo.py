@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
   import numpy as np
 
-  from pipelines.orchestrators.local import LocalRun
-  from pipelines.outcome import Outcome
+  from hardmine.pipelines.orchestrators.local import LocalRun
+  from hardmine.pipelines.outcome import Outcome
 
 HELP = (
   "Mines patches of photographs that ship with scikit-image, trains a very small "
@@ -45,8 +45,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Runs the pipeline, then the codec that it pushed."""
-  from pipelines.cli.run import outcome_lines, run_experiment
-  from pipelines.experiments.codec_demo import experiment, photograph
+  from hardmine.pipelines.cli.run import outcome_lines, run_experiment
+  from hardmine.pipelines.experiments.codec_demo import experiment, photograph
 
   workdir = os.path.abspath(args.workdir)
   started = time.monotonic()
@@ -130,10 +130,10 @@ def _compress(
   model_dir: str, photograph: Path, workdir: Path, iterations: int
 ) -> list[Row]:
   """Codes a photograph into a file and back, and sets it beside JPEG."""
-  from pipelines.cli.images import read_image
-  from schemas.manifest import write_atomically
-  from trainers.codec.codec import Codec
-  from trainers.metrics.ms_ssim import ms_ssim
+  from hardmine.pipelines.cli.images import read_image
+  from hardmine.schemas.files import write_atomically
+  from hardmine.trainers.codec.codec import Codec
+  from hardmine.trainers.metrics.ms_ssim import ms_ssim
 
   image = read_image(photograph)
   height_px, width_px, _ = image.shape

@@ -7,15 +7,15 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli.images import check_destination, read_image, write_image
-from pipelines.cli.model_ref import add_model_argument, choose_model
-from schemas.config import require
+from hardmine.pipelines.cli.images import check_destination, read_image, write_image
+from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
+from hardmine.schemas.config import require
 
 if TYPE_CHECKING:
   import numpy as np
 
-  from schemas.categories import Categories
-  from trainers.detection.detector import Detections
+  from hardmine.schemas.categories import Categories
+  from hardmine.trainers.detection.detector import Detections
 
 HELP = (
   "Finds objects in photographs: one line an object, the surest first, with its "
@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
   model_dir = choose_model(args.model, kind="detector")
   drawn_paths = _drawn_paths(args.images, args.output)
 
-  from trainers.detection.detector import Detector
+  from hardmine.trainers.detection.detector import Detector
 
   detector = Detector.load(model_dir)
   names = dict(zip(detector.categories.ids, detector.categories.names))
@@ -107,7 +107,7 @@ def _facts(
   path: str, image: np.ndarray, found: Detections, categories: Categories
 ) -> dict[str, Any]:
   """What `--json` prints of one image."""
-  from trainers.detection.objects import to_objects
+  from hardmine.trainers.detection.objects import to_objects
 
   height_px, width_px, _ = image.shape
   return {
@@ -131,7 +131,7 @@ def _print(fact: dict[str, Any], min_score: float) -> None:
 
 
 def _drawn(image: np.ndarray, found: Detections, names: dict[int, str]) -> np.ndarray:
-  from trainers.detection.drawing import draw_boxes
+  from hardmine.trainers.detection.drawing import draw_boxes
 
   captions = [
     f"{names[category_id]} {score:.2f}"

@@ -222,7 +222,7 @@ def check_extra(subject: str, extra: str, package: str) -> Finding:
 
 def check_models() -> Finding:
   """Models that ship with the package."""
-  from pipelines.cli.model_ref import shipped_models
+  from hardmine.pipelines.cli.model_ref import shipped_models
 
   names = ", ".join(shipped_models())
   if names:

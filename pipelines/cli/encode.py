@@ -6,10 +6,10 @@ import json
 import sys
 from pathlib import Path
 
-from pipelines.cli.images import check_destination, read_image
-from pipelines.cli.model_ref import add_model_argument, choose_model
-from schemas.config import require
-from schemas.manifest import write_atomically
+from hardmine.pipelines.cli.images import check_destination, read_image
+from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
+from hardmine.schemas.config import require
+from hardmine.schemas.files import write_atomically
 
 HELP = (
   "Compresses a photograph. Every iteration adds 1/8 bit per pixel; any beginning of "
@@ -40,7 +40,7 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
   """Encodes, and weighs the file as it lies on disk."""
-  from trainers.codec import bitstream, rates
+  from hardmine.trainers.codec import bitstream, rates
 
   check_destination(args.file, args.image)
   require(
@@ -55,7 +55,7 @@ def run(args) -> int:
   from rich.console import Console  # shows nothing unless on a terminal
 
   with Console(stderr=True).status(f"encoding {width_px}x{height_px} pixels"):
-    from trainers.codec.codec import Codec
+    from hardmine.trainers.codec.codec import Codec
 
     codec = Codec.load(model_dir)
     data = codec.compress(image, iterations=args.iterations, bpp=args.bpp)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from pipelines.cli import evaluate_coco, evaluate_rate_distortion
+from hardmine.pipelines.cli import evaluate_coco, evaluate_rate_distortion
 
 HELP = "Measures a codec on photographs, or a detector's boxes against true ones."
 KINDS = {

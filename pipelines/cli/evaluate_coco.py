@@ -7,10 +7,10 @@ import json
 import os
 from typing import TYPE_CHECKING
 
-from schemas.config import require
+from hardmine.schemas.config import require
 
 if TYPE_CHECKING:
-  from trainers.metrics.coco_map import CocoMap, DetectedBoxes, GroundTruth
+  from hardmine.trainers.metrics.coco_map import CocoMap, DetectedBoxes, GroundTruth
 
 HELP = (
   "Prints the twelve numbers of COCO, as pycocotools computes and orders them, and "
@@ -54,8 +54,12 @@ def run(args: argparse.Namespace) -> int:
     "a folder, or nothing, there",
     output=args.output,
   )
-  from schemas.manifest import write_atomically
-  from trainers.metrics.coco_map import coco_map, read_detections, read_ground_truth
+  from hardmine.schemas.files import write_atomically
+  from hardmine.trainers.metrics.coco_map import (
+    coco_map,
+    read_detections,
+    read_ground_truth,
+  )
 
   ground_truth = read_ground_truth(args.annotations)
   detections = read_detections(args.detections, ground_truth)

@@ -9,11 +9,11 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from schemas.codec_config import USUAL_ITERATIONS
-from schemas.config import require
+from hardmine.schemas.codec_config import USUAL_ITERATIONS
+from hardmine.schemas.config import require
 
 if TYPE_CHECKING:
-  from components.codec_evaluator.evaluate import Evaluation
+  from hardmine.components.codec_evaluator.evaluate import Evaluation
 
 HELP = (
   "Measures MS-SSIM, PSNR-HVS and PSNR of a model after every iteration, and of "
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> int:
     ValueError: no image matches, one cannot be used, or there is no such model.
     RuntimeError: the model loads but fails.
   """
-  from schemas.evaluation_config import CodecEvaluationConfig
+  from hardmine.schemas.evaluation_config import CodecEvaluationConfig
 
   config = CodecEvaluationConfig(
     images=tuple(args.images),
@@ -78,17 +78,17 @@ def run(args: argparse.Namespace) -> int:
   )
   codec, model_dir = None, None
   if args.model is not None:
-    from pipelines.cli.model_ref import resolve_model
+    from hardmine.pipelines.cli.model_ref import resolve_model
 
     model_dir = resolve_model(args.model)
-    from trainers.codec.codec import Codec
+    from hardmine.trainers.codec.codec import Codec
 
     codec = Codec.load(model_dir)  # now, so that a wrong folder is a usage error
     if args.iterations is None:
       config = dataclasses.replace(config, iterations=codec.iterations)
-  from components.codec_evaluator import photographs
-  from components.codec_evaluator.evaluate import evaluate
-  from components.codec_evaluator.report import write_evaluation
+  from hardmine.components.codec_evaluator import photographs
+  from hardmine.components.codec_evaluator.evaluate import evaluate
+  from hardmine.components.codec_evaluator.report import write_evaluation
 
   evaluation = evaluate(
     None if codec is None else lambda: codec,
@@ -126,7 +126,7 @@ def _print_table(evaluation: Evaluation) -> None:
   from rich.console import Console
   from rich.table import Table
 
-  from components.codec_evaluator.measurement import METRICS
+  from hardmine.components.codec_evaluator.measurement import METRICS
 
   table = Table(box=None, pad_edge=False)
   table.add_column("area from 0.125 to 2 bits per pixel")

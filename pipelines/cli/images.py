@@ -6,7 +6,7 @@ import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from schemas.config import require
+from hardmine.schemas.config import require
 
 if TYPE_CHECKING:
   import numpy as np
@@ -31,7 +31,7 @@ def read_image(path: str | Path) -> np.ndarray:
     ValueError: not a usable photograph; the line begins with the path.
     OSError: the file cannot be read.
   """
-  from trainers.images import ImageError, decode_rgb
+  from hardmine.trainers.images import ImageError, decode_rgb
 
   try:
     return decode_rgb(Path(path).read_bytes())
@@ -43,7 +43,7 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
   """Writes uint8 [height, width, 3] in the format its name ends in, atomically."""
   from PIL import Image
 
-  from schemas.manifest import write_atomically
+  from hardmine.schemas.files import write_atomically
 
   name, options = _FORMATS[Path(path).suffix.lower()]
   buffer = io.BytesIO()

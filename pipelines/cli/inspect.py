@@ -19,7 +19,7 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
   """Prints the header and the state of every iteration."""
-  from trainers.codec import bitstream, rates
+  from hardmine.trainers.codec import bitstream, rates
 
   data = Path(args.file).read_bytes()
   try:

@@ -46,7 +46,6 @@ _QUIET = {
 }
 # Whose own exceptions say that a bucket, or the right to it, is missing.
 _CLOUD_CLIENTS = {"aiobotocore", "aiohttp", "boto3", "botocore", "gcsfs", "google"}
-_OUR_FOLDERS = ("schemas", "trainers", "components", "pipelines")
 
 
 def run() -> None:
@@ -84,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
       raise
     return _complain("interrupted", 130)
   except ModuleNotFoundError as error:
-    if traceback or (error.name or "").split(".")[0] in _OUR_FOLDERS:
+    if traceback or (error.name or "").split(".")[0] == "hardmine":
       raise
     return _complain(f"{error}; `hardmine doctor` says how to get it", 1)
   except ValueError as error:
@@ -146,7 +145,7 @@ def _dispatch(words: list[str]) -> int:
 
 
 def _import_command(name: str) -> ModuleType:
-  return importlib.import_module(f"pipelines.cli.{name}")
+  return importlib.import_module(f"hardmine.pipelines.cli.{name}")
 
 
 def _complain(message: str, status: int) -> int:

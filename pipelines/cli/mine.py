@@ -7,14 +7,14 @@ import json
 import time
 from typing import Any
 
-from pipelines.cli.progress import progress
+from hardmine.pipelines.cli.progress import progress
 
 HELP = "cut photographs into square patches and keep the hardest"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the arguments of `mine`; the defaults are those of `MiningConfig`."""
-  from schemas.mining_config import MiningConfig
+  from hardmine.schemas.mining_config import MiningConfig
 
   defaults = {
     name: field.default for name, field in MiningConfig.__dataclass_fields__.items()
@@ -102,8 +102,8 @@ def run(args: argparse.Namespace) -> int:
     ValueError: an argument is out of range, or no image matches.
     RuntimeError: the job failed.
   """
-  from pipelines.beam_runners import direct
-  from schemas.mining_config import MiningConfig
+  from hardmine.pipelines.beam_runners import direct
+  from hardmine.schemas.mining_config import MiningConfig
 
   config = MiningConfig(
     images=tuple(args.images),
@@ -122,7 +122,7 @@ def run(args: argparse.Namespace) -> int:
     import apache_beam as beam
     from apache_beam.options.pipeline_options import PipelineOptions
 
-    from components.patch_gen.job import run_job
+    from hardmine.components.patch_gen.job import run_job
 
     manifest = run_job(
       config,

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
-import trainers.codec
+from hardmine.schemas.exported_model import (
+  FACTS_PATHS,
+  is_exported,
+  kind_of,
+  read_facts,
+)
+from hardmine.trainers import codec
 
 ENVIRONMENT = "HARDMINE_MODEL"
-SHIPPED_DIR = Path(trainers.codec.__file__).parent / "pretrained"
-# What an exported model of each kind holds: the FACTS_PATH of `trainers.codec.codec`
-# and of `trainers.detection.detector`, which would load NumPy before any --help.
-FACTS_PATHS = {
-  "codec": "assets.extra/codec.json",
-  "detector": "assets.extra/detector.json",
-}
+SHIPPED_DIR = Path(codec.__file__).parent / "pretrained"
 
 
 def add_model_argument(parser, **options) -> None:
@@ -37,7 +36,7 @@ def resolve_model(ref: str, kind: str = "codec") -> Path:
     ref: such a folder, a folder of versions 1/, 2/, ... or a model store (the largest
       complete one is taken), STORE:ALIAS, STORE:VERSION, or the name of a shipped
       model. Of a store that is a URL, the version is copied into the user's cache.
-    kind: which of `FACTS_PATHS` is wanted.
+    kind: `codec` or `detector`.
 
   Raises:
     ValueError: there is no such model, or it is of another kind; the line says what
@@ -75,7 +74,7 @@ def split_store_reference(ref: str) -> tuple[str, str] | None:
 
 
 def _in_store(url: str, name: str) -> Path:
-  from components.model_store.catalogue import Catalogue
+  from hardmine.serving.store.catalogue import Catalogue
 
   store = Catalogue(url)
   if not store.exists():
@@ -88,7 +87,7 @@ def _in_store(url: str, name: str) -> Path:
 
 def _sibling(url: str, model_id: bytes) -> Path | None:
   """The newest version of a store that is a model: aliases move, files stay."""
-  from components.model_store.catalogue import Catalogue
+  from hardmine.serving.store.catalogue import Catalogue
 
   store = Catalogue(url)
   number = store.newest("model_id", model_id.hex())
@@ -104,7 +103,7 @@ def choose_model(
     ref: what was passed as `--model`, or None.
     model_id: of the stream to decode; then a shipped model must have this id, and of
       a store's versions that one is taken which has it.
-    kind: which of `FACTS_PATHS` is wanted.
+    kind: `codec` or `detector`.
 
   Raises:
     ValueError: none was named and none fits; the line says what to pass.
@@ -138,21 +137,13 @@ def shipped_models(kind: str = "codec") -> dict[str, Path]:
   return {name: path for name, path in found.items() if path and kind_of(path) == kind}
 
 
-def kind_of(model_dir: Path) -> str | None:
-  """A key of `FACTS_PATHS`, or None for a model that is not one of ours."""
-  kinds = (kind for kind, path in FACTS_PATHS.items() if (model_dir / path).is_file())
-  return next(kinds, None)
-
-
 def read_model_id(model_dir: Path) -> bytes:
   """The eight bytes that name a model in its streams, without loading it.
 
   Raises:
     ValueError: the folder holds another kind of model.
   """
-  _check_kind(model_dir, "codec", str(model_dir))
-  path = model_dir / FACTS_PATHS["codec"]
-  return bytes.fromhex(json.loads(path.read_text("utf-8"))["model_id"])
+  return bytes.fromhex(read_facts(model_dir, "codec")["model_id"])
 
 
 def _check_kind(model_dir: Path, kind: str, ref: str) -> None:
@@ -165,7 +156,7 @@ def _check_kind(model_dir: Path, kind: str, ref: str) -> None:
 
 
 def _model_in(path: Path) -> Path | None:
-  if (path / "saved_model.pb").is_file():
+  if is_exported(path):
     return path
   if (path / "versions").is_dir():  # a model store
     path = path / "versions"
@@ -175,6 +166,6 @@ def _model_in(path: Path) -> Path | None:
   versions = [
     version
     for version in path.iterdir()
-    if version.name.isdecimal() and (version / "saved_model.pb").is_file()
+    if version.name.isdecimal() and is_exported(version)
   ]
   return max(versions, key=lambda version: int(version.name), default=None)

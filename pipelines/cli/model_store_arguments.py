@@ -11,10 +11,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from schemas.config import require
+from hardmine.schemas.config import require
 
 if TYPE_CHECKING:
-  from components.model_store.store import ModelStore
+  from hardmine.serving.store.store import ModelStore
 
 ENVIRONMENT = "HARDMINE_STORE"
 KEYS_ENVIRONMENT = "HARDMINE_PUBLIC_KEY"
@@ -98,7 +98,7 @@ def open_store(args: argparse.Namespace, *, must_exist: bool = True) -> ModelSto
   Raises:
     ValueError: none was, or there is none.
   """
-  from components.model_store.store import ModelStore
+  from hardmine.serving.store.store import ModelStore
 
   if not args.store:
     raise ValueError(f"Expected --store URL, or {ENVIRONMENT}. Received: neither")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from pipelines.cli import models_moves, models_upkeep, models_views
+from hardmine.pipelines.cli import models_moves, models_upkeep, models_views
 
 HELP = (
   "Looks into a model store and moves its aliases. A store is a folder or a URL such "
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Runs the action that was chosen."""
-  from components.model_store.records import Conflict
+  from hardmine.serving.store.entries import Conflict
 
   try:
     return args.run_action(args)

@@ -6,7 +6,7 @@ import argparse
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli.model_store_arguments import (
+from hardmine.pipelines.cli.model_store_arguments import (
   add_action,
   add_public_keys,
   add_who,
@@ -18,9 +18,9 @@ from pipelines.cli.model_store_arguments import (
 )
 
 if TYPE_CHECKING:
-  from components.model_store.catalogue import Catalogue
-  from components.model_store.promotion import Promotion
-  from components.model_store.store import ModelStore
+  from hardmine.serving.store.catalogue import Catalogue
+  from hardmine.serving.store.promotion import Promotion
+  from hardmine.serving.store.store import ModelStore
 
 
 def add_actions(actions: argparse._SubParsersAction) -> None:
@@ -74,8 +74,8 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
 
 def run_promote(args: argparse.Namespace) -> int:
   """Checks, moves, and says what it found."""
-  from components.model_store.promotion import Refused, promote
-  from components.model_store.records import UNSET
+  from hardmine.serving.store.entries import UNSET
+  from hardmine.serving.store.promotion import Refused, promote
 
   if_current: Any = UNSET
   if args.if_current is not None:
@@ -107,7 +107,7 @@ def run_promote(args: argparse.Namespace) -> int:
 
 def run_rollback(args: argparse.Namespace) -> int:
   """Checks, moves, and says what it found."""
-  from components.model_store.promotion import Refused, rollback
+  from hardmine.serving.store.promotion import Refused, rollback
 
   store = open_store(args)
   try:
@@ -128,8 +128,8 @@ def run_rollback(args: argparse.Namespace) -> int:
 
 def _reached(args: argparse.Namespace) -> tuple[ModelStore, Catalogue | None, str]:
   """The store of the alias, the one that holds the version, and the version there."""
-  from components.model_store.catalogue import Catalogue
-  from pipelines.cli.model_ref import split_store_reference
+  from hardmine.pipelines.cli.model_ref import split_store_reference
+  from hardmine.serving.store.catalogue import Catalogue
 
   elsewhere = split_store_reference(args.reference)
   if elsewhere is None:

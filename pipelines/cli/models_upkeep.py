@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 
-from pipelines.cli.model_store_arguments import (
+from hardmine.pipelines.cli.model_store_arguments import (
   add_action,
   add_public_keys,
   add_who,
@@ -66,7 +66,7 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
 
 def run_sign(args: argparse.Namespace) -> int:
   """Signs, and names the key."""
-  from components.model_store.signing import short, sign
+  from hardmine.serving.store.signing import short, sign
 
   store = open_store(args)
   if not args.private_key:
@@ -87,7 +87,7 @@ def run_sign(args: argparse.Namespace) -> int:
 
 def run_verify(args: argparse.Namespace) -> int:
   """A line a version; 1 if one is damaged, or lacks a signature that was asked for."""
-  from components.model_store.signing import short, verify_signature
+  from hardmine.serving.store.signing import short, verify_signature
 
   store, public_keys = open_store(args), public_keys_of(args)
   references = args.versions or store.versions()

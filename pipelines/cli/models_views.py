@@ -7,7 +7,7 @@ import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
-from pipelines.cli.model_store_arguments import (
+from hardmine.pipelines.cli.model_store_arguments import (
   add_action,
   minutes,
   open_store,
@@ -16,7 +16,7 @@ from pipelines.cli.model_store_arguments import (
 )
 
 if TYPE_CHECKING:
-  from components.model_store.records import Version
+  from hardmine.serving.store.entries import Version
 
 _COLUMN = 25  # of `show`: the longest name, and a space
 _HEADLINES = ("ms_ssim_auc", "AP")  # of a codec, of a detector
@@ -75,7 +75,7 @@ def run_list(args: argparse.Namespace) -> int:
 
 def run_show(args: argparse.Namespace) -> int:
   """Everything that is known of a version."""
-  from components.model_store.signing import short
+  from hardmine.serving.store.signing import short
 
   store = open_store(args)
   one = store.version(store.resolve(args.reference))

@@ -14,9 +14,9 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-  from pipelines.orchestrators.local import LocalRun
-  from pipelines.outcome import Outcome
-  from schemas.experiment import Experiment
+  from hardmine.pipelines.orchestrators.local import LocalRun
+  from hardmine.pipelines.outcome import Outcome
+  from hardmine.schemas.experiment import Experiment
 
 HELP = (
   "Runs an experiment: mines patches or converts annotated images, validates them, "
@@ -28,7 +28,7 @@ SHOWN_PRECISIONS = ("AP", "AP50", "AP75", "AR_100")  # of a detector's twelve nu
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
-  from pipelines.experiments import names
+  from hardmine.pipelines.experiments import names
 
   parser.add_argument(
     "experiment",
@@ -74,7 +74,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Runs it and prints what came of it; 0 also for a model that is not blessed."""
-  from pipelines.experiments import find
+  from hardmine.pipelines.experiments import find
 
   strategy = [f"training.strategy={args.strategy}"] if args.strategy else []
   experiment = find(args.experiment).override(args.set + strategy)
@@ -109,11 +109,11 @@ def run_experiment(
   verbose: bool = False,
 ) -> tuple[LocalRun, Outcome]:
   """Runs an experiment in a root; see `pipelines.orchestrators.local.run_pipeline`."""
-  from pipelines.beam_runners import direct
-  from pipelines.orchestrators.local import run_pipeline
+  from hardmine.pipelines.beam_runners import direct
+  from hardmine.pipelines.orchestrators.local import run_pipeline
 
   def build(metadata, beam_pipeline_args):
-    from pipelines.stages import checkpoint_dir
+    from hardmine.pipelines.stages import checkpoint_dir
 
     if not enable_cache:  # else training would find itself finished
       shutil.rmtree(checkpoint_dir(experiment.name, root), ignore_errors=True)
@@ -135,20 +135,20 @@ def run_experiment(
     say=say,
     verbose=verbose,
   )
-  from pipelines.outcome import outcome_of
+  from hardmine.pipelines.outcome import outcome_of
 
   return done, outcome_of(done)
 
 
 def _pipeline_module(experiment: Experiment) -> ModuleType:
   """The module whose `create_pipeline` draws the graph of such an experiment."""
-  from schemas.experiment import DetectionExperiment
+  from hardmine.schemas.experiment import DetectionExperiment
 
   if isinstance(experiment, DetectionExperiment):
-    from pipelines import detection
+    from hardmine.pipelines import detection
 
     return detection
-  from pipelines import codec
+  from hardmine.pipelines import codec
 
   return codec
 

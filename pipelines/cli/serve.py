@@ -10,14 +10,14 @@ import os
 import signal
 import sys
 
-from components.model_server.limits import Limits
-from pipelines.cli.model_store_arguments import (
+from hardmine.pipelines.cli.model_store_arguments import (
   add_public_keys,
   add_store,
   open_store,
   public_keys_of,
 )
-from schemas.config import require
+from hardmine.schemas.config import require
+from hardmine.serving.server.limits import Limits
 
 HELP = (
   "Serves the model that an alias of a model store names: POST /v1/detect, "
@@ -89,10 +89,10 @@ def run(args: argparse.Namespace) -> int:
   )
   logging.basicConfig(level=logging.INFO, format=_LOG_FORMAT)
 
-  from components.model_server.app import create_app
-  from components.model_server.connections import listen, make_server
-  from components.model_server.loaded_model import load_model
-  from components.model_store.signing import name_of_key
+  from hardmine.serving.server.app import create_app
+  from hardmine.serving.server.connections import listen, make_server
+  from hardmine.serving.server.loaded_model import load_model
+  from hardmine.serving.store.signing import name_of_key
 
   limits = Limits(**{name: getattr(args, name) for name in _LIMITS})
   store = open_store(args)

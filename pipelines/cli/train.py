@@ -12,25 +12,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from schemas.config import require
-from schemas.manifest import sha256_of
+from hardmine.schemas.config import require
+from hardmine.schemas.files import sha256_of
 
 if TYPE_CHECKING:
-  from schemas.experiment import CodecExperiment
-  from trainers.codec.run_folder import RunFolder
+  from hardmine.schemas.experiment import CodecExperiment
+  from hardmine.trainers.codec.run_folder import RunFolder
 
 HELP = (
   "Trains an experiment's codec in a folder of its own, with idle processor time only. "
   "TERM or Ctrl-C stops it within seconds, and the same command goes on where it was, "
   "here or on another machine that the folder was copied to."
 )
-# What the child process runs: the run's own copy of the code, before all else.
-_START = """
-import sys
-sys.path[:] = [sys.argv[1], *filter(None, sys.path)]  # not the current folder
-from trainers.codec.training_run import main
-sys.exit(main(sys.argv[2], int(sys.argv[3])))
-"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -103,23 +96,21 @@ def run(args: argparse.Namespace) -> int:
       if args.set:
         folder.change(args.set)
       if args.new_code or not folder.code.is_dir():
-        folder.copy_code(Path(__file__).resolve().parents[2])
+        folder.copy_code()
   else:
     _begin(folder, experiment, args.held_out)
   print(f"training in {folder.directory}; its page is {folder.page}", flush=True)
-  code, directory = folder.code.resolve(), folder.directory.resolve()
-  words = [sys.executable, "-c", _START, str(code), str(directory), str(args.nice)]
-  os.execv(sys.executable, words)
+  os.execv(sys.executable, folder.command(args.nice))
 
 
 def _find(args: argparse.Namespace) -> tuple[RunFolder, Any]:
   """The run's folder, and the experiment that it begins with, None if it has begun."""
-  from trainers.codec.run_folder import RunFolder
+  from hardmine.trainers.codec.run_folder import RunFolder
 
   if (Path(args.experiment) / "run.json").is_file():
     require(args.run is None, "a run's folder or --run, not both", run=args.run)
     return RunFolder(args.experiment), None
-  from pipelines.experiments import find
+  from hardmine.pipelines.experiments import find
 
   experiment = find(args.experiment)
   folder = RunFolder(args.run or Path("runs", "trainings", experiment.name))
@@ -140,8 +131,8 @@ def _begin(folder: RunFolder, experiment: Any, held_out: list[str] | None) -> No
 
   All that can be refused is before the mining, which takes long.
   """
-  from components.sources import list_sources
-  from schemas.experiment import CodecExperiment
+  from hardmine.components.jobs.sources import list_sources
+  from hardmine.schemas.experiment import CodecExperiment
 
   if not isinstance(experiment, CodecExperiment):
     raise ValueError(f"Expected a codec's experiment. Received: {experiment.name!r}")
@@ -171,13 +162,13 @@ def _begin(folder: RunFolder, experiment: Any, held_out: list[str] | None) -> No
     if initial is not None:
       copy = shutil.copytree if Path(initial).is_dir() else shutil.copyfile
       copy(initial, folder.initial_weights)
-    folder.copy_code(Path(__file__).resolve().parents[2])
+    folder.copy_code()
     folder.begin(experiment)
 
 
 def _check_held_out(paths: list[str], mined: list[str]) -> None:
   """Every photograph can be scored on, and none is among those that are mined."""
-  from trainers.codec.run_folder import read_photograph
+  from hardmine.trainers.codec.run_folder import read_photograph
 
   sizes = {os.path.getsize(path) for path in paths if os.path.isfile(path)}
   alike = [path for path in mined if os.path.isfile(path)]
@@ -195,8 +186,8 @@ def _check_held_out(paths: list[str], mined: list[str]) -> None:
 
 
 def _check_weights(path: str, experiment: CodecExperiment) -> None:
-  from trainers.codec.model import build_codec
-  from trainers.codec.weights import load_weights
+  from hardmine.trainers.codec.model import build_codec
+  from hardmine.trainers.codec.weights import load_weights
 
   load_weights(path, build_codec(experiment.codec))
 
@@ -213,9 +204,9 @@ def _mine(folder: RunFolder, experiment: CodecExperiment) -> None:
   import apache_beam as beam
   from apache_beam.options.pipeline_options import PipelineOptions
 
-  from components.patch_gen.job import run_job
-  from pipelines.beam_runners import direct
-  from pipelines.cli.progress import progress
+  from hardmine.components.patch_gen.job import run_job
+  from hardmine.pipelines.beam_runners import direct
+  from hardmine.pipelines.cli.progress import progress
 
   with progress("mining", "photographs", quiet=False) as on_progress:
     manifest = run_job(
@@ -245,7 +236,7 @@ def _stop(folder: RunFolder) -> int:
 
 
 def _export(folder: RunFolder, model_dir: str) -> int:
-  from trainers.codec import held_out, training_run
+  from hardmine.trainers.codec import held_out, training_run
 
   target = Path(model_dir)
   require(

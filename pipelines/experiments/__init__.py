@@ -2,7 +2,8 @@
 
 A file holds `def experiment() -> CodecExperiment` (or `DetectionExperiment`) and
 says in its docstring which paper it repeats, by which command, and which numbers
-to expect.
+to expect. A cell or a feature extractor of the user's own is a class of that file, or
+of a module beside it.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import json
 import pkgutil
 from pathlib import Path
 
-from schemas.config import require
-from schemas.experiment import CodecExperiment, DetectionExperiment, Experiment
+from hardmine.schemas.class_names import trust_experiment, trust_modules_in
+from hardmine.schemas.config import require
+from hardmine.schemas.experiment import CodecExperiment, DetectionExperiment, Experiment
 
 
 def names() -> list[str]:
@@ -31,6 +33,7 @@ def find(reference: str) -> Experiment:
   path = Path(reference)
   if path.suffix == ".json":
     require(path.is_file(), "a .json file that exists", experiment=reference)
+    trust_modules_in(path.parent)
     text = path.read_text("utf-8")
     return _kind_of(text).from_json(text)
   if path.suffix == ".py":
@@ -39,7 +42,9 @@ def find(reference: str) -> Experiment:
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    trust_modules_in(path.parent)
     spec.loader.exec_module(module)
+    trust_experiment(module)
   else:
     require(
       reference in names(),

@@ -13,13 +13,13 @@ from __future__ import annotations
 import importlib.util
 import os
 
-from schemas.codec_config import CodecConfig
-from schemas.evaluation_config import CodecEvaluationConfig
-from schemas.experiment import CodecExperiment
-from schemas.gates import Gate
-from schemas.mining_config import MiningConfig
-from schemas.training_config import CodecTrainingConfig
-from trainers.codec.cells.gru import ConvGRUCell
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.evaluation_config import CodecEvaluationConfig
+from hardmine.schemas.experiment import CodecExperiment
+from hardmine.schemas.gates import Gate
+from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
 
 # Colour photographs; the second motorcycle is the first one from the side.
 TRAIN = (

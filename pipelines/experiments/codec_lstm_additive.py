@@ -21,13 +21,13 @@ The paper swept learning rates from 0.1 to 2, which presumes Adam with epsilon 1
 
 from __future__ import annotations
 
-from schemas.codec_config import CodecConfig
-from schemas.evaluation_config import CodecEvaluationConfig
-from schemas.experiment import CodecExperiment
-from schemas.gates import Gate
-from schemas.mining_config import MiningConfig
-from schemas.training_config import CodecTrainingConfig
-from trainers.codec.cells.lstm import ConvLSTMCell
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.evaluation_config import CodecEvaluationConfig
+from hardmine.schemas.experiment import CodecExperiment
+from hardmine.schemas.gates import Gate
+from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
 
 
 def experiment() -> CodecExperiment:

@@ -19,13 +19,13 @@ Measured on 117 images of val2017 (1,033 objects) after training on 343 of train
 
 from __future__ import annotations
 
-from schemas.conversion_config import AnnotatedFolder, ConversionConfig
-from schemas.detector_config import SSDConfig
-from schemas.evaluation_config import DetectionEvaluationConfig
-from schemas.experiment import DetectionExperiment
-from schemas.gates import Gate
-from schemas.training_config import DetectorTrainingConfig
-from trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
+from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
+from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.evaluation_config import DetectionEvaluationConfig
+from hardmine.schemas.experiment import DetectionExperiment
+from hardmine.schemas.gates import Gate
+from hardmine.schemas.training_config import DetectorTrainingConfig
+from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
 
 
 def experiment() -> DetectionExperiment:

@@ -22,13 +22,13 @@ steps, 13 processor minutes on two cores.
 
 from __future__ import annotations
 
-from schemas.conversion_config import AnnotatedFolder, ConversionConfig
-from schemas.detector_config import SSDConfig
-from schemas.evaluation_config import DetectionEvaluationConfig
-from schemas.experiment import DetectionExperiment
-from schemas.gates import Gate
-from schemas.training_config import DetectorTrainingConfig
-from trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
+from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
+from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.evaluation_config import DetectionEvaluationConfig
+from hardmine.schemas.experiment import DetectionExperiment
+from hardmine.schemas.gates import Gate
+from hardmine.schemas.training_config import DetectorTrainingConfig
+from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
 
 
 def experiment() -> DetectionExperiment:

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-  from pipelines.run_history import NodeRun, RunHistory
+  from hardmine.pipelines.run_history import NodeRun, RunHistory
 
 # TFX, Beam and ML Metadata are imported inside the functions: it takes half a
 # minute, and whether a root is free should be known before.
@@ -108,7 +108,7 @@ def _run(
   from tfx.dsl.compiler import compiler
   from tfx.orchestration.local.local_dag_runner import LocalDagRunner
 
-  from pipelines.run_history import RunHistory
+  from hardmine.pipelines.run_history import RunHistory
 
   order = [component.id for component in pipeline.components]
   for name in (from_node, to_node):

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from components.model_store.store import ModelStore
-from pipelines.cli import main as cli
-from tests.components.board.fake_store import codec
-from tests.components.board.pages import read
+from hardmine.pipelines.cli import main as cli
+from hardmine.serving.store.store import ModelStore
+from tests.serving.board.fake_store import codec
+from tests.serving.board.pages import read
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from pipelines.cli import main as cli
-from schemas.manifest import read_manifest
+from hardmine.pipelines.cli import main as cli
+from hardmine.schemas.manifest import read_manifest
 
 
 def coco(data, output, *more):
@@ -71,7 +71,7 @@ def test_too_many_dead_letters_exit_with_1_and_one_line(data_dir, tmp_path, caps
 )
 def test_wrong_arguments_exit_with_2_before_beam_is_imported(tmp_path, more):
   program = (
-    "import sys; from pipelines.cli import main;"
+    "import sys; from hardmine.pipelines.cli import main;"
     "status = main.main(sys.argv[1:]);"
     "assert not {'apache_beam', 'tensorflow'} & set(sys.modules);"
     "sys.exit(status)"

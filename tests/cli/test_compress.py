@@ -12,21 +12,21 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.model_store.store import ModelStore
-from pipelines.cli import model_ref
-from pipelines.cli.main import main
-from schemas.codec_config import CodecConfig
-from tests.components.model_store import fake_models
-from trainers.codec import bitstream
+from hardmine.pipelines.cli import model_ref
+from hardmine.pipelines.cli.main import main
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.serving.store.store import ModelStore
+from hardmine.trainers.codec import bitstream
+from tests.serving.store import fake_models
 
 ITERATIONS = 4
 PHOTO = np.random.default_rng(3).integers(0, 256, (40, 33, 3), np.uint8)
 
 
 def export_model(path, seed, **fields):
-  from trainers.codec.cells.gru import ConvGRUCell
-  from trainers.codec.export import export_codec
-  from trainers.codec.model import build_codec
+  from hardmine.trainers.codec.cells.gru import ConvGRUCell
+  from hardmine.trainers.codec.export import export_codec
+  from hardmine.trainers.codec.model import build_codec
 
   config = CodecConfig(cell=ConvGRUCell, width=0.0625, **fields)
   export_codec(build_codec(config, seed=seed), path)
@@ -47,7 +47,7 @@ def other_model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def references(model):
   """uint8 [iterations, 40, 33, 3]: what the codec itself reconstructs."""
-  from trainers.codec.codec import Codec
+  from hardmine.trainers.codec.codec import Codec
 
   return Codec.load(model).reconstructions(PHOTO, ITERATIONS)
 
@@ -55,7 +55,7 @@ def references(model):
 @pytest.fixture(scope="module", autouse=True)
 def loaded_once():
   """Every command loads its model, which takes seconds; here they share it."""
-  from trainers.codec.codec import Codec
+  from hardmine.trainers.codec.codec import Codec
 
   with pytest.MonkeyPatch.context() as patch:
     patch.setattr(Codec, "load", staticmethod(functools.cache(Codec.load)))
@@ -279,13 +279,3 @@ def test_mistakes_are_one_line(folder, encoded, model, capsys, words, status, me
   assert message in err
   assert err.count("\n") == 1
   assert not (folder / "p.hmc").exists()
-
-
-def test_the_command_line_looks_where_the_export_writes():
-  from trainers.codec import codec
-  from trainers.detection import detector
-
-  assert model_ref.FACTS_PATHS == {
-    "codec": codec.FACTS_PATH,
-    "detector": detector.FACTS_PATH,
-  }

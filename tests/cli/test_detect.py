@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.cli.main import main
-from schemas.categories import Categories, Category
-from trainers.detection.detector import Detections, Detector
+from hardmine.pipelines.cli.main import main
+from hardmine.schemas.categories import Categories, Category
+from hardmine.trainers.detection.detector import Detections, Detector
 
 PHOTO = np.full((60, 90, 3), 120, np.uint8)
 

@@ -8,8 +8,8 @@ from importlib import metadata
 
 import pytest
 
-from pipelines.cli import doctor
-from pipelines.cli.main import main
+from hardmine.pipelines.cli import doctor
+from hardmine.pipelines.cli.main import main
 
 
 def test_this_environment_is_ready(capsys):

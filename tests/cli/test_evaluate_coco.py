@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from pipelines.cli.main import main
+from hardmine.pipelines.cli.main import main
 
 INSTANCES = {
   "images": [{"id": 1}, {"id": 2}],

@@ -1,4 +1,4 @@
-"""`pipelines.cli.images`: reading, writing and refusing."""
+"""`hardmine.pipelines.cli.images`: reading, writing and refusing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.cli import images
+from hardmine.pipelines.cli import images
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (9, 14, 3), np.uint8)
 

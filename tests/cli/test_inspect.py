@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from pipelines.cli.main import main
-from trainers.codec.bitstream import Header, pack
+from hardmine.pipelines.cli.main import main
+from hardmine.trainers.codec.bitstream import Header, pack
 
 
 @pytest.fixture

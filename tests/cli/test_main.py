@@ -13,7 +13,7 @@ import types
 import pytest
 from botocore.exceptions import NoCredentialsError
 
-from pipelines.cli import main as cli
+from hardmine.pipelines.cli import main as cli
 
 
 @pytest.fixture
@@ -21,13 +21,13 @@ def command(monkeypatch):
   """Puts a command of the given behaviour in the place of `doctor`."""
 
   def install(behaviour, **attributes):
-    module = types.ModuleType("pipelines.cli.doctor")
+    module = types.ModuleType("hardmine.pipelines.cli.doctor")
     module.HELP = "A command for this test."
     module.add_arguments = lambda parser: parser.add_argument("--flag")
     module.run = behaviour
     for name, value in attributes.items():
       setattr(module, name, value)
-    monkeypatch.setitem(sys.modules, "pipelines.cli.doctor", module)
+    monkeypatch.setitem(sys.modules, "hardmine.pipelines.cli.doctor", module)
 
   monkeypatch.delenv("HARDMINE_TRACEBACK", raising=False)
   return install
@@ -49,9 +49,9 @@ def test_help_lists_every_command(capsys):
 
 @pytest.mark.parametrize("name", sorted(cli.COMMANDS))
 def test_every_command_explains_itself(name, capsys):
-  if importlib.util.find_spec(f"pipelines.cli.{name}") is None:
+  if importlib.util.find_spec(f"hardmine.pipelines.cli.{name}") is None:
     pytest.fail(f"COMMANDS names {name}, which pipelines/cli does not have")
-  module = importlib.import_module(f"pipelines.cli.{name}")
+  module = importlib.import_module(f"hardmine.pipelines.cli.{name}")
   assert cli.main([name, "--help"]) == 0
   out = " ".join(capsys.readouterr().out.split())
   assert f"usage: hardmine {name}" in out
@@ -155,7 +155,7 @@ def test_help_answers_at_once_and_loads_nothing_heavy(words):
     "jax",
   ]
   program = (
-    "import sys; from pipelines.cli.main import main; "
+    "import sys; from hardmine.pipelines.cli.main import main; "
     f"status = main({words}); "
     f"print('loaded:', [m for m in {heavy} if m in sys.modules]); sys.exit(status)"
   )
@@ -173,7 +173,8 @@ def test_a_closed_pipe_is_no_error():
   # `--help` fits into the pipe's buffer: the reader must be gone before.
   program = (
     "import os, sys; r, w = os.pipe(); os.close(r); os.dup2(w, 1); "
-    "from pipelines.cli.main import run; sys.argv = ['hardmine', 'doctor']; run()"
+    "from hardmine.pipelines.cli.main import run; "
+    "sys.argv = ['hardmine', 'doctor']; run()"
   )
   result = subprocess.run(
     [sys.executable, "-c", program], capture_output=True, text=True, timeout=60

@@ -1,4 +1,4 @@
-"""`pipelines.cli.model_ref`: what REF may be."""
+"""`hardmine.pipelines.cli.model_ref`: what REF may be."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from components.model_store.store import ModelStore
-from pipelines.cli import model_ref
-from tests.components.model_store.fake_models import add
+from hardmine.pipelines.cli import model_ref
+from hardmine.serving.store.store import ModelStore
+from tests.serving.store.fake_models import add
 
 ID = bytes.fromhex("0123456789abcdef")
 

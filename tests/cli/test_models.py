@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from components.model_store import promotion
-from components.model_store.store import ModelStore
-from components.sandbox import Outcome
-from pipelines.cli.main import main
-from tests.components.model_store.fake_models import add, facts, write_model
-from tests.components.model_store.keys import write_keys
+from hardmine.pipelines.cli.main import main
+from hardmine.serving.probe.sandbox import Outcome
+from hardmine.serving.store import promotion
+from hardmine.serving.store.store import ModelStore
+from tests.serving.store.fake_models import add, facts, write_model
+from tests.serving.store.keys import write_keys
 
 
 @pytest.fixture

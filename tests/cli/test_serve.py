@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from pipelines.cli.main import main
+from hardmine.pipelines.cli.main import main
 
 
 @pytest.fixture(autouse=True)

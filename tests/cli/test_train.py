@@ -10,20 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipelines.cli import main
-from pipelines.experiments import find
-from trainers.codec.codec import Codec
-from trainers.codec.run_folder import RunFolder
+from hardmine.pipelines.cli import main
+from hardmine.pipelines.experiments import find
+from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.run_folder import RunFolder
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "train_a_codec.md"
 # In the place of the experiment that the page names: as it is, but small.
 EXPERIMENT = """
-from schemas.codec_config import CodecConfig
-from schemas.evaluation_config import CodecEvaluationConfig
-from schemas.experiment import CodecExperiment
-from schemas.mining_config import MiningConfig
-from schemas.training_config import CodecTrainingConfig
-from trainers.codec.cells.gru import ConvGRUCell
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.evaluation_config import CodecEvaluationConfig
+from hardmine.schemas.experiment import CodecExperiment
+from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
 
 def experiment():
   return CodecExperiment(
@@ -63,7 +63,7 @@ def folder(tmp_path_factory):
 
 def hardmine(folder, words):
   code = "import sys; sys.path[:] = filter(None, sys.path); " + (
-    "from pipelines.cli.main import run; run()"
+    "from hardmine.pipelines.cli.main import run; run()"
   )
   return subprocess.run(
     [sys.executable, "-c", code, *words],

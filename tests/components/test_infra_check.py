@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from components.sandbox import run_limited
+from hardmine.serving.probe.sandbox import run_limited
 
 MIB = 1 << 20
 
@@ -99,10 +99,10 @@ def test_no_process_stays_behind(tmp_path, ending):
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
   """An untrained codec, exported as training exports it."""
-  from schemas.codec_config import CodecConfig
-  from trainers.codec.cells.lstm import ConvLSTMCell
-  from trainers.codec.export import export_codec
-  from trainers.codec.model import build_codec
+  from hardmine.schemas.codec_config import CodecConfig
+  from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
+  from hardmine.trainers.codec.export import export_codec
+  from hardmine.trainers.codec.model import build_codec
 
   folder = tmp_path_factory.mktemp("model") / "Format-Serving"
   codec = build_codec(CodecConfig(cell=ConvLSTMCell, width=0.02), 2, 0)
@@ -115,7 +115,7 @@ def check(model_dir: Path, folder: Path, timeout_seconds: float = 120):
   from tfx.components.util import model_utils
   from tfx.types import standard_artifacts
 
-  from components.infra_check import ask, write_blessing
+  from hardmine.components.infra_check import ask, write_blessing
 
   outcome = ask(
     str(model_dir), timeout_seconds=timeout_seconds, memory_bytes=4000 * MIB

@@ -16,16 +16,16 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from components.model_store.store import ModelStore
-from pipelines.cli.main import main
-from pipelines.cli.run import run_experiment
-from pipelines.experiments.codec_demo import photograph
-from schemas.codec_config import CodecConfig
-from schemas.evaluation_config import CodecEvaluationConfig
-from schemas.experiment import CodecExperiment
-from schemas.gates import Gate
-from schemas.mining_config import MiningConfig
-from schemas.training_config import CodecTrainingConfig
+from hardmine.pipelines.cli.main import main
+from hardmine.pipelines.cli.run import run_experiment
+from hardmine.pipelines.experiments.codec_demo import photograph
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.evaluation_config import CodecEvaluationConfig
+from hardmine.schemas.experiment import CodecExperiment
+from hardmine.schemas.gates import Gate
+from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.serving.store.store import ModelStore
 
 DOWNSTREAM_OF_GATES = {"CodecEvaluator", "Pusher"}
 
@@ -38,7 +38,7 @@ class Story:
   """A root with photographs, and every run made in it."""
 
   def __init__(self, folder: Path):
-    from trainers.codec.cells.lstm import ConvLSTMCell
+    from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
 
     self.root = str(folder / "root")
     self.photos = folder / "photos"
@@ -100,7 +100,7 @@ def verdict_of(done) -> dict:
 
 
 def test_first_run_runs_every_node_and_pushes_a_model_that_works(story, first):
-  from components.infra_probe import probe
+  from hardmine.serving.probe.infra_probe import probe
 
   done, outcome = first
   assert {node.status for node in done.nodes} == {"ran"}
@@ -174,7 +174,7 @@ def test_another_photograph_mines_again(story, first):
 
 
 def test_failing_node_is_named_with_its_cause_and_the_log(story, first):
-  from pipelines.orchestrators.local import NodeFailed
+  from hardmine.pipelines.orchestrators.local import NodeFailed
 
   settings = ("training.learning_rate=1e30", "training.clip_norm=null")
   with pytest.raises(NodeFailed, match=r"^Trainer failed: .*; log: ") as caught:

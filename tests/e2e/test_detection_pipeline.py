@@ -13,17 +13,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from components.model_store.store import ModelStore
-from pipelines.cli.main import main
-from pipelines.cli.run import run_experiment
-from pipelines.detection import NODES
-from pipelines.experiments import find
-from schemas.conversion_config import AnnotatedFolder, ConversionConfig
-from schemas.detector_config import SSDConfig
-from schemas.evaluation_config import DetectionEvaluationConfig
-from schemas.experiment import DetectionExperiment
-from schemas.gates import Gate
-from schemas.training_config import DetectorTrainingConfig
+from hardmine.pipelines.cli.main import main
+from hardmine.pipelines.cli.run import run_experiment
+from hardmine.pipelines.detection import NODES
+from hardmine.pipelines.experiments import find
+from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
+from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.evaluation_config import DetectionEvaluationConfig
+from hardmine.schemas.experiment import DetectionExperiment
+from hardmine.schemas.gates import Gate
+from hardmine.schemas.training_config import DetectorTrainingConfig
+from hardmine.serving.store.store import ModelStore
 from tests.trainers.detection.rectangles import CATEGORIES, rectangle
 
 

@@ -13,18 +13,19 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from components.model_store.promotion import promote, rollback
-from components.model_store.signing import verify_signature
-from components.model_store.store import ModelStore
-from pipelines.cli.main import main
-from pipelines.experiments import find
-from schemas.codec_config import CodecConfig
-from schemas.config import import_class
-from schemas.experiment import CodecExperiment
-from schemas.training_config import CodecTrainingConfig
-from trainers.codec.codec import FACTS_PATH, Codec
-from trainers.codec.export import export_codec
-from trainers.codec.model import build_codec, model_id
+from hardmine.pipelines.cli.main import main
+from hardmine.pipelines.experiments import find
+from hardmine.schemas.class_names import import_class
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.experiment import CodecExperiment
+from hardmine.schemas.exported_model import read_facts
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.serving.store.promotion import promote, rollback
+from hardmine.serving.store.signing import verify_signature
+from hardmine.serving.store.store import ModelStore
+from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.export import export_codec
+from hardmine.trainers.codec.model import build_codec, model_id
 
 EARLIER = Path(__file__).parents[1] / "fixtures" / "version_0_1"
 VERSIONS = (1, 2, 3)
@@ -72,7 +73,7 @@ def stream(version: int) -> bytes:
 
 
 def facts(store: ModelStore, version: int) -> dict:
-  return json.loads((store.local_dir(version) / FACTS_PATH).read_text("utf-8"))
+  return read_facts(store.local_dir(version), "codec")
 
 
 def assert_same_picture(picture: np.ndarray, expected: np.ndarray) -> None:

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.model_server.app import create_app
-from tests.components.model_server.fakes import FakeStore, Shelf
-from tests.components.model_server.loopback import running
+from hardmine.serving.server.app import create_app
 from tests.e2e import browser
+from tests.serving.server.fakes import FakeStore, Shelf
+from tests.serving.server.loopback import running
 
 DETECTOR, CODEC = 70, 107
 DESKTOP, PHONE = (1280, 800), (390, 844)

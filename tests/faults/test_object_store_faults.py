@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from components.model_store import bucket
-from components.model_store.records import Conflict
-from components.model_store.store import ModelStore
-from tests.components.model_store.fake_models import add, facts, write_model
-from tests.components.model_store.object_store import (
+from hardmine.serving.store import bucket
+from hardmine.serving.store.entries import Conflict
+from hardmine.serving.store.store import ModelStore
+from tests.serving.store.fake_models import add, facts, write_model
+from tests.serving.store.object_store import (
   PROTOCOL,
   FakeObjectStore,
   HttpError,

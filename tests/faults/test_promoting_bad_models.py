@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from components.ask_model import ask
-from components.model_store.promotion import Refused, promote
-from components.model_store.store import ModelStore
-from components.sandbox import run_limited
-from tests.components.model_store.fake_models import add, facts
+from hardmine.serving.probe.ask_model import ask
+from hardmine.serving.probe.sandbox import run_limited
+from hardmine.serving.store.promotion import Refused, promote
+from hardmine.serving.store.store import ModelStore
+from tests.serving.store.fake_models import add, facts
 
 BAD = {
   "hangs": ("import time; time.sleep(60)", "no answer within 2 s"),
@@ -84,10 +84,10 @@ def test_a_real_model_answers_and_one_without_signatures_does_not(tmp_path):
 
   import tensorflow as tf
 
-  from schemas.codec_config import CodecConfig
-  from trainers.codec.cells.lstm import ConvLSTMCell
-  from trainers.codec.export import export_codec
-  from trainers.codec.model import build_codec
+  from hardmine.schemas.codec_config import CodecConfig
+  from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
+  from hardmine.trainers.codec.export import export_codec
+  from hardmine.trainers.codec.model import build_codec
 
   config = CodecConfig(cell=ConvLSTMCell, width=0.02)
   export_codec(build_codec(config, 2, 0), tmp_path / "real")

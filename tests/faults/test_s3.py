@@ -13,13 +13,13 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from components.model_store.promotion import promote, rollback
-from components.model_store.records import Conflict
-from components.model_store.signing import sign, verify_signature
-from components.model_store.store import ModelStore
-from tests.components.model_store.fake_models import add
-from tests.components.model_store.keys import write_keys
-from tests.components.model_store.test_promotion import answers
+from hardmine.serving.store.entries import Conflict
+from hardmine.serving.store.promotion import promote, rollback
+from hardmine.serving.store.signing import sign, verify_signature
+from hardmine.serving.store.store import ModelStore
+from tests.serving.store.fake_models import add
+from tests.serving.store.keys import write_keys
+from tests.serving.store.test_promotion import answers
 
 NUM_WRITERS = 3
 NUM_VERSIONS = 4  # of each

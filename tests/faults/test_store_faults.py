@@ -15,11 +15,11 @@ from pathlib import Path
 
 import pytest
 
-from components.model_store import local
-from components.model_store.contents import MANIFEST, digest_of
-from components.model_store.records import AuditEntry, Conflict
-from components.model_store.store import ModelStore
-from tests.components.model_store.fake_models import add, facts, write_model
+from hardmine.serving.store import local
+from hardmine.serving.store.contents import MANIFEST, digest_of
+from hardmine.serving.store.entries import AuditEntry, Conflict
+from hardmine.serving.store.store import ModelStore
+from tests.serving.store.fake_models import add, facts, write_model
 
 NUM_KILLS = 200
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.experiments import find, names
-from pipelines.experiments.codec_demo import TEST, TRAIN, photograph
+from hardmine.pipelines.experiments import find, names
+from hardmine.pipelines.experiments.codec_demo import TEST, TRAIN, photograph
 
 
 @pytest.mark.parametrize("name", names())
@@ -25,7 +25,7 @@ def test_demo_photographs_exist_and_none_is_on_both_sides():
 def test_path_of_a_python_file_is_an_experiment(tmp_path):
   path = tmp_path / "mine.py"
   path.write_text(
-    "from pipelines.experiments import codec_demo\n"
+    "from hardmine.pipelines.experiments import codec_demo\n"
     "def experiment():\n"
     "  return codec_demo.experiment().override(['name=mine', 'training.steps=50'])\n"
   )

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from pipelines.cli.run import outcome_lines
-from pipelines.orchestrators.local import LocalRun
-from pipelines.outcome import outcome_of
+from hardmine.pipelines.cli.run import outcome_lines
+from hardmine.pipelines.orchestrators.local import LocalRun
+from hardmine.pipelines.outcome import outcome_of
 
 METRICS = {
   "CodecEvaluator": {"ms_ssim_auc": 1.75, "num_images": 3},

@@ -5,11 +5,11 @@ import json
 
 import pytest
 
-from pipelines.experiments import find
-from schemas.codec_config import CodecConfig
-from schemas.config import Config, added
-from schemas.training_config import CodecTrainingConfig
-from trainers.codec.cells.gru import ConvGRUCell
+from hardmine.pipelines.experiments import find
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.config import Config, added
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

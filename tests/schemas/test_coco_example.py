@@ -7,9 +7,9 @@ import hashlib
 import numpy as np
 import pytest
 
-from schemas import coco_example
-from schemas.categories import Categories, Category
-from schemas.example_wire import serialize_example
+from hardmine.schemas import coco_example
+from hardmine.schemas.categories import Categories, Category
+from hardmine.schemas.example_wire import serialize_example
 
 
 def annotated(num: int) -> coco_example.AnnotatedImage:

@@ -3,17 +3,17 @@
 import numpy as np
 import pytest
 
-from components.codec_evaluator.measurement import Measurement
-from components.evaluation.conventions import METRICS, SUMMARY
-from components.model_store.comparison import differences
-from components.model_store.records import Version
-from schemas.evaluation_config import (
+from hardmine.components.codec_evaluator.measurement import Measurement
+from hardmine.schemas.evaluation_config import (
   CODEC_METRICS,
   DETECTION_METRICS,
   CodecEvaluationConfig,
   DetectionEvaluationConfig,
 )
-from schemas.gates import Gate, judge
+from hardmine.schemas.gates import Gate, judge
+from hardmine.serving.pages.conventions import METRICS, SUMMARY
+from hardmine.serving.store.comparison import differences
+from hardmine.serving.store.entries import Version
 
 EDGES = [  # value, blessed value, required: passes
   (0.12, 0.11, 0.01, True),  # as floats 0.00999999999999999 apart

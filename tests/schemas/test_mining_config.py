@@ -2,7 +2,7 @@
 
 import pytest
 
-from schemas.mining_config import MiningConfig
+from hardmine.schemas.mining_config import MiningConfig
 
 DEFAULT = (
   '{"eval_share": 0.1, "images": ["*"], "max_dead_share": 0.1, '

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from schemas import patch_example
-from schemas.patch_example import Patch, from_example, serialize, to_example
+from hardmine.schemas import patch_example
+from hardmine.schemas.patch_example import Patch, from_example, serialize, to_example
 
 SCHEMA = Path(patch_example.__file__).with_suffix(".pbtxt")
 

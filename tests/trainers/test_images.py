@@ -1,4 +1,4 @@
-"""`trainers.images`: photographs as users bring them, good and bad."""
+"""`hardmine.trainers.images`: photographs as users bring them, good and bad."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from trainers.images import (
+from hardmine.trainers.images import (
   ImageError,
   check_photograph,
   decode_photograph,

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from trainers.patch_feed import PatchFeed
+from hardmine.trainers.patch_feed import PatchFeed
 
 
 def numbered(count, side=4):

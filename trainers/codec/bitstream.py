@@ -30,7 +30,7 @@ where the network's value v > 0, else 0; the decoder reads 1 as +1, 0 as -1. So
 every position takes four bytes, and one iteration 1/8 bit per padded pixel.
 
 In version 2 one byte precedes them: k of the gain 2^(k/4) by which the encoder
-multiplied the iteration's residual (`trainers.codec.sent_gain`), 0 to 63.
+multiplied the iteration's residual (`hardmine.trainers.codec.sent_gain`), 0 to 63.
 Higher levels are for entropy coders (`trainers/codec/entropy`); a reader that
 does not know a level refuses it.
 """
@@ -44,8 +44,8 @@ import struct
 import google_crc32c
 import numpy as np
 
-from schemas.codec_config import CODE_DEPTH, STRIDE_PX
-from schemas.config import require
+from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from hardmine.schemas.config import require
 
 MAGIC = b"\x89HMC"
 VERSION = 1

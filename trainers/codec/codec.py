@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATIONS
-from schemas.config import require
-from trainers import saved_model
-from trainers.codec import bitstream, rates
-
-FACTS_PATH = "assets.extra/codec.json"
+from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATIONS
+from hardmine.schemas.config import require
+from hardmine.trainers import saved_model
+from hardmine.trainers.codec import bitstream, rates
 
 
 class Codec:
@@ -46,12 +44,12 @@ class Codec:
 
   @classmethod
   def load(cls, model_dir: str | os.PathLike) -> Codec:
-    """Loads what `trainers.codec.export` wrote.
+    """Loads what `hardmine.trainers.codec.export` wrote.
 
     Raises:
       ValueError: the folder is not an exported codec.
     """
-    module, facts = saved_model.load(model_dir, FACTS_PATH)
+    module, facts = saved_model.load(model_dir, "codec")
     codec = cls(module.signatures, facts)
     codec._module = module  # the signatures hold their variables only weakly
     return codec
@@ -112,7 +110,7 @@ class Codec:
     iterations: int | None = None,
     bpp: float | None = None,
   ) -> bytes:
-    """A stream (`trainers.codec.bitstream`) of an image.
+    """A stream (`hardmine.trainers.codec.bitstream`) of an image.
 
     Args:
       image: uint8 [h, w, 3].

@@ -27,10 +27,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from schemas.codec_config import CODE_DEPTH, STRIDE_PX
-from trainers import saved_model
-from trainers.codec.codec import FACTS_PATH
-from trainers.codec.model import RecurrentCodec, bare_copy, model_id
+from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from hardmine.trainers import saved_model
+from hardmine.trainers.codec.model import RecurrentCodec, bare_copy, model_id
 
 
 def export_codec(
@@ -54,7 +53,7 @@ def export_codec(
       "reconstruct": serving.reconstruct,
     },
     model_dir,
-    FACTS_PATH,
+    "codec",
     {
       "config": json.loads(codec.config.to_json()),
       "model_id": model_id(codec).hex(),

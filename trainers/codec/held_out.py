@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from trainers.metrics.ms_ssim import MsSsim
-from trainers.metrics.rate_distortion import Curve
+from hardmine.trainers.metrics.ms_ssim import MsSsim
+from hardmine.trainers.metrics.rate_distortion import Curve
 
 BPP_PER_ITERATION = 0.125
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from keras import ops
 
-from trainers.metrics.gaussian import band
-from trainers.metrics.ms_ssim import C1, C2, SCALE_WEIGHTS, SIGMA_PX, WINDOW_PX
+from hardmine.trainers.metrics.gaussian import band
+from hardmine.trainers.metrics.ms_ssim import C1, C2, SCALE_WEIGHTS, SIGMA_PX, WINDOW_PX
 
 GREY_LEVELS = 255.0
 LEAST = 1e-4  # below it a loss counts as this; its logarithm stays finite
@@ -56,7 +56,7 @@ def iteration_losses(
 
 
 def ms_ssim(images: Any, estimates: Any) -> Any:
-  """MS-SSIM as `trainers.metrics.ms_ssim` defines it, with a gradient.
+  """MS-SSIM as `hardmine.trainers.metrics.ms_ssim` defines it, with a gradient.
 
   Args:
     images: [b, h, w, 3] in [-0.5, 0.5], sides a multiple of 16.

@@ -21,13 +21,13 @@ import keras
 import numpy as np
 from keras import ops
 
-from schemas.codec_config import STRIDE_PX, CodecConfig
-from trainers.codec import sent_gain
-from trainers.codec.binarizer import Binarizer
-from trainers.codec.losses import codec_loss
-from trainers.codec.networks import Decoder, Encoder
-from trainers.codec.reconstruction import build_reconstruction
-from trainers.devices import num_replicas
+from hardmine.schemas.codec_config import STRIDE_PX, CodecConfig
+from hardmine.trainers.codec import sent_gain
+from hardmine.trainers.codec.binarizer import Binarizer
+from hardmine.trainers.codec.losses import codec_loss
+from hardmine.trainers.codec.networks import Decoder, Encoder
+from hardmine.trainers.codec.reconstruction import build_reconstruction
+from hardmine.trainers.devices import num_replicas
 
 
 class RecurrentCodec(keras.Model):
@@ -42,7 +42,7 @@ class RecurrentCodec(keras.Model):
     seed: of the binarizer's noise.
 
   Attributes:
-    ms_ssim_weight: see `trainers.codec.losses.codec_loss`.
+    ms_ssim_weight: see `hardmine.trainers.codec.losses.codec_loss`.
     log_loss: likewise.
   """
 

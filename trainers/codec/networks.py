@@ -20,7 +20,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from schemas.codec_config import CODE_DEPTH, CodecConfig
+from hardmine.schemas.codec_config import CODE_DEPTH, CodecConfig
 
 
 def scaled_depth(depth: int, width: float) -> int:

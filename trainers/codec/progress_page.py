@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from schemas.manifest import write_atomically
-from trainers.codec.held_out import BPP_PER_ITERATION
-from trainers.codec.run_folder import RunFolder
+from hardmine.schemas.files import write_atomically
+from hardmine.trainers.codec.held_out import BPP_PER_ITERATION
+from hardmine.trainers.codec.run_folder import RunFolder
 
 SHOWN_ITERATIONS = (1, 2, 4, 8, 16)
 TEMPLATE = Path(__file__).with_name("progress_page.html.jinja")

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from schemas.config import require
-from trainers.codec.bitstream import (
+from hardmine.schemas.config import require
+from hardmine.trainers.codec.bitstream import (
   CHUNK_OVERHEAD_BYTES,
   HEADER_BYTES,
   MAX_ITERATIONS,

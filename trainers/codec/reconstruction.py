@@ -18,8 +18,8 @@ from typing import Any
 import keras
 from keras import ops
 
-from schemas.codec_config import STRIDE_PX, CodecConfig
-from trainers.codec.networks import plain_conv
+from hardmine.schemas.codec_config import STRIDE_PX, CodecConfig
+from hardmine.trainers.codec.networks import plain_conv
 
 
 class Reconstruction(keras.layers.Layer):

@@ -7,22 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from schemas.codec_config import CodecConfig
-from schemas.training_config import CodecTrainingConfig
-from trainers.callbacks import Summaries
-from trainers.checkpoints import Checkpoints, checkpoint_dir
-from trainers.codec import held_out
-from trainers.codec.export import export_codec, reconstructor
-from trainers.codec.training import contact_sheet, train
-from trainers.datasets import (
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.callbacks import Summaries
+from hardmine.trainers.checkpoints import Checkpoints, checkpoint_dir
+from hardmine.trainers.codec import held_out
+from hardmine.trainers.codec.export import export_codec, reconstructor
+from hardmine.trainers.codec.training import contact_sheet, train
+from hardmine.trainers.datasets import (
   load_patches,
   matching_files,
   normalize,
   read_patches,
   training_batches,
 )
-from trainers.optimizers import averaged
-from trainers.patch_feed import PatchFeed
+from hardmine.trainers.optimizers import averaged
+from hardmine.trainers.patch_feed import PatchFeed
 
 NUM_PICTURES = 8  # patches followed in TensorBoard
 NUM_JUDGED = 64  # held-out patches on which every iteration must help

@@ -5,7 +5,8 @@
       patches/            what it trains on, mined once
       held_out/           photographs that it is scored on, copied once
       initial_weights     a file or an exported codec to start from, if there is one
-      code/               schemas/ and trainers/ as they were when it started
+      code/               what training imports of hardmine, as it was when it started,
+                          and the modules of the user's own
       checkpoints/        the two newest: weights, optimizer, average, random numbers
       log.jsonl           a line a window of steps, a line a scoring
       weights.npz         the average of the weights at the last scoring, float16
@@ -21,6 +22,7 @@ import fcntl
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,10 +30,12 @@ from typing import Any
 
 import numpy as np
 
-from schemas.config import require
-from schemas.experiment import CodecExperiment
-from schemas.manifest import write_atomically
-from trainers.images import ImageError, decode_rgb
+import hardmine
+from hardmine.schemas.class_names import trust_modules_in, trusted_files
+from hardmine.schemas.config import require
+from hardmine.schemas.experiment import CodecExperiment
+from hardmine.schemas.files import write_atomically
+from hardmine.trainers.images import ImageError, decode_rgb
 
 MAX_SCORED_PIXELS = 1_000_000
 HALF_MADE = (  # names that only a killed process leaves
@@ -40,6 +44,16 @@ HALF_MADE = (  # names that only a killed process leaves
 )
 
 CODE_FOLDERS = ("schemas", "trainers")
+# The code of a run of version 0.1 has no folder `hardmine`.
+_START = """
+import os, sys
+sys.path[:] = [sys.argv[1], *filter(None, sys.path)]  # not the current folder
+if os.path.isdir(os.path.join(sys.argv[1], "hardmine")):
+  from hardmine.trainers.codec.training_run import main
+else:
+  from trainers.codec.training_run import main
+sys.exit(main(sys.argv[2], int(sys.argv[3])))
+"""
 # What may change on the way: neither the network, nor what a checkpoint holds.
 CHANGEABLE = (
   *(
@@ -83,6 +97,7 @@ class RunFolder:
   def experiment(self) -> CodecExperiment:
     """What is trained, as settings stand now."""
     settings = self._read_settings()
+    trust_modules_in(self.code)  # where those of the user's own were copied to
     return CodecExperiment.from_json(json.dumps(settings["experiment"]))
 
   def begin(self, experiment: CodecExperiment) -> None:
@@ -112,21 +127,31 @@ class RunFolder:
     settings["changes"].append({"at": now(), "set": assignments})
     self._write_settings(settings)
 
-  def copy_code(self, source: Path) -> None:
-    """Makes `code/` a copy of the folders that training imports."""
+  def copy_code(self) -> None:
+    """Makes `code/` a copy of the modules that training imports, as they lie now."""
+    source = Path(hardmine.__file__).parent
     staged = self.directory / f".code.{os.getpid()}"
     shutil.rmtree(staged, ignore_errors=True)
     for folder in CODE_FOLDERS:
       shutil.copytree(
         source / folder,
-        staged / folder,
+        staged / "hardmine" / folder,
         ignore=shutil.ignore_patterns("__pycache__", "pretrained"),
       )
+    shutil.copy(source / "__init__.py", staged / "hardmine")
+    for path, name in trusted_files():
+      (staged / name).parent.mkdir(parents=True, exist_ok=True)
+      shutil.copy(path, staged / name)
     before = staged.with_name(f"{staged.name}.before")
     if self.code.exists():
       os.rename(self.code, before)
     os.rename(staged, self.code)
     shutil.rmtree(before, ignore_errors=True)
+
+  def command(self, nice: int = 19) -> list[str]:
+    """The words of the process that trains the run, with the run's own code."""
+    places = (str(path.resolve()) for path in (self.code, self.directory))
+    return [sys.executable, "-c", _START, *places, str(nice)]
 
   def log(self, **facts: Any) -> None:
     """Appends one line, on a line of its own also behind one that was cut."""

@@ -9,13 +9,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from schemas.codec_config import CodecConfig
-from schemas.training_config import CodecTrainingConfig
-from trainers.checkpoints import Checkpoints
-from trainers.codec.model import RecurrentCodec, build_codec
-from trainers.codec.weights import load_weights
-from trainers.optimizers import compile_model, learning_rate
-from trainers.training import train_model
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.checkpoints import Checkpoints
+from hardmine.trainers.codec.model import RecurrentCodec, build_codec
+from hardmine.trainers.codec.weights import load_weights
+from hardmine.trainers.optimizers import compile_model, learning_rate
+from hardmine.trainers.training import train_model
 
 
 def compiled_codec(
@@ -47,7 +47,7 @@ def train(
 ) -> RecurrentCodec:
   """Trains a codec on float32 [batch, side, side, 3] in [-0.5, 0.5].
 
-  See `trainers.training.train_model` for the arguments and `options`.
+  See `hardmine.trainers.training.train_model` for the arguments and `options`.
   """
   initial = config.initial_weights
   return train_model(

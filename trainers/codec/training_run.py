@@ -16,19 +16,19 @@ from typing import Any
 
 import numpy as np
 
-from schemas.config import require
-from schemas.experiment import CodecExperiment
-from trainers.checkpoints import Checkpoints
-from trainers.codec import held_out, progress_page
-from trainers.codec.export import export_codec, reconstructor
-from trainers.codec.model import RecurrentCodec, build_codec
-from trainers.codec.run_folder import RunFolder
-from trainers.codec.training import compiled_codec
-from trainers.codec.weights import load_weights, save_weights
-from trainers.datasets import load_patches
-from trainers.devices import device_scope
-from trainers.optimizers import averaged
-from trainers.patch_feed import PatchFeed
+from hardmine.schemas.config import require
+from hardmine.schemas.experiment import CodecExperiment
+from hardmine.trainers.checkpoints import Checkpoints
+from hardmine.trainers.codec import held_out, progress_page
+from hardmine.trainers.codec.export import export_codec, reconstructor
+from hardmine.trainers.codec.model import RecurrentCodec, build_codec
+from hardmine.trainers.codec.run_folder import RunFolder
+from hardmine.trainers.codec.training import compiled_codec
+from hardmine.trainers.codec.weights import load_weights, save_weights
+from hardmine.trainers.datasets import load_patches
+from hardmine.trainers.devices import device_scope
+from hardmine.trainers.optimizers import averaged
+from hardmine.trainers.patch_feed import PatchFeed
 
 
 def main(directory: str, nice: int = 19) -> int:

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from schemas.config import require
-from schemas.manifest import write_atomically
-from trainers.codec.codec import FACTS_PATH
-from trainers.codec.model import RecurrentCodec
+from hardmine.schemas.config import require
+from hardmine.schemas.exported_model import read_facts
+from hardmine.schemas.files import write_atomically
+from hardmine.trainers.codec.model import RecurrentCodec
 
 CONFIG = "config"  # the entry beside the weights: the CodecConfig as JSON
 
@@ -67,8 +67,7 @@ def _load_exported(model_dir: Path, codec: RecurrentCodec) -> None:
   """From a SavedModel, whose variables are named by their place in the model."""
   import tensorflow as tf
 
-  require((model_dir / FACTS_PATH).is_file(), "an exported codec", path=str(model_dir))
-  facts = json.loads((model_dir / FACTS_PATH).read_text("utf-8"))
+  facts = read_facts(model_dir, "codec")
   _require_same_config(model_dir, json.dumps(facts["config"]), codec)
   reader = tf.train.load_checkpoint(str(model_dir / "variables" / "variables"))
   missing = {id(variable) for variable in codec.trainable_variables}

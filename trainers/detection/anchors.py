@@ -14,8 +14,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from schemas.config import require
-from schemas.detector_config import SSDConfig
+from hardmine.schemas.config import require
+from hardmine.schemas.detector_config import SSDConfig
 
 
 def ssd_anchors(map_sizes: Sequence[tuple[int, int]], config: SSDConfig) -> np.ndarray:

@@ -14,7 +14,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from trainers.detection.boxes import (
+from hardmine.trainers.detection.boxes import (
   area,
   clip,
   flip_horizontal,

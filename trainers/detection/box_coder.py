@@ -16,7 +16,7 @@ from typing import Any
 
 from keras import ops
 
-from trainers.detection.boxes import from_centers, to_centers
+from hardmine.trainers.detection.boxes import from_centers, to_centers
 
 CENTER_FACTOR = 10.0
 SIZE_FACTOR = 5.0

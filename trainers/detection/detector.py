@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from schemas.categories import Categories, Category
-from schemas.config import require
-from trainers import saved_model
-
-FACTS_PATH = "assets.extra/detector.json"
+from hardmine.schemas.categories import Categories, Category
+from hardmine.schemas.config import require
+from hardmine.trainers import saved_model
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,12 +61,12 @@ class Detector:
 
   @classmethod
   def load(cls, model_dir: str | os.PathLike) -> Detector:
-    """Loads what `trainers.detection.export` wrote.
+    """Loads what `hardmine.trainers.detection.export` wrote.
 
     Raises:
       ValueError: the folder is not an exported detector.
     """
-    module, facts = saved_model.load(model_dir, FACTS_PATH)
+    module, facts = saved_model.load(model_dir, "detector")
     detector = cls(module.signatures, facts)
     detector._module = module  # the signatures hold their variables only weakly
     return detector

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from schemas.config import require
+from hardmine.schemas.config import require
 
 Colour = tuple[int, int, int]
 

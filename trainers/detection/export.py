@@ -23,12 +23,11 @@ from typing import Any
 
 import tensorflow as tf
 
-from schemas.categories import Categories
-from trainers import saved_model
-from trainers.detection import box_coder, nms
-from trainers.detection.detector import FACTS_PATH
-from trainers.detection.input_pipeline import resized
-from trainers.detection.ssd import SSD, model_id
+from hardmine.schemas.categories import Categories
+from hardmine.trainers import saved_model
+from hardmine.trainers.detection import box_coder, nms
+from hardmine.trainers.detection.input_pipeline import resized
+from hardmine.trainers.detection.meta_architectures.ssd import SSD, model_id
 
 ENCODED = tf.TensorSpec([None], tf.string, name="images")
 PIXELS = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
@@ -54,7 +53,7 @@ def export_detector(
       "detect": serving.detect,
     },
     model_dir,
-    FACTS_PATH,
+    "detector",
     {
       "config": json.loads(model.config.to_json()),
       "categories": json.loads(categories.to_json())["categories"],

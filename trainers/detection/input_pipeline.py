@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from schemas import coco_example
-from schemas.config import require
-from trainers.detection.augmentation import ssd_augment
-from trainers.images import decode_rgb
+from hardmine.schemas import coco_example
+from hardmine.schemas.config import require
+from hardmine.trainers.detection.augmentation import ssd_augment
+from hardmine.trainers.images import decode_rgb
 
 CACHED_IMAGES = 5_000  # files as they came: about 1 GB
 SHUFFLED_IMAGES = 5_000

@@ -10,8 +10,8 @@ from typing import Any
 
 from keras import ops
 
-from schemas.detector_config import SSDConfig
-from trainers.detection.targets import Targets
+from hardmine.schemas.detector_config import SSDConfig
+from hardmine.trainers.detection.targets import Targets
 
 
 def smooth_l1(codes: Any, target_codes: Any, delta: float = 1.0) -> Any:

@@ -16,8 +16,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from schemas.detector_config import PostprocessingConfig
-from trainers.detection.boxes import area, clip
+from hardmine.schemas.detector_config import PostprocessingConfig
+from hardmine.trainers.detection.boxes import area, clip
 
 
 def detections(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from schemas.categories import Categories
-from trainers.detection.detector import Detections
+from hardmine.schemas.categories import Categories
+from hardmine.trainers.detection.detector import Detections
 
 
 def to_objects(found: Detections, categories: Categories) -> list[dict[str, Any]]:

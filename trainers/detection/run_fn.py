@@ -10,19 +10,19 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from schemas.categories import Categories, read_categories
-from schemas.detector_config import SSDConfig
-from schemas.training_config import DetectorTrainingConfig
-from trainers.callbacks import Summaries
-from trainers.checkpoints import Checkpoints, checkpoint_dir
-from trainers.datasets import matching_files
-from trainers.detection import input_pipeline
-from trainers.detection.drawing import ground_truth_beside_predictions
-from trainers.detection.export import export_detector, raw_detections
-from trainers.detection.nms import detections
-from trainers.detection.ssd import SSD, ssd
-from trainers.optimizers import averaged, compile_model, learning_rate
-from trainers.training import train_model
+from hardmine.schemas.categories import Categories, read_categories
+from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.training_config import DetectorTrainingConfig
+from hardmine.trainers.callbacks import Summaries
+from hardmine.trainers.checkpoints import Checkpoints, checkpoint_dir
+from hardmine.trainers.datasets import matching_files
+from hardmine.trainers.detection import input_pipeline
+from hardmine.trainers.detection.drawing import ground_truth_beside_predictions
+from hardmine.trainers.detection.export import export_detector, raw_detections
+from hardmine.trainers.detection.meta_architectures.ssd import SSD, ssd
+from hardmine.trainers.detection.nms import detections
+from hardmine.trainers.optimizers import averaged, compile_model, learning_rate
+from hardmine.trainers.training import train_model
 
 NUM_PICTURES = 6  # images followed in TensorBoard
 NUM_VALIDATION_BATCHES = 16

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 from keras import ops
 
-from schemas.detector_config import SSDConfig
-from trainers.detection.box_coder import encode
-from trainers.detection.boxes import area, pairwise_intersection, pairwise_iou
-from trainers.detection.matchers import (
+from hardmine.schemas.detector_config import SSDConfig
+from hardmine.trainers.detection.box_coder import encode
+from hardmine.trainers.detection.boxes import area, pairwise_intersection, pairwise_iou
+from hardmine.trainers.detection.matchers import (
   BACKGROUND,
   IGNORED,
   argmax_matches,

@@ -6,7 +6,7 @@ import dataclasses
 
 import numpy as np
 
-from schemas.config import require
+from hardmine.schemas.config import require
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

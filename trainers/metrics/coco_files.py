@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from schemas.config import require
-from trainers.metrics.coco_boxes import DetectedBoxes, GroundTruth
+from hardmine.schemas.config import require
+from hardmine.trainers.metrics.coco_boxes import DetectedBoxes, GroundTruth
 
 
 def read_ground_truth(path: str | os.PathLike) -> GroundTruth:

@@ -21,9 +21,13 @@ from typing import Any
 import hotcoco
 import numpy as np
 
-from schemas.config import require
-from trainers.metrics.coco_boxes import DetectedBoxes, GroundTruth, require_listed
-from trainers.metrics.coco_files import read_detections, read_ground_truth
+from hardmine.schemas.config import require
+from hardmine.trainers.metrics.coco_boxes import (
+  DetectedBoxes,
+  GroundTruth,
+  require_listed,
+)
+from hardmine.trainers.metrics.coco_files import read_detections, read_ground_truth
 
 __all__ = [
   "AREAS",

@@ -21,8 +21,8 @@ import dataclasses
 
 import numpy as np
 
-from schemas.config import require
-from trainers.metrics.gaussian import BLOCK, smooth_strip
+from hardmine.schemas.config import require
+from hardmine.trainers.metrics.gaussian import BLOCK, smooth_strip
 
 SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # finest first; sum 1.0001
 WINDOW_PX = 11

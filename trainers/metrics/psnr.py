@@ -6,8 +6,8 @@ import math
 
 import numpy as np
 
-from schemas.config import require
-from trainers.metrics.ms_ssim import require_rgb
+from hardmine.schemas.config import require
+from hardmine.trainers.metrics.ms_ssim import require_rgb
 
 PEAK = 255
 CAP_DB = 100.0  # stands for "equal", where the ratio is infinite

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from trainers.metrics.psnr import decibels, require_pair
+from hardmine.trainers.metrics.psnr import decibels, require_pair
 
 BLOCK_PX = 8
 LUMA = (0.299, 0.587, 0.114)  # ITU-R BT.601

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from schemas.config import Config, require
+from hardmine.schemas.config import Config, require
 
 LOWEST_BPP = 0.125
 HIGHEST_BPP = 2.0

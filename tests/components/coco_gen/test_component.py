@@ -11,12 +11,12 @@ from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2
 from tfx import v1 as tfx
 
-from components.coco_gen.component import CocoGen
-from components.records import read_records
-from pipelines.beam_runners import direct
-from schemas.coco_example import from_example
-from schemas.conversion_config import AnnotatedFolder, ConversionConfig
-from schemas.manifest import read_manifest
+from hardmine.components.coco_gen.component import CocoGen
+from hardmine.components.jobs.tfrecords import read_records
+from hardmine.pipelines.beam_runners import direct
+from hardmine.schemas.coco_example import from_example
+from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
+from hardmine.schemas.manifest import read_manifest
 
 
 @pytest.fixture(autouse=True)
@@ -50,7 +50,7 @@ class Runs:
     )
     store = MetadataStore(self.connection)
     execution = max(
-      store.get_executions_by_type("components.coco_gen.component.CocoGen"),
+      store.get_executions_by_type("hardmine.components.coco_gen.component.CocoGen"),
       key=lambda execution: execution.id,
     )
     (event,) = store.get_events_by_execution_ids([execution.id])

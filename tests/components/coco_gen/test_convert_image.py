@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.coco_gen.annotations import ROW, Fault, ListedImage
-from components.coco_gen.convert_image import Converted, convert_image
-from schemas.categories import Categories, Category
+from hardmine.components.coco_gen.annotations import ROW, Fault, ListedImage
+from hardmine.components.coco_gen.convert_image import Converted, convert_image
+from hardmine.schemas.categories import Categories, Category
 
 CATEGORIES = Categories(
   categories=(Category(id=3, name="cat"), Category(id=7, name="é"))

@@ -11,15 +11,15 @@ import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 
-from components import shards
-from components.coco_gen import convert_part
-from components.coco_gen.job import run_job
-from components.coco_gen.planning import make_plan
-from components.records import read_records
-from pipelines.beam_runners import direct
-from schemas.coco_example import from_example, parse
-from schemas.conversion_config import AnnotatedFolder, ConversionConfig
-from schemas.manifest import read_manifest
+from hardmine.components.coco_gen import convert_part
+from hardmine.components.coco_gen.job import run_job
+from hardmine.components.coco_gen.planning import make_plan
+from hardmine.components.jobs import shards
+from hardmine.components.jobs.tfrecords import read_records
+from hardmine.pipelines.beam_runners import direct
+from hardmine.schemas.coco_example import from_example, parse
+from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
+from hardmine.schemas.manifest import read_manifest
 
 
 def convert(config, output, *, workers=1, **options):
@@ -301,7 +301,7 @@ def test_a_folder_that_vanishes_stops_the_job(annotated_set, tmp_path, monkeypat
     annotated_set.images.rename(tmp_path / "elsewhere")
     return make_plan(*arguments)
 
-  monkeypatch.setattr("components.coco_gen.job.make_plan", late)
+  monkeypatch.setattr("hardmine.components.coco_gen.job.make_plan", late)
   with pytest.raises(RuntimeError, match=r"2 of 2 images .*missing_image 2"):
     convert(config_of(annotated_set, max_dead_share=1.0), tmp_path / "out")
   assert not (tmp_path / "out").exists()
@@ -309,7 +309,9 @@ def test_a_folder_that_vanishes_stops_the_job(annotated_set, tmp_path, monkeypat
 
 def test_a_file_that_cannot_be_read_is_named(annotated_set, tmp_path, monkeypatch):
   annotated_set.write(["a.jpg", "b.jpg", "c.jpg"])
-  monkeypatch.setattr("components.coco_gen.image_files._read", _refuse_second())
+  monkeypatch.setattr(
+    "hardmine.components.coco_gen.image_files._read", _refuse_second()
+  )
   convert(config_of(annotated_set, max_dead_share=0.5), tmp_path / "out")
   (letter,) = letters(tmp_path / "out" / "dead_letters.jsonl")
   assert letter["reason"] == "unreadable"
@@ -318,7 +320,7 @@ def test_a_file_that_cannot_be_read_is_named(annotated_set, tmp_path, monkeypatc
 
 def _refuse_second():
   """Tests may run as root, who may read everything."""
-  from components.coco_gen import image_files
+  from hardmine.components.coco_gen import image_files
 
   original, calls = image_files._read, []
 
@@ -343,7 +345,7 @@ def test_a_job_that_breaks_leaves_nothing(annotated_set, tmp_path, monkeypatch, 
   if isinstance(error, OSError):
     monkeypatch.setattr(convert_part, "convert_image", broken)
   else:
-    monkeypatch.setattr("components.coco_gen.job.count_again", broken)
+    monkeypatch.setattr("hardmine.components.coco_gen.job.count_again", broken)
   with pytest.raises((Exception, KeyboardInterrupt)):
     convert(config_of(annotated_set), tmp_path / "out")
   assert [path.name for path in tmp_path.iterdir()] == ["set"]

@@ -5,10 +5,10 @@ import json
 import numpy as np
 import pytest
 
-from components.coco_gen import row_sorting
-from components.coco_gen.annotations import ROW, AnnotationSet
-from components.coco_gen.reading import input_files, read_annotations
-from components.coco_gen.row_sorting import (
+from hardmine.components.coco_gen import row_sorting
+from hardmine.components.coco_gen.annotations import ROW, AnnotationSet
+from hardmine.components.coco_gen.reading import input_files, read_annotations
+from hardmine.components.coco_gen.row_sorting import (
   NOT_TAKEN,
   Destinations,
   SortedSet,
@@ -16,8 +16,8 @@ from components.coco_gen.row_sorting import (
   repeated_ids,
   sort_rows,
 )
-from components.coco_gen.selection import read_only, select
-from schemas.conversion_config import AnnotatedFolder, ConversionConfig
+from hardmine.components.coco_gen.selection import read_only, select
+from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
 
 
 @pytest.fixture

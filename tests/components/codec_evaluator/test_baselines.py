@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.codec_evaluator.baselines import (
+from hardmine.components.codec_evaluator.baselines import (
   FAMILIES,
   JPEG_QUALITIES,
   decode,

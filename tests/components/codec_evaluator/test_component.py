@@ -12,13 +12,13 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
 )
 from tfx.types import standard_artifacts
 
-from components.codec_evaluator.component import CodecEvaluator
-from components.codec_evaluator.executor import Executor, bless
-from components.codec_evaluator.mined_patches import hardest
-from components.records import write_records
-from schemas.evaluation_config import CodecEvaluationConfig
-from schemas.gates import Gate
-from schemas.patch_example import Patch, to_example
+from hardmine.components.codec_evaluator.component import CodecEvaluator
+from hardmine.components.codec_evaluator.executor import Executor, bless
+from hardmine.components.codec_evaluator.mined_patches import hardest
+from hardmine.components.jobs.tfrecords import write_records
+from hardmine.schemas.evaluation_config import CodecEvaluationConfig
+from hardmine.schemas.gates import Gate
+from hardmine.schemas.patch_example import Patch, to_example
 
 
 def artifact(kind, folder, number):

@@ -8,13 +8,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.codec_evaluator import photographs
-from components.codec_evaluator.evaluate import code_bits, evaluate, measure_codec
-from components.codec_evaluator.report import render, write_evaluation
-from schemas.evaluation_config import CodecEvaluationConfig
-from schemas.gates import Gate, Verdict
-from schemas.patch_example import Patch
-from trainers.metrics.ms_ssim import ms_ssim
+from hardmine.components.codec_evaluator import photographs
+from hardmine.components.codec_evaluator.evaluate import (
+  code_bits,
+  evaluate,
+  measure_codec,
+)
+from hardmine.components.codec_evaluator.report import render, write_evaluation
+from hardmine.schemas.evaluation_config import CodecEvaluationConfig
+from hardmine.schemas.gates import Gate, Verdict
+from hardmine.schemas.patch_example import Patch
+from hardmine.trainers.metrics.ms_ssim import ms_ssim
 
 BOUND = Gate(metric="ms_ssim_auc", bound=1.0)
 BETTER = Gate(metric="ms_ssim_auc", min_improvement=0.0)

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.categories import Categories, Category
-from schemas.coco_example import AnnotatedImage
-from trainers.detection.detector import Detections
+from hardmine.schemas.categories import Categories, Category
+from hardmine.schemas.coco_example import AnnotatedImage
+from hardmine.trainers.detection.detector import Detections
 
 
 def make_categories(num: int, step: int = 1) -> Categories:

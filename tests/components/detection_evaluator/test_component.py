@@ -6,13 +6,13 @@ import pytest
 from tfx import v1 as tfx
 from tfx.types import artifact_utils, standard_artifacts
 
-from components.detection_evaluator import executor
-from components.detection_evaluator.component import DetectionEvaluator
-from components.records import write_records
-from schemas.categories import CATEGORIES_NAME
-from schemas.coco_example import serialize
-from schemas.evaluation_config import DetectionEvaluationConfig
-from schemas.gates import Gate
+from hardmine.components.detection_evaluator import executor
+from hardmine.components.detection_evaluator.component import DetectionEvaluator
+from hardmine.components.jobs.tfrecords import write_records
+from hardmine.schemas.categories import CATEGORIES_NAME
+from hardmine.schemas.coco_example import serialize
+from hardmine.schemas.evaluation_config import DetectionEvaluationConfig
+from hardmine.schemas.gates import Gate
 
 CONFIG = DetectionEvaluationConfig(gates=(Gate(metric="AP50", bound=0.9),))
 

@@ -7,16 +7,26 @@ import json
 import numpy as np
 import pytest
 
-from components.detection_evaluator.annotated_set import AnnotatedSet, SplitRecords
-from components.detection_evaluator.evaluate import evaluate
-from components.detection_evaluator.images_ranked import best_and_worst, count_by_image
-from components.detection_evaluator.measurement import measure_detector
-from components.detection_evaluator.report import write_evaluation
-from components.records import write_records
-from schemas.coco_example import serialize
-from schemas.gates import Gate, Verdict
-from trainers.detection.detector import Detections
-from trainers.metrics.coco_map import coco_map, read_detections, read_ground_truth
+from hardmine.components.detection_evaluator.annotated_set import (
+  AnnotatedSet,
+  SplitRecords,
+)
+from hardmine.components.detection_evaluator.evaluate import evaluate
+from hardmine.components.detection_evaluator.images_ranked import (
+  best_and_worst,
+  count_by_image,
+)
+from hardmine.components.detection_evaluator.measurement import measure_detector
+from hardmine.components.detection_evaluator.report import write_evaluation
+from hardmine.components.jobs.tfrecords import write_records
+from hardmine.schemas.coco_example import serialize
+from hardmine.schemas.gates import Gate, Verdict
+from hardmine.trainers.detection.detector import Detections
+from hardmine.trainers.metrics.coco_map import (
+  coco_map,
+  read_detections,
+  read_ground_truth,
+)
 
 BOUND = Gate(metric="AP", bound=0.5)
 BETTER = Gate(metric="AP", min_improvement=0.0)

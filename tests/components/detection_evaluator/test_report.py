@@ -8,11 +8,11 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from components.detection_evaluator import figures, tables
-from components.detection_evaluator.evaluate import evaluate
-from components.detection_evaluator.report import render
-from schemas.evaluation_config import DetectionEvaluationConfig
-from schemas.gates import Gate
+from hardmine.components.detection_evaluator import figures, tables
+from hardmine.components.detection_evaluator.evaluate import evaluate
+from hardmine.components.detection_evaluator.report import render
+from hardmine.schemas.evaluation_config import DetectionEvaluationConfig
+from hardmine.schemas.gates import Gate
 
 SECTIONS = (
   "Gates",

@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.patch_gen.bounds import activity_bound, entropy_bound
-from components.patch_gen.scoring import filter_rows, magnitudes, png_size
-from components.patch_gen.tiling import cut
+from hardmine.components.patch_gen.bounds import activity_bound, entropy_bound
+from hardmine.components.patch_gen.scoring import filter_rows, magnitudes, png_size
+from hardmine.components.patch_gen.tiling import cut
 from tests.components.patch_gen.hard_streams import hard_streams, hard_tiles
 
 SIDES = (16, 32, 64, 128, 256)

@@ -12,12 +12,12 @@ from ml_metadata.proto import metadata_store_pb2
 from PIL import Image
 from tfx import v1 as tfx
 
-from components.patch_gen.component import PatchGen
-from components.records import read_records
-from pipelines.beam_runners import direct
-from schemas.manifest import read_manifest
-from schemas.mining_config import MiningConfig
-from schemas.patch_example import from_example
+from hardmine.components.jobs.tfrecords import read_records
+from hardmine.components.patch_gen.component import PatchGen
+from hardmine.pipelines.beam_runners import direct
+from hardmine.schemas.manifest import read_manifest
+from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.patch_example import from_example
 
 
 def save_photograph(folder, number):
@@ -59,7 +59,7 @@ class Runs:
     )
     store = MetadataStore(self.connection)
     (execution,) = sorted(
-      store.get_executions_by_type("components.patch_gen.component.PatchGen"),
+      store.get_executions_by_type("hardmine.components.patch_gen.component.PatchGen"),
       key=lambda execution: execution.id,
     )[-1:]
     return store, execution

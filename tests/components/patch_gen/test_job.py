@@ -12,16 +12,16 @@ import tensorflow as tf
 from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 
-from components import shards
-from components.patch_gen import mine_part
-from components.patch_gen.hardest import hardest
-from components.patch_gen.job import FLAT, plan, run_job, tfx_layout
-from components.records import read_records
-from components.sources import list_sources
-from pipelines.beam_runners import direct
-from schemas.manifest import read_manifest
-from schemas.mining_config import MiningConfig
-from schemas.patch_example import (
+from hardmine.components.jobs import shards
+from hardmine.components.jobs.sources import list_sources
+from hardmine.components.jobs.tfrecords import read_records
+from hardmine.components.patch_gen import mine_part
+from hardmine.components.patch_gen.hardest import hardest
+from hardmine.components.patch_gen.job import FLAT, plan, run_job, tfx_layout
+from hardmine.pipelines.beam_runners import direct
+from hardmine.schemas.manifest import read_manifest
+from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.patch_example import (
   Patch,
   from_example,
   parse_pixels,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from components.patch_gen.mine_image import DeadLetter, Mined, mine_image
-from schemas.mining_config import MiningConfig
+from hardmine.components.patch_gen.mine_image import DeadLetter, Mined, mine_image
+from hardmine.schemas.mining_config import MiningConfig
 
 CONFIG = MiningConfig(images=("*",), per_image=3)
 

@@ -11,9 +11,13 @@ import skimage
 from PIL import Image
 from zlib_ng import zlib_ng
 
-from components.patch_gen.hardest import hardest
-from components.patch_gen.scoring import filter_rows, png_size, score_definition
-from components.patch_gen.tiling import cut
+from hardmine.components.patch_gen.hardest import hardest
+from hardmine.components.patch_gen.scoring import (
+  filter_rows,
+  png_size,
+  score_definition,
+)
+from hardmine.components.patch_gen.tiling import cut
 from tests.components.patch_gen.hard_streams import hard_tiles
 
 SIDES = (16, 32, 64, 128)

@@ -1,4 +1,4 @@
-"""`trainers.codec.bitstream`: round trips, cuts, damage and forgery."""
+"""`hardmine.trainers.codec.bitstream`: round trips, cuts, damage and forgery."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from trainers.codec import bitstream, rates
-from trainers.codec.bitstream import BitstreamError, Header, pack, unpack
+from hardmine.trainers.codec import bitstream, rates
+from hardmine.trainers.codec.bitstream import BitstreamError, Header, pack, unpack
 
 MODEL_ID = bytes.fromhex("0123456789abcdef")
 

@@ -6,12 +6,13 @@ import json
 import numpy as np
 import pytest
 
-from schemas.codec_config import CodecConfig
-from trainers.codec import bitstream
-from trainers.codec.cells.gru import ConvGRUCell
-from trainers.codec.codec import FACTS_PATH, Codec
-from trainers.codec.export import export_codec
-from trainers.codec.model import build_codec, model_id
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.exported_model import FACTS_PATHS
+from hardmine.trainers.codec import bitstream
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
+from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.export import export_codec
+from hardmine.trainers.codec.model import build_codec, model_id
 
 ITERATIONS = 3
 
@@ -137,7 +138,7 @@ def test_a_stream_that_the_model_cannot_have_written_is_refused(exported):
 
 def test_facts_lie_beside_the_graph(exported):
   keras_codec, _, folder = exported
-  facts = json.loads((folder / FACTS_PATH).read_text())
+  facts = json.loads((folder / FACTS_PATHS["codec"]).read_text())
   assert facts["steps"] == 7
   config = CodecConfig.from_json(json.dumps(facts["config"]))
   assert config == keras_codec.config

@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from schemas.codec_config import CodecConfig
-from trainers.codec.binarizer import Binarizer
-from trainers.codec.cells.cell import convolve
-from trainers.codec.cells.gru import ConvGRUCell
-from trainers.codec.cells.lstm import ConvLSTMCell
-from trainers.codec.cells.residual_gru import ResidualGRUCell
-from trainers.codec.model import build_codec, model_id
-from trainers.codec.networks import depth_to_space
-from trainers.codec.reconstruction import enlarge
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.trainers.codec.binarizer import Binarizer
+from hardmine.trainers.codec.cells.cell import convolve
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
+from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
+from hardmine.trainers.codec.cells.residual_gru import ResidualGRUCell
+from hardmine.trainers.codec.model import build_codec, model_id
+from hardmine.trainers.codec.networks import depth_to_space
+from hardmine.trainers.codec.reconstruction import enlarge
 
 CELLS = (ConvLSTMCell, ConvGRUCell, ResidualGRUCell)
 FRAMEWORKS = ("one_shot", "additive", "residual_scaling")

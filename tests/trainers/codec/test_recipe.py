@@ -5,15 +5,15 @@ import numpy as np
 import pytest
 from keras import ops
 
-from schemas.codec_config import CodecConfig
-from schemas.training_config import CodecTrainingConfig
-from trainers.codec import held_out, sent_gain
-from trainers.codec.cells.gru import ConvGRUCell
-from trainers.codec.losses import iteration_losses, ms_ssim
-from trainers.codec.model import build_codec
-from trainers.codec.training import compiled_codec
-from trainers.metrics.ms_ssim import ms_ssim as reference_ms_ssim
-from trainers.optimizers import averaged, learning_rate
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.codec import held_out, sent_gain
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
+from hardmine.trainers.codec.losses import iteration_losses, ms_ssim
+from hardmine.trainers.codec.model import build_codec
+from hardmine.trainers.codec.training import compiled_codec
+from hardmine.trainers.metrics.ms_ssim import ms_ssim as reference_ms_ssim
+from hardmine.trainers.optimizers import averaged, learning_rate
 
 GAIN = {"sent_gain": True, "output_activation": "linear"}
 CODEC = CodecConfig(cell=ConvGRUCell, width=1 / 16, clock=3, **GAIN)

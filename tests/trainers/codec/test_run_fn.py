@@ -6,12 +6,12 @@ import types
 import numpy as np
 import tensorflow as tf
 
-from schemas.codec_config import CodecConfig
-from schemas.patch_example import Patch, serialize
-from schemas.training_config import CodecTrainingConfig
-from trainers.codec.cells.gru import ConvGRUCell
-from trainers.codec.codec import Codec
-from trainers.codec.run_fn import run_fn
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.patch_example import Patch, serialize
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
+from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.run_fn import run_fn
 
 CODEC = CodecConfig(
   cell=ConvGRUCell, width=1 / 16, sent_gain=True, output_activation="linear", clock=2

@@ -9,19 +9,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from schemas.codec_config import CodecConfig
-from schemas.training_config import CodecTrainingConfig
-from trainers.checkpoints import Checkpoints
-from trainers.codec.cells.gru import ConvGRUCell
-from trainers.codec.cells.lstm import ConvLSTMCell
-from trainers.codec.training import (
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.checkpoints import Checkpoints
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
+from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
+from hardmine.trainers.codec.training import (
   compiled_codec,
   contact_sheet,
   train,
 )
-from trainers.datasets import training_batches
-from trainers.devices import device_scope
-from trainers.optimizers import learning_rate
+from hardmine.trainers.datasets import training_batches
+from hardmine.trainers.devices import device_scope
+from hardmine.trainers.optimizers import learning_rate
 
 CODEC = CodecConfig(cell=ConvGRUCell, width=1 / 16)
 SETTINGS = {"batch_size": 4, "iterations": 2, "summary_steps": 2, "checkpoint_steps": 2}
@@ -168,16 +168,16 @@ def test_gpus_that_do_not_exist_are_named_with_their_remedy():
 def test_two_devices_report_the_loss_of_one():
   """Another process, since TensorFlow splits its devices before the first use."""
   program = """
-import trainers
+import hardmine.trainers
 import tensorflow as tf
 (cpu,) = tf.config.list_physical_devices("CPU")
 tf.config.set_logical_device_configuration(
   cpu, [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from schemas.codec_config import CodecConfig
-from schemas.training_config import CodecTrainingConfig
-from trainers.codec.cells.gru import ConvGRUCell
-from trainers.codec.training import compiled_codec
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
+from hardmine.trainers.codec.training import compiled_codec
 
 images = tf.fill([8, 32, 32, 3], 0.25)
 config = CodecTrainingConfig(steps=1, summary_steps=1, iterations=1, batch_size=8)
@@ -210,11 +210,11 @@ def test_trains_on_the_jax_backend_as_well(tmp_path):
   pytest.importorskip("jax")
   program = f"""
 import numpy as np
-from schemas.codec_config import CodecConfig
-from schemas.training_config import CodecTrainingConfig
-from trainers.checkpoints import Checkpoints
-from trainers.codec.cells.gru import ConvGRUCell
-from trainers.codec.training import train
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.checkpoints import Checkpoints
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
+from hardmine.trainers.codec.training import train
 def batches(step):
   while True:
     yield (np.full((2, 32, 32, 3), 0.3, "float32"),)

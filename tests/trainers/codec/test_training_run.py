@@ -5,32 +5,29 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.codec_config import CodecConfig
-from schemas.evaluation_config import CodecEvaluationConfig
-from schemas.experiment import CodecExperiment
-from schemas.mining_config import MiningConfig
-from schemas.patch_example import Patch, serialize
-from schemas.training_config import CodecTrainingConfig
-from trainers.checkpoints import Checkpoints
-from trainers.codec.cells.gru import ConvGRUCell
-from trainers.codec.codec import Codec
-from trainers.codec.export import export_codec, reconstructor
-from trainers.codec.run_folder import RunFolder
-from trainers.codec.training import compiled_codec
-from trainers.codec.training_run import TrainingRun
-from trainers.codec.weights import load_weights
-from trainers.datasets import load_patches
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.evaluation_config import CodecEvaluationConfig
+from hardmine.schemas.experiment import CodecExperiment
+from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.patch_example import Patch, serialize
+from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.trainers.checkpoints import Checkpoints
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
+from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.export import export_codec, reconstructor
+from hardmine.trainers.codec.run_folder import RunFolder
+from hardmine.trainers.codec.training import compiled_codec
+from hardmine.trainers.codec.training_run import TrainingRun
+from hardmine.trainers.codec.weights import load_weights
+from hardmine.trainers.datasets import load_patches
 
 STEPS = 100
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 def experiment(**training):
@@ -86,16 +83,8 @@ def begin(directory, **training):
     folder.held_out / "000-noise.png"
   )
   folder.begin(experiment(**training))
-  folder.copy_code(REPOSITORY)
+  folder.copy_code()
   return folder
-
-
-def command(folder):
-  code = (
-    "import sys; sys.path[:] = [sys.argv[1], *filter(None, sys.path)]\n"
-    "from trainers.codec.training_run import main; sys.exit(main(sys.argv[2], 0))"
-  )
-  return [sys.executable, "-c", code, str(folder.code), str(folder.directory)]
 
 
 def train(folder, until_step=None, how=signal.SIGTERM):
@@ -105,7 +94,7 @@ def train(folder, until_step=None, how=signal.SIGTERM):
     Seconds from the signal to the end of the process.
   """
   process = subprocess.Popen(
-    command(folder), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    folder.command(nice=0), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
   )
   sent = time.monotonic()
   assert process.stdout is not None
@@ -234,7 +223,9 @@ def test_weights_of_another_network_are_refused(whole):
 
 def test_two_processes_do_not_train_one_folder(whole):
   with whole.taken():
-    result = subprocess.run(command(whole), capture_output=True, text=True, check=False)
+    result = subprocess.run(
+      whole.command(nice=0), capture_output=True, text=True, check=False
+    )
   assert result.returncode != 0
   (line,) = result.stderr.splitlines()[-1:]
   assert f"is being trained by process {os.getpid()}" in line
@@ -284,7 +275,7 @@ def test_newer_code_takes_the_place_of_the_copy(whole, tmp_path):
   folder = RunFolder(tmp_path / "run")
   shutil.copytree(whole.directory, folder.directory)
   (folder.code / "trainers" / "old.py").write_text("")
-  folder.copy_code(REPOSITORY)
+  folder.copy_code()
   assert not (folder.code / "trainers" / "old.py").exists()
   assert (folder.code / "trainers" / "codec" / "training_run.py").is_file()
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from components.records import write_records
-from schemas.categories import CATEGORIES_NAME
-from schemas.coco_example import serialize
+from hardmine.components.jobs.tfrecords import write_records
+from hardmine.schemas.categories import CATEGORIES_NAME
+from hardmine.schemas.coco_example import serialize
 from tests.trainers.detection.rectangles import CATEGORIES, rectangle
 
 

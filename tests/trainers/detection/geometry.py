@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from schemas.detector_config import SSDConfig
-from trainers.detection import box_coder, boxes, losses, matchers, targets
-from trainers.detection.anchors import ssd_anchors
+from hardmine.schemas.detector_config import SSDConfig
+from hardmine.trainers.detection import box_coder, boxes, losses, matchers, targets
+from hardmine.trainers.detection.anchors import ssd_anchors
 
 MAPS = [(5, 5), (3, 3), (2, 2), (1, 1)]
 

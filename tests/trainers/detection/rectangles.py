@@ -8,8 +8,8 @@ import io
 import numpy as np
 from PIL import Image
 
-from schemas.categories import Categories, Category
-from schemas.coco_example import AnnotatedImage
+from hardmine.schemas.categories import Categories, Category
+from hardmine.schemas.coco_example import AnnotatedImage
 
 CATEGORIES = Categories(
   categories=(Category(id=3, name="red"), Category(id=90, name="blue"))

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from hardmine.trainers.detection.anchors import anchors_per_cell, ssd_anchors
+from hardmine.trainers.detection.boxes import to_centers
 from tests.trainers.detection.geometry import config
-from trainers.detection.anchors import anchors_per_cell, ssd_anchors
-from trainers.detection.boxes import to_centers
 
 LOW = [(side, side) for side in (19, 10, 5, 3, 2, 1)]
 HIGH = [(side, side) for side in (38, 19, 10, 5, 3, 2)]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.detection.augmentation import (
+from hardmine.trainers.detection.augmentation import (
   AREA,
   ASPECT_RATIO,
   crop_window,

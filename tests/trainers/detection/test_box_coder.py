@@ -6,7 +6,7 @@ import hypothesis
 import numpy as np
 from hypothesis import strategies
 
-from trainers.detection.box_coder import MAX_LOG_RATIO, decode, encode
+from hardmine.trainers.detection.box_coder import MAX_LOG_RATIO, decode, encode
 
 POSITIONS = strategies.floats(-1, 2, width=32)
 SIDES = strategies.floats(0.03125, 1, width=32)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from hardmine.trainers.detection import boxes
 from tests.trainers.detection.geometry import random_boxes
-from trainers.detection import boxes
 
 
 @pytest.fixture

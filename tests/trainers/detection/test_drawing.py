@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from trainers.detection import drawing
-from trainers.detection.drawing import (
+from hardmine.trainers.detection import drawing
+from hardmine.trainers.detection.drawing import (
   colour_of,
   draw_boxes,
   ground_truth_beside_predictions,

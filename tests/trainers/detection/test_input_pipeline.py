@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from hardmine.trainers.detection import input_pipeline
 from tests.trainers.detection.rectangles import rectangle
-from trainers.detection import input_pipeline
 
 SETTINGS = {
   "resolution_px": 64,

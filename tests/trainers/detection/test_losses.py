@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hardmine.trainers.detection import losses
+from hardmine.trainers.detection.targets import Targets
 from tests.trainers.detection.geometry import config
-from trainers.detection import losses
-from trainers.detection.targets import Targets
 
 
 def test_box_losses_by_hand():

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from trainers.detection.matchers import argmax_matches, bipartite_matches
+from hardmine.trainers.detection.matchers import argmax_matches, bipartite_matches
 
 TABLE = np.float32(
   [  # 4 anchors, 3 objects

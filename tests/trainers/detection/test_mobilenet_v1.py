@@ -6,8 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from trainers.detection.feature_extractors.extractor import load_weights
-from trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
+from hardmine.trainers.detection.feature_extractors.extractor import load_weights
+from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
 
 WIDTH = 0.25
 
@@ -119,7 +119,7 @@ def test_a_missing_layer_is_named(weights_path, tmp_path):
 
 def test_published_weights_know_a_macaw(data_dir):
   """Kodak's photograph 23 shows two; class 88 of ImageNet is the macaw."""
-  from trainers.images import decode_rgb
+  from hardmine.trainers.images import decode_rgb
 
   ours = backbone(0.75, 224)
   path = data_dir / "weights" / "mobilenet_v1_0.75_224.npz"

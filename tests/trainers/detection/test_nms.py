@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from schemas.detector_config import PostprocessingConfig
+from hardmine.schemas.detector_config import PostprocessingConfig
+from hardmine.trainers.detection.boxes import pairwise_iou
+from hardmine.trainers.detection.nms import detections
 from tests.trainers.detection.geometry import random_boxes
-from trainers.detection.boxes import pairwise_iou
-from trainers.detection.nms import detections
 
 
 def greedy(iou, scores, config, limit):

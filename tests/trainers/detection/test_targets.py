@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from hardmine.trainers.detection import box_coder
+from hardmine.trainers.detection.anchors import ssd_anchors
+from hardmine.trainers.detection.targets import assign
 from tests.trainers.detection.geometry import MAPS, config, random_boxes
-from trainers.detection import box_coder
-from trainers.detection.anchors import ssd_anchors
-from trainers.detection.targets import assign
 
 ANCHORS = np.float32(
   [[0, 0, 0.5, 0.5], [0, 0.5, 0.5, 1], [0.5, 0, 1, 0.5], [0.5, 0.5, 1, 1]]

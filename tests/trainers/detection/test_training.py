@@ -10,17 +10,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from schemas.detector_config import SSDConfig
-from schemas.training_config import DetectorTrainingConfig
+from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.training_config import DetectorTrainingConfig
+from hardmine.trainers.checkpoints import Checkpoints
+from hardmine.trainers.detection import export, run_fn
+from hardmine.trainers.detection.boxes import pairwise_iou
+from hardmine.trainers.detection.detector import Detector
+from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
+from hardmine.trainers.detection.meta_architectures.ssd import SSD, ssd
+from hardmine.trainers.images import decode_rgb
 from tests.trainers.detection.rectangles import CATEGORIES, rectangle
 from tests.trainers.detection.tiny_extractor import TinyExtractor
-from trainers.checkpoints import Checkpoints
-from trainers.detection import export, run_fn
-from trainers.detection.boxes import pairwise_iou
-from trainers.detection.detector import Detector
-from trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
-from trainers.detection.ssd import SSD, ssd
-from trainers.images import decode_rgb
 
 CONFIG = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
 TRAINING = DetectorTrainingConfig(

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainers.detection.feature_extractors.extractor import FeatureExtractor
+from hardmine.trainers.detection.feature_extractors.extractor import FeatureExtractor
 
 DEPTHS = (16, 24, 32, 48, 64)
 
@@ -51,5 +51,7 @@ class TinyExtractor(FeatureExtractor):
     raise RuntimeError("there are none")
 
 
-TinyExtractor.__module__ = "trainers.detection.feature_extractors.tiny_of_tests"
+TinyExtractor.__module__ = (
+  "hardmine.trainers.detection.feature_extractors.tiny_of_tests"
+)
 sys.modules[TinyExtractor.__module__] = sys.modules[__name__]

@@ -10,7 +10,7 @@ import pytest
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 
-from trainers.metrics.coco_map import DetectedBoxes, GroundTruth
+from hardmine.trainers.metrics.coco_map import DetectedBoxes, GroundTruth
 
 BORDERS_PX = np.array([0, 32.0**2, np.nextafter(32.0**2, 0), 96.0**2, 96.0**2 + 1e-6])
 

@@ -9,7 +9,11 @@ import json
 import numpy as np
 import pytest
 
-from trainers.metrics.coco_map import DetectedBoxes, read_detections, read_ground_truth
+from hardmine.trainers.metrics.coco_map import (
+  DetectedBoxes,
+  read_detections,
+  read_ground_truth,
+)
 
 INSTANCES = {
   "images": [{"id": 139, "width": 640, "height": 426}, {"id": 42}],

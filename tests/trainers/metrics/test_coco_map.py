@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from trainers.metrics.coco_map import (
+from hardmine.trainers.metrics.coco_map import (
   DetectedBoxes,
   GroundTruth,
   coco_map,

@@ -9,8 +9,15 @@ from PIL import Image
 from scipy import ndimage, signal
 from skimage.metrics import structural_similarity
 
-from trainers.metrics.gaussian import smooth_strip, taps
-from trainers.metrics.ms_ssim import C1, C2, SCALE_WEIGHTS, MsSsim, halve, ms_ssim
+from hardmine.trainers.metrics.gaussian import smooth_strip, taps
+from hardmine.trainers.metrics.ms_ssim import (
+  C1,
+  C2,
+  SCALE_WEIGHTS,
+  MsSsim,
+  halve,
+  ms_ssim,
+)
 
 
 def photograph(height, width, seed=0):

@@ -5,8 +5,8 @@ import pytest
 from scipy.fft import dctn
 from skimage.metrics import peak_signal_noise_ratio
 
-from trainers.metrics.psnr import CAP_DB, psnr
-from trainers.metrics.psnr_hvs import LUMA, SENSITIVITY, dct_matrix, psnr_hvs
+from hardmine.trainers.metrics.psnr import CAP_DB, psnr
+from hardmine.trainers.metrics.psnr_hvs import LUMA, SENSITIVITY, dct_matrix, psnr_hvs
 
 BOTH = pytest.mark.parametrize("metric", [psnr, psnr_hvs])
 

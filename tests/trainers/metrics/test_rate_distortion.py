@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from trainers.metrics.rate_distortion import Curve, bd_rate, mean_curve
+from hardmine.trainers.metrics.rate_distortion import Curve, bd_rate, mean_curve
 
 STEPS = tuple(t / 8 for t in range(1, 17))  # bpp of 16 iterations
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from keras import ops
 
-from trainers.codec.cells.cell import ConvCell
+from hardmine.trainers.codec.cells.cell import ConvCell
 
 
 class ConvLSTMCell(ConvCell):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from trainers.codec.cells.gru import ConvGRUCell
+from hardmine.trainers.codec.cells.gru import ConvGRUCell
 
 RESIDUAL_SCALE = 0.1  # the paper's alpha_h and alpha_x
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from schemas.config import require
+from hardmine.schemas.config import require
 
 
 class FeatureExtractor(abc.ABC):

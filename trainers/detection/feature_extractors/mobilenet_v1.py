@@ -18,7 +18,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from trainers.detection.feature_extractors.extractor import FeatureExtractor
+from hardmine.trainers.detection.feature_extractors.extractor import FeatureExtractor
 
 # (pointwise depth, stride) of the pairs 1 to 13.
 PAIRS = (

@@ -1,0 +1,1 @@
+"""What every Beam job of ours is made of."""

@@ -1,0 +1,184 @@
+"""Which photographs a job reads, what each is called, and which split it is in."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+from hardmine.schemas.config import require
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+  """A matched path.
+
+  Attributes:
+    id: the path below its glob's root; with several roots, the root's name is
+      put before it. Unique within a job, and the same on every machine.
+    path: what fsspec opens, with its protocol where it is not a local file.
+    is_directory: matched, but nothing that can be read.
+    stamp: size and time of change, or whatever else the store tells them by.
+  """
+
+  id: str
+  path: str
+  is_directory: bool
+  stamp: str
+
+
+def list_sources(globs: tuple[str, ...]) -> tuple[list[Source], int]:
+  """Expands globs.
+
+  Args:
+    globs: local patterns, or URLs of any file system fsspec knows (`gs://...`
+      needs `pip install hardmine[gcs]`). A pattern without `*?[` is one file.
+
+  Returns:
+    (sources sorted by id, number of times a path was matched once more).
+
+  Raises:
+    ValueError: a glob matches nothing, or its file system is not installed.
+  """
+  matched: dict[str, tuple[str, dict[str, Any]]] = {}  # path -> (root, its facts)
+  repeated = 0
+  for pattern in globs:
+    found, root = _expand(pattern)
+    require(bool(found), "a glob that matches at least one image", images=pattern)
+    for path, facts in found.items():
+      repeated += path in matched
+      # Which of two globs comes first must not change a name: the longest root wins.
+      if path not in matched or len(matched[path][0]) < len(root):
+        matched[path] = (root, facts)
+  labels = _labels({root for root, _ in matched.values()})
+  sources = [
+    Source(
+      id=_printable(labels[root] + path[len(root) :].lstrip("/")),
+      path=path,
+      is_directory=facts.get("type") == "directory",
+      stamp=_stamp(facts),
+    )
+    for path, (root, facts) in matched.items()
+  ]
+  ids = collections.Counter(source.id for source in sources)
+  twice = [name for name, count in ids.items() if count > 1]
+  require(not twice, "photographs whose ids differ", twice=twice[:3])
+  return sorted(sources, key=lambda source: source.id), repeated
+
+
+def list_below(path: str) -> list[Source]:
+  """A file, or every file below a folder, sorted by id; nothing where neither is.
+
+  Args:
+    path: local, or a URL as in `list_sources`.
+  """
+  file_system, bare = _file_system(path)
+  bare = bare.rstrip("/")
+  found = file_system.find(bare, detail=True)
+  root = bare.rpartition("/")[0] if bare in found else bare
+  sources = [
+    Source(
+      id=_printable(name[len(root) :].lstrip("/")),
+      path=file_system.unstrip_protocol(name) if "://" in path else name,
+      is_directory=False,
+      stamp=_stamp(facts),
+    )
+    for name, facts in found.items()
+  ]
+  return sorted(sources, key=lambda source: source.id)
+
+
+def fingerprint(sources: list[Source]) -> str:
+  """SHA-256 that changes when a photograph is added, removed or rewritten."""
+  facts = [[source.path, source.id, source.stamp] for source in sources]
+  return hashlib.sha256(json.dumps(sorted(facts)).encode()).hexdigest()
+
+
+def assign_splits(sources: list[Source], eval_share: float) -> dict[str, list[Source]]:
+  """Puts every photograph on one side, by a hash of its id.
+
+  A photograph keeps its side when others are added, unless one side would stay
+  empty: then the one with the nearest hash moves over.
+
+  Returns:
+    {"train": [...], "eval": [...]}, or `train` alone where `eval_share` is 0.
+
+  Raises:
+    ValueError: two splits are wanted of fewer than two photographs.
+  """
+  if eval_share == 0:
+    return {"train": list(sources)}
+  require(
+    len(sources) >= 2,
+    "at least 2 usable photographs for the splits train and eval (or eval_share=0)",
+    usable=[source.id for source in sources],
+  )
+  ranked = sorted(sources, key=lambda source: (_position(source), source.id))
+  num_eval = sum(_position(source) < eval_share for source in ranked)
+  num_eval = min(max(num_eval, 1), len(ranked) - 1)
+  evals = {source.id for source in ranked[:num_eval]}
+  return {
+    "train": [source for source in sources if source.id not in evals],
+    "eval": [source for source in sources if source.id in evals],
+  }
+
+
+def _position(source: Source) -> float:
+  """The id's hash as a place in [0, 1)."""
+  digest = hashlib.sha256(source.id.encode("utf-8")).digest()
+  return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def _expand(pattern: str) -> tuple[dict[str, dict[str, Any]], str]:
+  """({path: facts}, root): what a pattern matches and the folder it starts from."""
+  file_system, bare = _file_system(pattern)
+  if file_system.exists(bare):  # a name may hold a bracket without meaning a class
+    found = {bare: file_system.info(bare)}
+    root = bare.rpartition("/")[0]
+  else:
+    found = file_system.glob(bare, detail=True)
+    steps = bare.split("/")
+    magic = next((i for i, step in enumerate(steps) if set(step) & set("*?[")), -1)
+    root = "/".join(steps[:magic])
+    if steps[-1] == "**":  # asks for every file below; its folders are only the way
+      found = {p: f for p, f in found.items() if f.get("type") != "directory"}
+  if "://" in pattern:
+    found = {file_system.unstrip_protocol(p): facts for p, facts in found.items()}
+    root = file_system.unstrip_protocol(root)
+  return found, root
+
+
+def _file_system(pattern: str) -> tuple[Any, str]:
+  """(fsspec's file system, the pattern without its protocol)."""
+  import fsspec
+
+  try:
+    return fsspec.core.url_to_fs(pattern)
+  except (ImportError, ValueError) as error:
+    raise ValueError(
+      f"Expected a local path or glob, or a URL whose file system is installed "
+      f"({error}). Received: images={pattern!r}"
+    ) from error
+
+
+def _labels(roots: set[str]) -> dict[str, str]:
+  """What goes before an id: nothing for one root, else as much as tells them apart."""
+  if len(roots) <= 1:
+    return dict.fromkeys(roots, "")
+  steps = {root: root.rstrip("/").split("/") for root in roots}
+  depth = 1
+  while len({tuple(parts[-depth:]) for parts in steps.values()}) < len(roots):
+    depth += 1
+  return {root: "/".join(parts[-depth:]) + "/" for root, parts in steps.items()}
+
+
+def _printable(name: str) -> str:
+  """A file's name need not be UTF-8, a record's source must."""
+  return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def _stamp(facts: dict[str, Any]) -> str:
+  keys = ("size", "mtime", "etag", "ETag", "md5Hash", "generation", "LastModified")
+  return json.dumps({key: str(facts[key]) for key in keys if key in facts})

@@ -1,0 +1,1 @@
+"""Finished models: kept, promoted, asked, served and shown, without TFX or Beam."""

@@ -1,0 +1,1 @@
+"""Asks a model something, in a process with limits."""

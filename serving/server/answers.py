@@ -1,0 +1,180 @@
+"""What a model answers: pure functions of a model, a body and a query.
+
+They run in a worker's thread, each with one model from beginning to end.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, TypeVar
+
+from starlette.responses import JSONResponse, Response
+
+from hardmine.schemas.codec_config import STRIDE_PX
+from hardmine.schemas.config import require
+from hardmine.serving.server.limits import Limits
+from hardmine.serving.server.loaded_model import LoadedModel
+from hardmine.serving.server.refusals import Refusal
+
+if TYPE_CHECKING:
+  import numpy as np
+
+N = TypeVar("N", int, float)
+D = TypeVar("D")
+Query = Mapping[str, str]
+
+
+def detect(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> Response:
+  """A photograph to its objects, best first, as JSON.
+
+  Args:
+    model: a detector.
+    body: the photograph's file.
+    query: `min_score`, 0 to 1; 0 without.
+    limits: its pixels count.
+  """
+  from hardmine.trainers.detection.objects import to_objects
+
+  min_score = _number(query, "min_score", float, 0.0)
+  require(0 <= min_score <= 1, "0 to 1", min_score=min_score)
+  image = _photograph(body, limits)
+  height_px, width_px, _ = image.shape
+  found = model.detector.detect(image, min_score)
+  return JSONResponse(
+    {
+      "version": model.number,
+      "model_id": model.model_id,
+      "width_px": width_px,
+      "height_px": height_px,
+      "objects": to_objects(found, model.detector.categories),
+    }
+  )
+
+
+def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> Response:
+  """A photograph to a stream of `hardmine.trainers.codec.bitstream`.
+
+  Args:
+    model: a codec.
+    body: the photograph's file.
+    query: `iterations`, or `bpp` as the most bits per pixel; the iterations that help
+      without either.
+    limits: its pixels and iterations count.
+  """
+  from hardmine.trainers.codec import rates
+
+  iterations = _number(query, "iterations", int, None)
+  bpp = _number(query, "bpp", float, None)
+  require(
+    iterations is None or bpp is None,
+    "iterations or bpp, not both",
+    iterations=iterations,
+    bpp=bpp,
+  )
+  _check_iterations(iterations, limits)
+  image = _photograph(body, limits)
+  height_px, width_px, _ = image.shape
+  _check_padded(height_px, width_px, model.codec.padding_px, limits)
+  if bpp is not None:
+    iterations = rates.iterations_for_bpp(
+      bpp,
+      height_px,
+      width_px,
+      model.codec.padding_px,
+      min(model.codec.iterations, limits.max_iterations),
+      model.codec.sends_gains,
+    )
+  if iterations is None:
+    iterations = min(model.codec.iterations, limits.max_iterations)
+  data = model.codec.compress(image, iterations=iterations)
+  return Response(
+    data,
+    media_type="application/octet-stream",
+    headers={
+      "X-Hardmine-Model-Id": model.model_id,
+      "X-Hardmine-Iterations": str(iterations),
+      "X-Hardmine-Bpp": f"{8 * len(data) / (height_px * width_px):.6g}",
+    },
+  )
+
+
+def decompress(
+  model: LoadedModel, body: bytes, query: Query, limits: Limits
+) -> Response:
+  """A stream to a PNG.
+
+  Args:
+    model: the codec that wrote it.
+    body: the stream, or its beginning.
+    query: `iterations`, to decode only so many.
+    limits: its pixels and iterations count.
+  """
+  from hardmine.trainers.codec import bitstream
+
+  iterations = _number(query, "iterations", int, None)
+  header = bitstream.read_header(body)
+  _check_padded(header.height_px, header.width_px, model.codec.padding_px, limits)
+  model.codec.check(header)
+  _check_iterations(header.iterations if iterations is None else iterations, limits)
+  stream = bitstream.unpack(body, iterations)
+  headers = {
+    "X-Hardmine-Model-Id": model.model_id,
+    "X-Hardmine-Iterations": str(len(stream.codes)),
+  }
+  if stream.note:
+    headers["X-Hardmine-Note"] = stream.note
+  image = model.codec.decode_stream(stream)
+  return Response(_png(image), media_type="image/png", headers=headers)
+
+
+def _photograph(body: bytes, limits: Limits) -> np.ndarray:
+  from hardmine.trainers.images import decode_rgb
+
+  return decode_rgb(body, limits.max_pixels)
+
+
+def _check_padded(
+  height_px: int, width_px: int, padding_px: int, limits: Limits
+) -> None:
+  """A line of one pixel's height costs a codec as much as one of `padding_px`."""
+  from hardmine.trainers.codec import bitstream
+
+  rows, columns = bitstream.code_grid(height_px, width_px, padding_px)
+  if rows * columns * STRIDE_PX**2 > limits.max_pixels:
+    raise Refusal(
+      422,
+      "too_large",
+      f"Expected at most {limits.max_pixels:,} pixels, with sides rounded up to "
+      f"{padding_px}. Received: {width_px}x{height_px}",
+    )
+
+
+def _png(image: np.ndarray) -> bytes:
+  from PIL import Image
+
+  buffer = io.BytesIO()
+  # The fastest level: the network between is faster than zlib's higher ones.
+  Image.fromarray(image).save(buffer, "PNG", compress_level=1)
+  return buffer.getvalue()
+
+
+def _number(query: Query, name: str, kind: type[N], default: D) -> N | D:
+  text = query.get(name)
+  if text is None:
+    return default
+  try:
+    return kind(text)
+  except ValueError:
+    word = "a whole number" if kind is int else "a number"
+    raise Refusal(
+      400, "bad_query", f"Expected {name} as {word}. Received: {text[:40]!r}"
+    ) from None
+
+
+def _check_iterations(iterations: int | None, limits: Limits) -> None:
+  require(
+    iterations is None or 1 <= iterations <= limits.max_iterations,
+    f"1 to {limits.max_iterations} iterations",
+    iterations=iterations,
+  )

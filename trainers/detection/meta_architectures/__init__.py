@@ -1,0 +1,1 @@
+"""One file a meta-architecture, and the contract they keep."""
