@@ -6,6 +6,7 @@ GLIBC := $(shell getconf GNU_LIBC_VERSION 2>/dev/null | sed 's/[^0-9.]//g')
 LANE ?= $(shell printf '%s\n' 2.39 "$(GLIBC)" | sort -VC && echo tfx-1.21 || echo tfx-1.16)
 PYTHON_VERSION := $(if $(filter tfx-1.21,$(LANE)),3.13,3.10)
 LOCK := requirements/$(LANE).lock
+EXTRAS := --extra pipelines --extra worker --extra dev
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
 # Two gigabytes of memory a process; more than four find nothing left to do.
@@ -54,9 +55,9 @@ install-gpu: install  ## Add CUDA to .venv
 
 # Pins both lanes again from setup.py.
 lock: | $(UV)  ## Resolve both lock files anew
-	$(UV) pip compile setup.py --quiet --extra dev --no-header --no-annotate \
+	$(UV) pip compile setup.py --quiet $(EXTRAS) --no-header --no-annotate \
 	  --python-version 3.10 --python-platform x86_64-manylinux_2_28 --output-file requirements/tfx-1.16.lock
-	$(UV) pip compile setup.py --quiet --extra dev --no-header --no-annotate \
+	$(UV) pip compile setup.py --quiet $(EXTRAS) --no-header --no-annotate \
 	  --python-version 3.13 --python-platform x86_64-manylinux_2_39 --output-file requirements/tfx-1.21.lock
 
 clean:  ## Remove what `make` made

@@ -1,12 +1,19 @@
 """Hardmine's package: what `pip install`, `make` and Dataflow workers install.
 
-TFX binds TensorFlow, Beam and protobuf to a few versions, so there are two
-dependency lanes, chosen by the Python version (WORKSPACE.md, "Dependencies"):
+By itself it installs what a user of finished models needs, on any Python from 3.10
+on. Extras add the rest:
+
+  worker      Beam, for mining and conversion, on any Python too
+  pipelines   TensorFlow, Keras and TFX, with `worker`
+
+TFX binds TensorFlow, Beam and protobuf to a few versions, so `pipelines` has two
+lanes, chosen by the Python version (WORKSPACE.md, "Dependencies"):
 
   tfx-1.16   Python 3.10          glibc >= 2.28 (Debian 12, Ubuntu 22.04)
   tfx-1.21   Python 3.12, 3.13    glibc >= 2.39 (Debian 13, Ubuntu 24.04)
 
-`requirements/*.lock` pin every package of each lane.
+Python 3.11 has none, nor has 3.14: there `pipelines` comes without TensorFlow and TFX,
+as `hardmine doctor` says. `requirements/*.lock` pin every package of each lane.
 """
 
 from pathlib import Path
@@ -14,7 +21,27 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 OLD = "python_version < '3.11'"
-NEW = "python_version >= '3.12'"
+NEW = "python_version >= '3.12' and python_version < '3.14'"
+# Beam goes by its lane, and where there is none, it is the newer one.
+WORKER = [
+  f"apache-beam>=2.65,<2.66; {OLD}",
+  "apache-beam>=2.77,<2.78; python_version >= '3.11'",
+]
+PIPELINES = [
+  *WORKER,
+  "absl-py>=1.4",
+  f"keras>=3.12,<3.13; {OLD}",
+  f"keras>=3.15,<3.16; {NEW}",
+  "matplotlib>=3.8",
+  "pycocotools>=2.0.8",
+  "scikit-image>=0.24",
+  "setuptools<81",  # TFX and TFDV still import pkg_resources
+  "tensorboard>=2.16",  # writes summaries; TensorFlow stopped requiring it
+  f"tensorflow>=2.16.2,<2.17; {OLD}",
+  f"tensorflow>=2.21,<2.22; {NEW}",
+  f"tfx>=1.16,<1.17; {OLD}",
+  f"tfx>=1.21,<1.22; {NEW}",
+]
 BUCKETS = {"gcs": ["gcsfs>=2024.6"], "s3": ["s3fs>=2024.6"]}
 SIGNING = ["model-signing>=1.1,<2", "pyopenssl>=24"]  # it imports OpenSSL unasked
 
@@ -28,7 +55,27 @@ setup(
   long_description=Path(__file__).with_name("README.md").read_text("utf-8"),
   long_description_content_type="text/markdown",
   license="Apache-2.0",
-  python_requires=">=3.10,!=3.11.*,<3.14",
+  license_files=["LICENSE"],
+  keywords=["image compression", "object detection", "TFX", "Apache Beam", "Keras"],
+  classifiers=[
+    "Development Status :: 4 - Beta",
+    "Environment :: Console",
+    "Intended Audience :: Developers",
+    "Intended Audience :: Science/Research",
+    "Operating System :: POSIX :: Linux",
+    "Programming Language :: Python :: 3",
+    "Programming Language :: Python :: 3 :: Only",
+    "Programming Language :: Python :: 3.10",
+    "Programming Language :: Python :: 3.11",
+    "Programming Language :: Python :: 3.12",
+    "Programming Language :: Python :: 3.13",
+    "Topic :: Multimedia :: Graphics",
+    "Topic :: Scientific/Engineering :: Artificial Intelligence",
+    "Topic :: Scientific/Engineering :: Image Recognition",
+    "Topic :: System :: Archiving :: Compression",
+    "Typing :: Typed",
+  ],
+  python_requires=">=3.10",
   # `hardmine/` holds links to the folders of these names beside it.
   packages=find_packages(include=["hardmine", "hardmine.*"]),
   package_data={
@@ -39,34 +86,25 @@ setup(
     "hardmine.components": ["**/*.jinja"],
   },
   install_requires=[
-    "absl-py>=1.4",
-    f"apache-beam>=2.65,<2.66; {OLD}",
-    f"apache-beam>=2.77,<2.78; {NEW}",
     "fsspec>=2024.6",
-    "google-crc32c>=1.5",  # Beam's TFRecord sink is slow without it
+    "google-crc32c>=1.5",  # checks streams; Beam's TFRecords are slow without it
     "hotcoco>=1.3,<2",
     "jinja2>=3.1",
-    f"keras>=3.12,<3.13; {OLD}",
-    f"keras>=3.15,<3.16; {NEW}",
-    "matplotlib>=3.8",
     "numpy>=1.26",
+    "packaging>=23",  # `doctor` reads this list with it
     "pillow>=10.3",
     "prometheus-client>=0.20",
-    "pycocotools>=2.0.8",
     "rich>=13.7",
-    "scikit-image>=0.24",
     "scipy>=1.11",
-    "setuptools<81",  # TFX and TFDV still import pkg_resources
     "starlette>=1.0,<2",
-    "tensorboard>=2.16",  # writes summaries; TensorFlow stopped requiring it
-    f"tensorflow>=2.16.2,<2.17; {OLD}",
-    f"tensorflow>=2.21,<2.22; {NEW}",
-    f"tfx>=1.16,<1.17; {OLD}",
-    f"tfx>=1.21,<1.22; {NEW}",
     "uvicorn>=0.38",
-    "zlib-ng==1.1.0",  # its deflate defines the score of a patch
+    # Its deflate defines the score of a patch. Not in `worker`: Dataflow's workers
+    # bring Beam themselves and install this list without extras.
+    "zlib-ng==1.1.0",
   ],
   extras_require={
+    "worker": WORKER,
+    "pipelines": PIPELINES,
     "gpu": [
       f"tensorflow[and-cuda]>=2.16.2,<2.17; {OLD}",
       f"tensorflow[and-cuda]>=2.21,<2.22; {NEW}",

@@ -62,7 +62,6 @@ def repeat(folder: Path, copies: int) -> None:
 def plain_loop(folder: Path, output: Path) -> int:
   """Returns the number of images."""
   import tensorflow as tf
-  from PIL import Image
 
   content = json.loads((folder / "instances.json").read_text())
   names = {category["id"]: category["name"] for category in content["categories"]}
@@ -74,6 +73,21 @@ def plain_loop(folder: Path, output: Path) -> int:
     tf.io.TFRecordWriter(str(output / f"{shard}.tfrecord.gz"), "GZIP")
     for shard in range(NUM_SHARDS)
   ]
+  for number, image in enumerate(content["images"]):
+    data = (folder / "images" / image["file_name"]).read_bytes()
+    example = plain_example(image, data, objects.get(image["id"], []), names)
+    writers[number % NUM_SHARDS].write(example)
+  for writer in writers:
+    writer.close()
+  return len(content["images"])
+
+
+def plain_example(
+  image: dict, data: bytes, objects: list[dict], names: dict[int, str]
+) -> bytes:
+  """The serialized Example of an image file, its COCO entry and its annotations."""
+  import tensorflow as tf
+  from PIL import Image
 
   def floats(values):
     return tf.train.Feature(float_list=tf.train.FloatList(value=values))
@@ -84,46 +98,37 @@ def plain_loop(folder: Path, output: Path) -> int:
   def texts(values):
     return tf.train.Feature(bytes_list=tf.train.BytesList(value=values))
 
-  for number, image in enumerate(content["images"]):
-    data = (folder / "images" / image["file_name"]).read_bytes()
-    with Image.open(io.BytesIO(data)) as opened:
-      opened.load()
-      width, height = opened.size
-    mine = objects.get(image["id"], [])
-    boxes = [annotation["bbox"] for annotation in mine]
-    feature = {
-      "image/encoded": texts([data]),
-      "image/format": texts([b"jpeg"]),
-      "image/filename": texts([image["file_name"].encode()]),
-      "image/source_id": texts([str(image["id"]).encode()]),
-      "image/key/sha256": texts([hashlib.sha256(data).hexdigest().encode()]),
-      "image/height": integers([height]),
-      "image/width": integers([width]),
-      "image/object/bbox/xmin": floats([box[0] / width for box in boxes]),
-      "image/object/bbox/ymin": floats([box[1] / height for box in boxes]),
-      "image/object/bbox/xmax": floats([(box[0] + box[2]) / width for box in boxes]),
-      "image/object/bbox/ymax": floats([(box[1] + box[3]) / height for box in boxes]),
-      "image/object/class/label": integers([a["category_id"] for a in mine]),
-      "image/object/class/text": texts(
-        [names[a["category_id"]].encode() for a in mine]
-      ),
-      "image/object/is_crowd": integers([a["iscrowd"] for a in mine]),
-      "image/object/area": floats([a["area"] for a in mine]),
-    }
-    example = tf.train.Example(features=tf.train.Features(feature=feature))
-    writers[number % NUM_SHARDS].write(example.SerializeToString())
-  for writer in writers:
-    writer.close()
-  return len(content["images"])
+  with Image.open(io.BytesIO(data)) as opened:
+    opened.load()
+    width, height = opened.size
+  boxes = [annotation["bbox"] for annotation in objects]
+  feature = {
+    "image/encoded": texts([data]),
+    "image/format": texts([b"jpeg"]),
+    "image/filename": texts([image["file_name"].encode()]),
+    "image/source_id": texts([str(image["id"]).encode()]),
+    "image/key/sha256": texts([hashlib.sha256(data).hexdigest().encode()]),
+    "image/height": integers([height]),
+    "image/width": integers([width]),
+    "image/object/bbox/xmin": floats([box[0] / width for box in boxes]),
+    "image/object/bbox/ymin": floats([box[1] / height for box in boxes]),
+    "image/object/bbox/xmax": floats([(box[0] + box[2]) / width for box in boxes]),
+    "image/object/bbox/ymax": floats([(box[1] + box[3]) / height for box in boxes]),
+    "image/object/class/label": integers([a["category_id"] for a in objects]),
+    "image/object/class/text": texts(
+      [names[a["category_id"]].encode() for a in objects]
+    ),
+    "image/object/is_crowd": integers([a["iscrowd"] for a in objects]),
+    "image/object/area": floats([a["area"] for a in objects]),
+  }
+  example = tf.train.Example(features=tf.train.Features(feature=feature))
+  return example.SerializeToString()
 
 
 def our_job(folder: Path, output: Path) -> int:
   """Returns the number of images."""
-  import apache_beam as beam
-  from apache_beam.options.pipeline_options import PipelineOptions
-
   from hardmine.components.coco_gen.job import run_job
-  from hardmine.pipelines.beam_runners import direct
+  from hardmine.pipelines.beam_runners import direct, pipeline_maker
   from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
 
   source = AnnotatedFolder(
@@ -132,7 +137,7 @@ def our_job(folder: Path, output: Path) -> int:
   manifest = run_job(
     ConversionConfig(sources=(source,), num_shards=NUM_SHARDS),
     output,
-    make_pipeline=lambda: beam.Pipeline(options=PipelineOptions(direct(WORKERS))),
+    make_pipeline=pipeline_maker(direct(WORKERS)),
   )
   return manifest["counts"]["used"]
 

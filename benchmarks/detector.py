@@ -15,6 +15,7 @@ Without a folder of JPEGs it makes 64 of 640x480 pixels.
 
 from __future__ import annotations
 
+import functools
 import io
 import statistics
 import sys
@@ -40,14 +41,15 @@ def main() -> None:
   from hardmine.schemas.training_config import DetectorTrainingConfig
   from hardmine.trainers.detection import export, input_pipeline
   from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
-  from hardmine.trainers.detection.run_fn import compiled_ssd
+  from hardmine.trainers.detection.meta_architectures.ssd import SSD
+  from hardmine.trainers.detection.run_fn import compiled_detector
 
   config = SSDConfig(feature_extractor=MobileNetV1)
   training = DetectorTrainingConfig(steps=1_000, batch_size=BATCH)
   categories = Categories(
     categories=tuple(Category(id=i, name=str(i)) for i in range(1, 81))
   )
-  model = compiled_ssd(config, len(categories), training)
+  model = compiled_detector(config, len(categories), training)
   images = tf.data.Dataset.from_tensor_slices(_records(sys.argv[1:])).enumerate()
   images = images.map(
     lambda index, encoded: {
@@ -62,10 +64,10 @@ def main() -> None:
   batches = input_pipeline.training_batches(
     images,
     NUM_IMAGES,
-    resolution_px=config.resolution_px,
+    prepared=functools.partial(SSD.prepared, config),
+    augmented=SSD.augmented,
     batch_size=BATCH,
     max_boxes=training.max_boxes,
-    augment=True,
     seed=0,
     first_step=0,
   )

@@ -34,19 +34,20 @@ def main() -> None:
 
 
 def measure(folder: Path, num_mb: int) -> None:
+  from hardmine.serving.store.entries import Reason
   from hardmine.serving.store.signing import sign, verify_signature
   from hardmine.serving.store.store import ModelStore
 
-  store = ModelStore(folder / "store")
+  store, reason = ModelStore(folder / "store"), Reason(who="benchmark")
   copied, added, moved = [], [], []
   for turn in range(REPETITIONS):
     model = write_model(folder / f"model-{turn}", num_mb)
     os.sync()
     copied.append(seconds(lambda m=model, t=turn: copy(m, folder / f"copy-{t}")))
     os.sync()
-    added.append(seconds(lambda m=model: add(store, m)))
+    added.append(seconds(lambda m=model: add(store, m, reason)))
     number = store.versions()[-1]
-    moved.append(seconds(lambda n=number: store.move("live", n, who="benchmark")))
+    moved.append(seconds(lambda n=number: store.move("live", n, reason=reason)))
     shutil.rmtree(folder / f"copy-{turn}")
     shutil.rmtree(model)
   print(f"a model of {num_mb} MB, median of {REPETITIONS}:")
@@ -55,7 +56,7 @@ def measure(folder: Path, num_mb: int) -> None:
   print(f"  alias moved                {statistics.median(moved):7.3f} s")
   print(f"  verified                   {seconds(lambda: store.verify(1)):7.3f} s")
   private, public = write_keys(folder)
-  signed = seconds(lambda: sign(store, 1, private, who="benchmark"))
+  signed = seconds(lambda: sign(store, 1, private, reason=reason))
   print(f"  verified and signed        {signed:7.3f} s")
   held = seconds(lambda: verify_signature(store, 1, [public]))
   print(f"  signature held against it  {held:7.3f} s")
@@ -97,7 +98,7 @@ def copy(source: Path, target: Path) -> None:
   subprocess.run(["sync", *paths], check=True)
 
 
-def add(store, model: Path) -> None:
+def add(store, model: Path, reason) -> None:
   store.add(
     model,
     kind="codec",
@@ -106,7 +107,7 @@ def add(store, model: Path) -> None:
     metrics={"ms_ssim_auc": 1.5},
     verdict={"passed": True, "results": []},
     lineage={},
-    who="benchmark",
+    reason=reason,
   )
 
 

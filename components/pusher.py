@@ -32,6 +32,7 @@ from hardmine.schemas.experiment import Experiment
 from hardmine.schemas.exported_model import kind_of, read_facts
 from hardmine.schemas.files import sha256_of, write_atomically
 from hardmine.schemas.manifest import MANIFEST_NAME
+from hardmine.serving.store.entries import Reason
 from hardmine.serving.store.store import ModelStore
 
 STORE_KEY = "store"
@@ -81,7 +82,7 @@ class Executor(tfx_executor.Executor):
     experiment = json.loads(exec_properties[EXPERIMENT_KEY])
     evaluation = artifact_utils.get_single_instance(input_dict[EVALUATION_KEY])
     run_id = getattr(self._context, "_pipeline_run_id", None) or "unknown"
-    who = f"pipeline {experiment['name']}"
+    reason = Reason(who=f"pipeline {experiment['name']}", why=f"run {run_id}")
     store = ModelStore(exec_properties[STORE_KEY])
     number = store.add(
       model_dir,
@@ -91,11 +92,10 @@ class Executor(tfx_executor.Executor):
       metrics=_read(evaluation, "metrics.json"),
       verdict=_read(evaluation, "verdict.json"),
       lineage=_lineage(input_dict, experiment["name"], run_id),
-      who=who,
-      why=f"run {run_id}",
+      reason=reason,
     )
     alias = exec_properties[ALIAS_KEY]
-    store.move(alias, number, who=who, why=f"run {run_id}")
+    store.move(alias, number, reason=reason)
     destination = f"{store.url}/versions/{number}"
     os.makedirs(pushed.uri, exist_ok=True)
     where = {"store": store.url, "version": number, "alias": alias}

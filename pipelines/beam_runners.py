@@ -6,7 +6,13 @@ that name, which downloads a program.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
 from hardmine.schemas.config import require
+
+if TYPE_CHECKING:
+  import apache_beam as beam
 
 
 def direct(workers: int = 1) -> list[str]:
@@ -26,3 +32,15 @@ def direct(workers: int = 1) -> list[str]:
     f"--direct_num_workers={workers}",
     "--direct_running_mode=multi_processing",
   ]
+
+
+def pipeline_maker(arguments: Sequence[str]) -> Callable[[], beam.Pipeline]:
+  """What a job's `run_job` takes as `make_pipeline`; Beam is imported by its calls."""
+
+  def make_pipeline() -> beam.Pipeline:
+    import apache_beam as beam
+    from apache_beam.options.pipeline_options import PipelineOptions
+
+    return beam.Pipeline(options=PipelineOptions(list(arguments)))
+
+  return make_pipeline

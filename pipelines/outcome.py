@@ -7,8 +7,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from hardmine.pipelines.orchestrators.local import LocalRun
+from hardmine.pipelines.runs import Run
 
+SHOWN_PRECISIONS = ("AP", "AP50", "AP75", "AR_100")  # of a detector's twelve numbers
 EVALUATORS = ("CodecEvaluator", "DetectionEvaluator")  # a pipeline has one of them
 
 
@@ -36,7 +37,7 @@ class Outcome:
   pushed_version: int | None = None
 
 
-def outcome_of(run: LocalRun) -> Outcome:
+def outcome_of(run: Run) -> Outcome:
   """Reads a completed run's verdict, answer and numbers from its artifacts."""
   metrics = _read(_evaluated(run, "metrics.json"))
   verdict = _read(_evaluated(run, "verdict.json"))
@@ -70,13 +71,31 @@ def outcome_of(run: LocalRun) -> Outcome:
   )
 
 
-def _evaluated(run: LocalRun, name: str) -> Path | None:
+def outcome_lines(run: Run, outcome: Outcome) -> list[str]:
+  """The verdict with its reasons, and where report, model and log lie."""
+  lines = []
+  if outcome.blessed is not None:
+    lines.append("blessed" if outcome.blessed else "NOT BLESSED, nothing pushed:")
+    lines.extend(f"  {reason}" for reason in outcome.reasons)
+  for name, value in (outcome.metrics or {}).items():
+    if name.endswith("_auc") or name in SHOWN_PRECISIONS:
+      lines.append(f"{name:13} {value:.4f}")
+  if outcome.report_path:
+    lines.append(f"{'report':13} {outcome.report_path}")
+  if outcome.pushed_dir:
+    lines.append(f"{'pushed':13} {outcome.pushed_dir}, the candidate of its store")
+  if run.log_path:
+    lines.append(f"{'log':13} {run.log_path}")
+  return lines
+
+
+def _evaluated(run: Run, name: str) -> Path | None:
   """The file of a name that the run's evaluator put out."""
   found = (_output(run, node, name) for node in EVALUATORS)
   return next((path for path in found if path), None)
 
 
-def _output(run: LocalRun, node: str, name: str) -> Path | None:
+def _output(run: Run, node: str, name: str) -> Path | None:
   """The file of a name among everything that a node put out."""
   found = run.node(node)
   for uris in found.outputs.values() if found else ():
@@ -90,7 +109,7 @@ def _read(path: Path | None) -> dict[str, Any] | None:
   return json.loads(path.read_text("utf-8")) if path else None
 
 
-def _pushed(run: LocalRun) -> str | None:
+def _pushed(run: Run) -> str | None:
   pusher = run.node("Pusher")
   facts = pusher.properties.get("pushed_model", {}) if pusher else {}
   return facts["pushed_destination"] if facts.get("pushed") == 1 else None

@@ -7,51 +7,23 @@ holds what is needed to tell.
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import json
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from hardmine.pipelines.runs import NodeRun, Run
+from hardmine.pipelines.setting_changes import FINGERPRINTS, setting_changes
+
 _SUCCESS = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
 _INPUT = (mlmd.Event.INPUT, mlmd.Event.DECLARED_INPUT)
 _OUTPUT = (mlmd.Event.OUTPUT, mlmd.Event.DECLARED_OUTPUT)
 _RESOLVED = (mlmd.Event.INTERNAL_OUTPUT,)  # a Resolver hands on, it makes nothing
-_MAX_VALUE_CHARS = 40
 _MAX_CHANGES = 3
 _LOOK_BACK = 20  # executions of a node that are compared
-# Names under which nodes record what an experiment calls otherwise.
-_OUR_WORDS = {"custom_config": "", "experiment": "", "config": "evaluation"}
 _BOOKKEEPING = ("span", "version")  # and all that begins with __
-_FINGERPRINTS = {
-  "input_fingerprint": "the input files",
-  "images_fingerprint": "the test photographs",
-}
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class NodeRun:
-  """One node in one run.
-
-  Attributes:
-    node: its id.
-    status: `ran`, `reused`, `failed` or `interrupted`.
-    why: one line.
-    seconds: between its registration and its end.
-    outputs: URIs by output name.
-    properties: of the outputs, by output name; the last of several artifacts.
-  """
-
-  node: str
-  status: str
-  why: str
-  seconds: float
-  outputs: dict[str, list[str]]
-  properties: dict[str, dict[str, Any]]
 
 
 class RunHistory:
@@ -62,6 +34,35 @@ class RunHistory:
     self._store = store
     self._name = pipeline_name
     self._reuse = reuse
+
+  @classmethod
+  def of(cls, pipeline: Any) -> RunHistory:
+    """Of a `tfx.dsl.Pipeline` that names its connection to ML Metadata."""
+    store = MetadataStore(pipeline.metadata_connection_config)
+    return cls(store, pipeline.pipeline_name, reuse=pipeline.enable_cache)
+
+  def run(
+    self,
+    run_id: str,
+    nodes: Iterable[str],
+    *,
+    skipped: Collection[str] = (),
+    log_path: str | None = None,
+  ) -> Run:
+    """What a run did with these nodes, as far as it came.
+
+    Args:
+      run_id: TFX's name of the run.
+      nodes: ids in the order of the graph.
+      skipped: those that the run was told not to look at (`--from`).
+      log_path: of the run's log.
+    """
+    runs = [self.node_run(node, run_id, skipped=node in skipped) for node in nodes]
+    return Run(
+      run_id=run_id,
+      nodes=tuple(run for run in runs if run is not None),
+      log_path=log_path,
+    )
 
   def node_run(
     self, node: str, run_id: str, *, skipped: bool = False
@@ -224,7 +225,7 @@ class RunHistory:
     known = {
       name: properties[name]
       for properties in of_outputs.values()
-      for name in _FINGERPRINTS
+      for name in FINGERPRINTS
       if name in properties
     }
     known |= {k: _value(v) for k, v in execution.custom_properties.items()}
@@ -250,53 +251,6 @@ class RunHistory:
       origin = "" if run == this_run else f", from {_named(run)}"
       inputs.append(f"input {name} {'changed' if before else 'is new'}{origin}")
     return settings + inputs
-
-
-def setting_changes(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-  """Names what differs between two nested settings.
-
-  Args:
-    old: JSON values; strings that hold JSON objects are looked into.
-    new: likewise.
-
-  Returns:
-    Phrases such as `training.steps changed 500 -> 800`, by dotted path.
-  """
-  before, now = dict(_leaves("", old)), dict(_leaves("", new))
-  phrases = []
-  for path in sorted(set(before) | set(now)):
-    if path in _FINGERPRINTS:
-      # A failed execution never got to know its own.
-      if path in before and path in now and before[path] != now[path]:
-        phrases.append(f"{_FINGERPRINTS[path]} changed")
-    elif path not in now:
-      phrases.append(f"{path} is no longer set")
-    elif path not in before:
-      phrases.append(f"{path} is new: {_brief(now[path])}")
-    elif before[path] != now[path]:
-      phrases.append(f"{path} changed {_brief(before[path])} -> {_brief(now[path])}")
-  return phrases
-
-
-def _leaves(path: str, value: Any):
-  if isinstance(value, str) and value[:1] == "{":
-    with contextlib.suppress(json.JSONDecodeError):
-      value = json.loads(value)
-  if isinstance(value, list) and value and isinstance(value[0], dict):
-    value = {str(i): item for i, item in enumerate(value)}
-  if isinstance(value, dict) and value:
-    for name, item in value.items():
-      inner = name if path else _OUR_WORDS.get(name, name)
-      yield from _leaves(f"{path}.{inner}".strip("."), item)
-  else:
-    yield path, value
-
-
-def _brief(value: Any) -> str:
-  text = json.dumps(value)
-  if len(text) > _MAX_VALUE_CHARS:
-    text = text[: _MAX_VALUE_CHARS - 1] + "…"
-  return text
 
 
 def _value(value: mlmd.Value) -> Any:

@@ -6,18 +6,10 @@ import os
 from typing import Any
 
 from hardmine import schemas
-from hardmine.schemas.experiment import Experiment
+from hardmine.pipelines.site import Site
+from hardmine.schemas.experiment import CodecExperiment, DetectionExperiment
 
 # TFX imports take half a minute: inside the functions.
-
-
-def checkpoint_dir(name: str, root: str) -> str:
-  """Where an experiment's training keeps its checkpoints.
-
-  `run_fn` keys them by settings and data. The Trainer's own output folder is new
-  in every execution, so a killed run would have to start again from there.
-  """
-  return os.path.join(root, "checkpoints", name)
 
 
 def validation(examples: Any, schema_name: str) -> list[Any]:
@@ -42,8 +34,49 @@ def validation(examples: Any, schema_name: str) -> list[Any]:
   return [statistics, schema, validator, check]
 
 
+def judgement(
+  experiment: CodecExperiment | DetectionExperiment,
+  site: Site,
+  *,
+  model: Any,
+  examples: Any,
+  evaluator_class: Any,
+) -> list[Any]:
+  """Rival, InfraCheck, the evaluator, and Pusher: all that follows the Trainer.
+
+  Args:
+    experiment: what the model was made by.
+    site: whose rival strategy and model store count.
+    model: a channel.
+    examples: a channel.
+    evaluator_class: the node that measures and blesses.
+  """
+  from hardmine.components.infra_check import InfraCheck
+  from hardmine.components.pusher import StorePusher
+
+  found = rival(model, site.rival_strategy)
+  infra = InfraCheck(model=model)
+  evaluator = evaluator_class(
+    model=model,
+    baseline_model=found.outputs["model"],
+    examples=examples,
+    config=experiment.evaluation,
+  )
+  evaluator.add_upstream_node(infra)  # seconds before minutes
+  pusher = StorePusher(
+    model=model,
+    model_blessing=evaluator.outputs["blessing"],
+    infra_blessing=infra.outputs["blessing"],
+    evaluation=evaluator.outputs["evaluation"],
+    examples=examples,
+    experiment=experiment,
+    store=site.store_url,
+  ).with_id("Pusher")
+  return [found, infra, evaluator, pusher]
+
+
 def rival(candidate: Any, strategy: type | None) -> Any:
-  """The Resolver of the model to beat.
+  """The Resolver that finds the rival, which the candidate has to beat.
 
   Args:
     candidate: a channel of the model under test.
@@ -63,35 +96,15 @@ def rival(candidate: Any, strategy: type | None) -> Any:
   return tfx.dsl.Resolver(strategy_class=strategy, **channels).with_id("Rival")
 
 
-def pusher(
-  experiment: Experiment,
-  root: str,
-  store: str | None,
-  *,
-  model: Any,
-  evaluator: Any,
-  infra: Any,
-  examples: Any,
-) -> Any:
-  """The node that puts a model, blessed by both, into a model store.
+def pipeline(name: str, site: Site, components: list[Any]) -> Any:
+  """The `tfx.dsl.Pipeline` of these nodes, in an order in which they can run."""
+  from tfx import v1 as tfx
 
-  Args:
-    experiment: what the model was made by.
-    root: of the run.
-    store: folder or URL; None takes `store` in the root.
-    model: a channel.
-    evaluator: the node.
-    infra: the node InfraCheck.
-    examples: a channel.
-  """
-  from hardmine.components.pusher import StorePusher
-
-  return StorePusher(
-    model=model,
-    model_blessing=evaluator.outputs["blessing"],
-    infra_blessing=infra.outputs["blessing"],
-    evaluation=evaluator.outputs["evaluation"],
-    examples=examples,
-    experiment=experiment,
-    store=store or os.path.join(root, "store"),
-  ).with_id("Pusher")
+  return tfx.dsl.Pipeline(
+    pipeline_name=name,
+    pipeline_root=site.artifacts_dir,
+    metadata_connection_config=site.metadata,
+    components=components,
+    enable_cache=site.enable_cache,
+    beam_pipeline_args=list(site.beam_arguments),
+  )

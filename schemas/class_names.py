@@ -24,13 +24,16 @@ _experiments: dict[str, ModuleType] = {}
 def trust_modules_in(directory: str | Path) -> None:
   """Lets configs name classes of the modules in a folder, an experiment's.
 
-  They are found behind all other modules, so a `random.py` there hides nothing.
+  They are found behind all that is installed, so a `random.py` there hides nothing;
+  but before the folders of a checkout of ours that is, such as `components`.
   """
   directory = Path(directory).resolve()
   if directory not in _trusted_dirs:
     _trusted_dirs.append(directory)
   if str(directory) not in sys.path:
-    sys.path.append(str(directory))
+    checkout = str(Path(__file__).parents[2])
+    places = [place for place, path in enumerate(sys.path) if path == checkout]
+    sys.path.insert(max(places, default=len(sys.path)), str(directory))
 
 
 def trust_experiment(module: ModuleType) -> None:

@@ -1,4 +1,4 @@
-"""What a single-shot detector is made of."""
+"""What a detector is made of."""
 
 from __future__ import annotations
 
@@ -90,3 +90,24 @@ class SSDConfig(Config):
       "negatives_per_positive >= 0",
       negatives_per_positive=self.negatives_per_positive,
     )
+
+
+# A second meta-architecture joins here, as a union: with a `KIND`, so that the JSON of
+# an SSD, and with it every id, cache and checkpoint, stays what it is.
+DetectorConfig = SSDConfig
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Detector(Config):
+  """A detector's config where it travels alone."""
+
+  detector: DetectorConfig
+
+
+def detector_from_json(text: str) -> DetectorConfig:
+  """The config of a detector, of whichever meta-architecture, from its JSON.
+
+  Raises:
+    ValueError: not JSON, of no kind that there is, or refused by its config.
+  """
+  return Detector.from_json(f'{{"detector": {text}}}').detector

@@ -8,7 +8,7 @@ import re
 from hardmine.schemas.codec_config import CodecConfig
 from hardmine.schemas.config import Config, require
 from hardmine.schemas.conversion_config import ConversionConfig
-from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.detector_config import DetectorConfig
 from hardmine.schemas.evaluation_config import (
   CodecEvaluationConfig,
   DetectionEvaluationConfig,
@@ -67,6 +67,6 @@ class DetectionExperiment(Experiment):
   """Convert, train, measure and push one detector."""
 
   conversion: ConversionConfig
-  detector: SSDConfig
+  detector: DetectorConfig
   training: DetectorTrainingConfig
   evaluation: DetectionEvaluationConfig

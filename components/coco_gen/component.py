@@ -17,25 +17,66 @@ examples/N/
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
-from tfx.types import component_spec, standard_artifacts, standard_component_specs
+from tfx.types import component_spec, standard_artifacts
 
-from hardmine.components.coco_gen import driver, executor
+from hardmine.components.coco_gen.job import input_fingerprint, run_job
+from hardmine.components.coco_gen.reading import input_files
+from hardmine.components.jobs.examples_node import (
+  ExamplesExecutor,
+  ExamplesSpec,
+  FingerprintDriver,
+)
+from hardmine.components.jobs.shards import tfx_shard_path
 from hardmine.schemas.conversion_config import ConversionConfig
 
+CONVERSION_KEY = "conversion"
 
-class CocoGenSpec(types.ComponentSpec):
+
+class Executor(ExamplesExecutor):
+  """Converts annotated images into splits, with their categories beside them."""
+
+  config_key = CONVERSION_KEY
+  config_class = ConversionConfig
+
+  def run_job(
+    self,
+    config: ConversionConfig,
+    output_dir: str,
+    make_pipeline: Callable[[], beam.Pipeline],
+  ) -> dict[str, Any]:
+    return run_job(
+      config, output_dir, make_pipeline=make_pipeline, shard_path=tfx_shard_path
+    )
+
+  def summary(self, counts: dict[str, Any]) -> str:
+    return (
+      f"CocoGen: {counts['used']} of {counts['images']} images with "
+      f"{counts['objects']} objects; not usable: {counts['dead_by_reason']}; "
+      f"skipped: {counts['skipped_by_reason']}"
+    )
+
+
+class Driver(FingerprintDriver):
+  """Notices annotations and images that were added, removed or rewritten."""
+
+  config_key = CONVERSION_KEY
+  config_class = ConversionConfig
+
+  def input_fingerprint(self, config: ConversionConfig) -> str:
+    return input_fingerprint(input_files(config))
+
+
+class CocoGenSpec(ExamplesSpec):
   """`conversion` in, `examples` out."""
 
-  INPUTS: dict = {}  # noqa: RUF012 - TFX's own spelling
-  PARAMETERS = {  # noqa: RUF012
-    executor.CONVERSION_KEY: component_spec.ExecutionParameter(type=str),
-  }
-  OUTPUTS = {  # noqa: RUF012
-    standard_component_specs.EXAMPLES_KEY: component_spec.ChannelParameter(
-      type=standard_artifacts.Examples
-    ),
+  PARAMETERS = {  # noqa: RUF012 - TFX's own spelling
+    CONVERSION_KEY: component_spec.ExecutionParameter(type=str),
   }
 
 
@@ -47,8 +88,8 @@ class CocoGen(base_beam_component.BaseBeamComponent):
   """
 
   SPEC_CLASS = CocoGenSpec
-  EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
-  DRIVER_CLASS = driver.Driver
+  EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+  DRIVER_CLASS = Driver
 
   def __init__(self, config: ConversionConfig):
     """Makes the node.

@@ -103,11 +103,25 @@ def convert_image(
       faults.append(dataclasses.replace(found, file=listed.file))
     else:
       objects.append(found)
+  return Converted(
+    image=_record(data, listed, facts, objects, categories),
+    notes=facts.notes,
+    num_clipped=sum(thing.clipped for thing in objects),
+    faults=faults,
+  )
 
+
+def _record(
+  data: bytes,
+  listed: ListedImage,
+  facts: PhotographFacts,
+  objects: list[_Object],
+  categories: Categories,
+) -> AnnotatedImage:
   def column(name: str, kind: type = np.int64) -> np.ndarray:
     return np.array([getattr(thing, name) for thing in objects], kind)
 
-  image = AnnotatedImage(
+  return AnnotatedImage(
     encoded=data,
     format=_FORMATS[facts.format],
     filename=posixpath.normpath(listed.file),
@@ -122,12 +136,6 @@ def convert_image(
     areas_px=column("area_px", np.float32),
     category_ids=column("category_id"),
     annotation_ids=column("annotation_id"),
-  )
-  return Converted(
-    image=image,
-    notes=facts.notes,
-    num_clipped=sum(thing.clipped for thing in objects),
-    faults=faults,
   )
 
 

@@ -42,16 +42,7 @@ def convert_part(
   rows = read_rows(staging / ROWS, *plan["rows"])
   # Of an image's annotations, the order of the file is kept.
   rows = rows[np.argsort(rows["image_id"], kind="stable")]
-  report: dict[str, Any] = {
-    "notes": collections.Counter(),
-    "dead": collections.Counter(),
-    "skipped": collections.Counter(),
-    "objects": collections.Counter(),  # by category id
-    "without_objects": 0,
-    "crowds": 0,
-    "clipped": 0,
-    "lost": 0,  # annotations of dead images
-  }
+  report = _empty_report()
   letters: list[dict[str, Any]] = []
   folders = [ImageFolder(source.images) for source in config.sources]
 
@@ -60,12 +51,11 @@ def convert_part(
       source = config.sources[source_number]
       listed = ListedImage(**dict(zip(("id", "file", "width_px", "height_px"), facts)))
       mine = _of_image(rows, listed.id)
-      data = folders[source_number].read(listed)
-      found = (
-        data
-        if isinstance(data, Fault)
-        else convert_image(data, listed, mine, categories, max_pixels=config.max_pixels)
-      )
+      found = folders[source_number].read(listed)
+      if not isinstance(found, Fault):
+        found = convert_image(
+          found, listed, mine, categories, max_pixels=config.max_pixels
+        )
       faults = found.faults if isinstance(found, Converted) else [found]
       letters.extend(fault.line(source.annotations) for fault in faults)
       _count(report, found, len(mine))
@@ -79,6 +69,19 @@ def convert_part(
       write_atomically(path, dead_letters.lines(letters))
 
   return write_part(part, staging_dir, records(), report)
+
+
+def _empty_report() -> dict[str, Any]:
+  return {
+    "notes": collections.Counter(),
+    "dead": collections.Counter(),
+    "skipped": collections.Counter(),
+    "objects": collections.Counter(),  # by category id
+    "without_objects": 0,
+    "crowds": 0,
+    "clipped": 0,
+    "lost": 0,  # annotations of dead images
+  }
 
 
 def _of_image(rows: np.ndarray, image_id: int) -> np.ndarray:

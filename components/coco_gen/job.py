@@ -71,11 +71,7 @@ def run_job(
   folder = StagedFolder(output_dir, overwrite=overwrite)
   files = input_files(config)
   with folder as staging:
-    sets, categories = read_annotations(config, files, staging / _READ)
-    selection = select(config, sets)
-    plan = make_plan(config, sets, selection, shard_path, staging)
-    del sets, selection  # what was listed needs memory, and is written down by now
-    shutil.rmtree(staging / _READ)
+    plan, categories = _read_and_plan(config, files, shard_path, staging)
     reports = run_parts(
       plan.parts,
       functools.partial(
@@ -90,12 +86,8 @@ def run_job(
     counts = _counts(plan, reports, categories)
     _check_shares(config, counts, staging, folder.output)
     images = count_again(staging, reports, "images")
-    for split, paths in plan.shards.items():
-      counts["splits"][split] = {"images": sum(images[path] for path in paths)}
-    _check_splits(counts)
-    for name in (PARTS, PLANS):
-      shutil.rmtree(staging / name)
-    (staging / ROWS).unlink()
+    counts["splits"] = _count_splits(plan, images)
+    _remove_scaffold(staging)
     (staging / CATEGORIES_NAME).write_text(categories.to_file(), "utf-8")
     manifest = write_manifest(
       staging,
@@ -106,14 +98,37 @@ def run_job(
       input={"fingerprint": input_fingerprint(files)},
       counts=counts,
     )
-  # Of an earlier failure.
-  dead_letters.report_beside(folder.output).unlink(missing_ok=True)
+  dead_letters.report_beside(folder.output).unlink(missing_ok=True)  # of a failure
   return manifest
 
 
 def input_fingerprint(files: dict[str, list[Source]]) -> str:
   """SHA-256 that changes when an input file is added, removed or rewritten."""
   return fingerprint([file for found in files.values() for file in found])
+
+
+def _read_and_plan(
+  config: ConversionConfig,
+  files: dict[str, list[Source]],
+  shard_path: Callable[[str, int, int], str],
+  staging: Path,
+) -> tuple[Plan, Categories]:
+  """Reads all annotations and writes down what the workers need.
+
+  What was listed needs memory: it goes with this function.
+  """
+  sets, categories = read_annotations(config, files, staging / _READ)
+  selection = select(config, sets)
+  plan = make_plan(config, sets, selection, shard_path, staging)
+  shutil.rmtree(staging / _READ)
+  return plan, categories
+
+
+def _remove_scaffold(staging: Path) -> None:
+  """Removes what only the workers needed."""
+  for name in (PARTS, PLANS):
+    shutil.rmtree(staging / name)
+  (staging / ROWS).unlink()
 
 
 def _join_letters(plan: Plan, staging: Path) -> None:
@@ -176,10 +191,16 @@ def _check_shares(
     )
 
 
-def _check_splits(counts: dict[str, Any]) -> None:
-  empty = [name for name, found in counts["splits"].items() if not found["images"]]
+def _count_splits(plan: Plan, images: dict[str, int]) -> dict[str, dict[str, int]]:
+  """The records of each split, of which each needs some; `images` are by shard."""
+  counts = {
+    split: {"images": sum(images[path] for path in paths)}
+    for split, paths in plan.shards.items()
+  }
+  empty = [name for name, found in counts.items() if not found["images"]]
   if empty:
     raise RuntimeError(
       f"the split {', '.join(empty)} has no usable image; nothing was published: "
       "repair its images, or leave it out"
     )
+  return counts

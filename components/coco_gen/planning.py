@@ -19,7 +19,7 @@ from hardmine.components.coco_gen.row_sorting import (
   REPEATED,
   UNKNOWN,
   Destinations,
-  SortedSet,
+  UnsortedRows,
   repeated_ids,
   sort_rows,
 )
@@ -71,36 +71,19 @@ def make_plan(
   parts, members, shards = _deal(config, selection, shard_path)
   skipped: collections.Counter = collections.Counter()
   lost = 0
-  part_of = {
-    (config.sources[taken.source].annotations, taken.image.id): number
-    for number, images in enumerate(members)
-    for taken in images
-  }
+  unsorted = _unsorted(config, sets, selection, members)
   with (staging / dead_letters.DEAD_LETTERS).open("w", encoding="utf-8") as letters:
     for path, fault in selection.faults:
       letters.write(dead_letters.lines([fault.line(path)]))
-    sorted_sets = []
-    for path, found in sets.items():
-      goes = _destinations(path, found, selection, part_of)
-      once = SortedSet(found=found, destinations=goes, repeated=repeated_ids(found))
-      sorted_sets.append(once)
-      for fault in _faults(once):
+    for path, rows in unsorted.items():
+      for fault in _faults(rows):
         if fault is None:
           lost += 1
           continue
         skipped[fault.reason] += 1
         letters.write(dead_letters.lines([fault.line(path)]))
-  bounds = sort_rows(sorted_sets, len(parts), staging / ROWS)
-  (staging / PLANS).mkdir()
-  for number, (part, images) in enumerate(zip(parts, members)):
-    plan = {
-      "images": [
-        [t.source, t.image.id, t.image.file, t.image.width_px, t.image.height_px]
-        for t in images
-      ],
-      "rows": bounds[number : number + 2].tolist(),
-    }
-    (staging / PLANS / f"{part.name}.json").write_text(json.dumps(plan), "utf-8")
+  bounds = sort_rows(list(unsorted.values()), len(parts), staging / ROWS)
+  _write_plans(staging / PLANS, parts, members, bounds)
   return Plan(
     parts=parts,
     shards=shards,
@@ -135,6 +118,44 @@ def _deal(
   return parts, members, shards
 
 
+def _unsorted(
+  config: ConversionConfig,
+  sets: dict[str, AnnotationSet],
+  selection: Selection,
+  members: list[list[TakenImage]],
+) -> dict[str, UnsortedRows]:
+  """Each set's rows and where they go, by the set's path in the config."""
+  part_of = {
+    (config.sources[taken.source].annotations, taken.image.id): number
+    for number, images in enumerate(members)
+    for taken in images
+  }
+  return {
+    path: UnsortedRows(
+      found=found,
+      destinations=_destinations(path, found, selection, part_of),
+      repeated=repeated_ids(found),
+    )
+    for path, found in sets.items()
+  }
+
+
+def _write_plans(
+  folder: Path, parts: list[Part], members: list[list[TakenImage]], bounds: np.ndarray
+) -> None:
+  """Writes a file a part: its images, and its rows in the file of all rows."""
+  folder.mkdir()
+  for number, (part, images) in enumerate(zip(parts, members)):
+    plan = {
+      "images": [
+        [t.source, t.image.id, t.image.file, t.image.width_px, t.image.height_px]
+        for t in images
+      ],
+      "rows": bounds[number : number + 2].tolist(),
+    }
+    (folder / f"{part.name}.json").write_text(json.dumps(plan), "utf-8")
+
+
 def _destinations(
   path: str,
   found: AnnotationSet,
@@ -154,16 +175,16 @@ def _destinations(
   )
 
 
-def _faults(once: SortedSet) -> Iterator[Fault | None]:
+def _faults(unsorted: UnsortedRows) -> Iterator[Fault | None]:
   """Annotations that reach no worker; None for one whose image is dead."""
-  files = {number: image.file for number, image in once.found.images.items()}
-  for fault in once.found.faults():
-    (goes,) = once.destinations.of(np.array([fault.image_id or 0], np.int64))
+  files = {number: image.file for number, image in unsorted.found.images.items()}
+  for fault in unsorted.found.faults():
+    (goes,) = unsorted.destinations.of(np.array([fault.image_id or 0], np.int64))
     if fault.image_id is None or goes == UNKNOWN or goes >= 0:
       yield dataclasses.replace(fault, file=files.get(fault.image_id or 0))
     elif goes == LOST:
       yield None
-  for rows, goes in once.blocks():
+  for rows, goes in unsorted.blocks():
     chosen = np.flatnonzero(goes < NOT_TAKEN)
     for row, code in zip(rows[chosen], goes[chosen].tolist()):
       if code == LOST:

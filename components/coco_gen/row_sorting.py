@@ -51,12 +51,12 @@ class Destinations:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class SortedSet:
-  """A set on its way: its destinations, and the rows that repeat an id.
+class UnsortedRows:
+  """A set's rows as they were read, with what sorting them needs to know.
 
   Attributes:
     found: the set.
-    destinations: of its annotations.
+    destinations: where its rows go.
     repeated: int64 [n], rising positions in the file of rows.
   """
 
@@ -94,7 +94,7 @@ def repeated_ids(found: AnnotationSet) -> np.ndarray:
   return np.sort(np.concatenate(again))
 
 
-def sort_rows(sets: list[SortedSet], num_parts: int, path: Path) -> np.ndarray:
+def sort_rows(sets: list[UnsortedRows], num_parts: int, path: Path) -> np.ndarray:
   """Writes all rows that a part takes, part after part.
 
   Within a part, sets and their rows keep their order.

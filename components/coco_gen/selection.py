@@ -68,7 +68,7 @@ def select(config: ConversionConfig, sets: dict[str, AnnotationSet]) -> Selectio
   )
 
 
-def read_only(path: str) -> list[str]:
+def read_image_names(path: str) -> list[str]:
   """The file names in a list of images, each once.
 
   Args:
@@ -114,7 +114,7 @@ def _listed(
     faulty.setdefault(fault.file or "", []).append(fault)
   images: dict[int, ListedImage] = {}
   dead: list[Fault] = []
-  for name in read_only(source.only):
+  for name in read_image_names(source.only):
     chosen = by_name.get(name) or by_stem.get(name, [])
     images.update((image.id, image) for image in chosen)
     dead += faulty.get(name, [])

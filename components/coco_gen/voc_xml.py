@@ -64,46 +64,49 @@ def read_voc(
   """
   objects = itertools.count()
   for image_id, file in enumerate(files, first_image):
-    root, name = None, None
-    try:
-      root = _root(file)
-      name = _text(root, "filename")
-      if not name or not is_file_name(name):
-        raise Faulty("bad_structure", f"<filename> {name!r} names no file")
-      sides = [_side(root, side) for side in ("width", "height")]
-    except Faulty as fault:
-      reason, detail = fault.args
-      into.image_faults.append(
-        Fault(
-          reason=reason,
-          detail=f"{file.id}: {detail}",
-          image_id=image_id,
-          file=name or None,
-        )
-      )
+    read = _read_image(file, image_id, into)
+    if read is None:
       continue
-    into.add_image(
-      ListedImage(id=image_id, file=name, width_px=sides[0], height_px=sides[1])
-    )
+    root, name = read
     for thing in root.iter("object"):
       number = next(objects)
+      annotation_id = first_object + number
       try:
         category_id, *box = _read_object(thing, category_ids)
-        ids = (first_object + number, image_id, category_id)
+        ids = (annotation_id, image_id, category_id)
         into.add_row((number, *ids, *box, math.nan, 0))
       except Faulty as fault:
-        reason, detail = fault.args
-        into.add_fault(
-          Fault(
-            reason=reason,
-            detail=f"{file.id}: {detail}",
-            image_id=image_id,
-            file=name,
-            annotation_id=first_object + number,
-            number=number,
-          )
-        )
+        place = {"annotation_id": annotation_id, "number": number}
+        into.add_fault(_fault(fault, file, image_id, name, **place))
   return next(objects)
+
+
+def _read_image(
+  file: Source, image_id: int, into: AnnotationSet
+) -> tuple[Any, str] | None:
+  """Adds the image of a file, or its fault. Returns (the XML's root, its name)."""
+  name = None
+  try:
+    root = _root(file)
+    name = _text(root, "filename")
+    if not name or not is_file_name(name):
+      raise Faulty("bad_structure", f"<filename> {name!r} names no file")
+    width_px, height_px = _side(root, "width"), _side(root, "height")
+  except Faulty as fault:
+    into.image_faults.append(_fault(fault, file, image_id, name or None))
+    return None
+  into.add_image(
+    ListedImage(id=image_id, file=name, width_px=width_px, height_px=height_px)
+  )
+  return root, name
+
+
+def _fault(
+  fault: Faulty, file: Source, image_id: int, name: str | None, **place: int
+) -> Fault:
+  reason, detail = fault.args
+  detail = f"{file.id}: {detail}"
+  return Fault(reason=reason, detail=detail, image_id=image_id, file=name, **place)
 
 
 def _read_object(thing: Any, category_ids: dict[str, int]) -> tuple:

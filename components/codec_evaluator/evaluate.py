@@ -13,11 +13,11 @@ from hardmine.components.codec_evaluator.baselines import measure_baselines
 from hardmine.components.codec_evaluator.measurement import Measurement, Scorer
 from hardmine.components.evaluation.environment import environment
 from hardmine.components.evaluation.evaluation_set import evaluation_set
-from hardmine.components.evaluation.judging import attempt, judge_measured
+from hardmine.components.evaluation.judging import measure_and_judge
 from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from hardmine.schemas.config import require
 from hardmine.schemas.gates import Gate, Verdict
-from hardmine.trainers.codec import rates
+from hardmine.trainers.codec.rates import size_bytes
 
 Images = Sequence[tuple[str, np.ndarray]]
 Report = Callable[[str], None]
@@ -117,42 +117,25 @@ def evaluate(
     report: is given lines of progress.
   """
   require(len(images) > 0, "at least one test image", num_images=len(images))
-  measured, problem = None, None
-  if load_candidate is not None:
-    measured, problem = attempt(
-      "the model",
-      lambda: measure_codec(
-        load_candidate(), images, iterations, "candidate", "this model", report
-      ),
-    )
-  candidate, samples = measured or (None, ())
-  measured, rival_problem = None, None
-  if load_rival is not None:
-    title = "last blessed model"
-    measured, rival_problem = attempt(
-      f"the {title}",
-      lambda: measure_codec(
-        load_rival(), images, iterations, "baseline_model", title, report
-      ),
-    )
-  rival, _ = measured or (None, ())
-  verdict = None
-  if gates is not None:
-    verdict = judge_measured(
-      gates,
-      candidate.areas() if candidate else None,
-      rival.areas() if rival else None,
-      problem=problem,
-      rival_problem=rival_problem,
-    )
-    report("blessed" if verdict.passed else "not blessed")
+  judged = measure_and_judge(
+    load_candidate,
+    load_rival,
+    lambda codec, key, title: measure_codec(
+      codec, images, iterations, key, title, report
+    ),
+    numbers=lambda measured: measured[0].areas(),
+    gates=gates,
+    report=report,
+  )
+  candidate, samples = judged.candidate or (None, ())
+  rival, _ = judged.rival or (None, ())
   return Evaluation(
-    verdict=verdict,
+    verdict=judged.verdict,
     candidate=candidate,
     rival=rival,
     baselines=tuple(measure_baselines(images, report=report)),
     samples=samples,
-    problems=tuple(filter(None, (problem, rival_problem))),
+    problems=judged.problems,
     environment=environment(PACKAGES),
     evaluation_set=evaluation_set(
       (image for _, image in images), iterations=iterations
@@ -178,35 +161,19 @@ def measure_codec(
   """
   bpp, file_bpp, scores, samples = [], [], [], []
   for index, (name, image) in enumerate(images):
-    pictures = codec.reconstructions(image, iterations)
-    require(
-      pictures.shape == (iterations, *image.shape) and pictures.dtype == np.uint8,
-      f"reconstructions as uint8 {(iterations, *image.shape)}",
-      shape=pictures.shape,
-      dtype=str(pictures.dtype),
-    )
+    pictures = _reconstructions(codec, image, iterations)
     score = Scorer(image)
     scores.append([score(picture) for picture in pictures])
-    height_px, width_px, _ = image.shape
-    bits = code_bits(height_px, width_px, codec.padding_px) + 8 * codec.sends_gains
-    rate = bits / (height_px * width_px)
-    bpp.append([rate * t for t in range(1, iterations + 1)])
-    file_bpp.append(
-      [
-        8
-        * rates.size_bytes(height_px, width_px, codec.padding_px, t, codec.sends_gains)
-        / (height_px * width_px)
-        for t in range(1, iterations + 1)
-      ]
-    )
+    rates, file_rates = _rates(codec, image, iterations)
+    bpp.append(rates)
+    file_bpp.append(file_rates)
     if index < MAX_SHOWN_IMAGES:
-      shown = {t: pictures[t - 1] for t in SHOWN_ITERATIONS if t <= iterations}
-      shown[iterations] = pictures[-1]
-      samples.append(Sample(name=name, original=image, reconstructions=shown))
+      samples.append(_sample(name, image, pictures))
+    first, last = scores[-1][0][0], scores[-1][-1][0]
     report(
       f"{title}: {index + 1} of {len(images)} images, {name}: "
-      f"MS-SSIM {scores[-1][0][0]:.4f} at {bpp[-1][0]:.3f} to {scores[-1][-1][0]:.4f} "
-      f"at {bpp[-1][-1]:.3f} bits per pixel"
+      f"MS-SSIM {first:.4f} at {rates[0]:.3f} to {last:.4f} "
+      f"at {rates[-1]:.3f} bits per pixel"
     )
   measurement = Measurement(
     key=key,
@@ -228,3 +195,35 @@ def code_bits(height_px: int, width_px: int, padding_px: int) -> int:
     for side in (height_px, width_px)
   )
   return rows * columns * CODE_DEPTH
+
+
+def _reconstructions(codec: AnyCodec, image: np.ndarray, iterations: int) -> np.ndarray:
+  """uint8 [iterations, height, width, 3], or an error of the codec's."""
+  pictures = codec.reconstructions(image, iterations)
+  require(
+    pictures.shape == (iterations, *image.shape) and pictures.dtype == np.uint8,
+    f"reconstructions as uint8 {(iterations, *image.shape)}",
+    shape=pictures.shape,
+    dtype=str(pictures.dtype),
+  )
+  return pictures
+
+
+def _rates(
+  codec: AnyCodec, image: np.ndarray, iterations: int
+) -> tuple[list[float], list[float]]:
+  """(bits of code, bits of the whole file) per true pixel, after every iteration."""
+  height_px, width_px, _ = image.shape
+  num_px = height_px * width_px
+  padding_px, sends_gains = codec.padding_px, codec.sends_gains
+  rate = (code_bits(height_px, width_px, padding_px) + 8 * sends_gains) / num_px
+  turns = range(1, iterations + 1)
+  sizes = (size_bytes(height_px, width_px, padding_px, t, sends_gains) for t in turns)
+  return [rate * t for t in turns], [8 * size / num_px for size in sizes]
+
+
+def _sample(name: str, image: np.ndarray, pictures: np.ndarray) -> Sample:
+  iterations = len(pictures)
+  shown = {t: pictures[t - 1] for t in SHOWN_ITERATIONS if t <= iterations}
+  shown[iterations] = pictures[-1]
+  return Sample(name=name, original=image, reconstructions=shown)

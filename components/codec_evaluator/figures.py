@@ -1,4 +1,4 @@
-"""Rate-distortion figures, and the part of a photograph that a page shows."""
+"""Rate-distortion curves, and the part of a photograph that a page shows."""
 
 from __future__ import annotations
 
@@ -7,36 +7,19 @@ from collections.abc import Sequence
 import numpy as np
 
 from hardmine.components.codec_evaluator.measurement import Measurement
-from hardmine.serving.pages.conventions import METRICS, STYLES, UNITS
-from hardmine.serving.pages.pictures import INK, plot_svg
-from hardmine.trainers.metrics.rate_distortion import HIGHEST_BPP
+from hardmine.serving.pages.conventions import OTHER, STYLES
+from hardmine.serving.pages.plots import Line
 
 
-def curves_svg(
-  measurements: Sequence[Measurement], metric: str, legend: bool = True
-) -> str:
-  """One figure, metric against bits per pixel, as an `<svg>` element."""
-
-  def draw(axes) -> None:
-    lowest, highest = np.inf, -np.inf
-    for rank, one in enumerate(measurements):
-      rates, values = one.curve(metric).sorted()
-      options = {"linewidth": 1.5, **STYLES.get(one.key, {"color": INK})}
-      axes.plot(rates, values, label=one.title, zorder=10 - rank, **options)
-      visible = values[rates <= HIGHEST_BPP]
-      if len(visible):
-        lowest, highest = min(lowest, visible.min()), max(highest, visible.max())
-    if np.isfinite(lowest):
-      margin = 0.04 * max(highest - lowest, 1e-3)
-      top = 1.0 if metric == "ms_ssim" else highest + margin
-      axes.set_ylim(lowest - margin, top)
-    axes.set_xlim(0, HIGHEST_BPP)
-    axes.set_xlabel("bits per pixel")
-    axes.set_ylabel(METRICS[metric] + UNITS[metric])
-    if legend:
-      axes.legend(loc="lower right", frameon=False, fontsize=8.5, labelcolor=INK)
-
-  return plot_svg(metric, draw)
+def curves(measurements: Sequence[Measurement], metric: str) -> list[Line]:
+  """The mean curve of each codec: a metric over bits per pixel."""
+  found = []
+  for one in measurements:
+    rates, values = one.curve(metric).sorted()
+    points = tuple(zip(rates.tolist(), values.tolist()))
+    style = STYLES.get(one.key, OTHER)
+    found.append(Line(title=one.title, points=points, style=style))
+  return found
 
 
 def middle(image: np.ndarray, height_px: int, width_px: int) -> np.ndarray:

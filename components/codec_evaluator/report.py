@@ -11,14 +11,17 @@ import numpy as np
 
 from hardmine.components.codec_evaluator.baselines import FAMILIES, decode, encode
 from hardmine.components.codec_evaluator.evaluate import Evaluation, Sample
-from hardmine.components.codec_evaluator.figures import curves_svg, middle
+from hardmine.components.codec_evaluator.figures import curves, middle
 from hardmine.components.codec_evaluator.measurement import Measurement
 from hardmine.components.evaluation.report import write_files
 from hardmine.schemas.evaluation_config import CodecEvaluationConfig
 from hardmine.schemas.patch_example import Patch
-from hardmine.serving.pages.conventions import METRICS, STYLES
-from hardmine.serving.pages.pictures import INK, png_uri
+from hardmine.serving.pages.conventions import METRICS, OTHER, STYLES, UNITS
+from hardmine.serving.pages.figures import rate_distortion
+from hardmine.serving.pages.pictures import png_uri
+from hardmine.serving.pages.plots import legend
 from hardmine.serving.pages.shell import render_page
+from hardmine.serving.pages.svg import swatch
 from hardmine.trainers.metrics.ms_ssim import ms_ssim
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
@@ -79,9 +82,10 @@ def render(
     evaluation=evaluation,
     metric_titles=METRICS,
     rows=_area_rows(measured),
-    figures=[  # the colours are the same in all of them
-      (title, curves_svg(measured, name, legend=index == 0))
-      for index, (name, title) in enumerate(METRICS.items())
+    legend=legend(curves(measured, "ms_ssim")),  # of all figures
+    figures=[
+      (name, title + UNITS[name], rate_distortion(curves(measured, name), name))
+      for name, title in METRICS.items()
     ],
     samples=[_sample_section(evaluation, sample) for sample in evaluation.samples],
     patches=[
@@ -110,8 +114,7 @@ def _area_rows(measured: Sequence[Measurement]) -> list[dict[str, Any]]:
       "title": one.title,
       "detail": one.detail,
       "key": one.key,
-      "color": STYLES.get(one.key, {}).get("color", INK),
-      "dashed": "linestyle" in STYLES.get(one.key, {}),
+      "swatch": swatch(STYLES.get(one.key, OTHER)),
       "rates": f"{one.bpp.mean(axis=0).min():.3f} to {one.bpp.mean(axis=0).max():.3f}",
       "areas": [
         (
@@ -163,12 +166,12 @@ def _sample_section(evaluation: Evaluation, sample: Sample) -> dict[str, Any]:
 
 
 def _closest_jpeg(
-  baselines: Sequence[Measurement], sample: Sample, row: int, bpp: float
+  conventional: Sequence[Measurement], sample: Sample, row: int, bpp: float
 ) -> Picture:
   """JPEG 4:2:0 with optimised tables: the fairer opponent of the two."""
   family = FAMILIES[0]
   variant = family.variants[-1]
-  (measured,) = (one for one in baselines if one.key == variant.key)
+  (measured,) = (one for one in conventional if one.key == variant.key)
   column = int(np.abs(measured.bpp[row] - bpp).argmin())
   quality = measured.points[column]
   picture = decode(encode(sample.original, family, variant, quality))

@@ -11,34 +11,66 @@ from __future__ import annotations
 
 from tfx import types
 from tfx.dsl.components.base import base_component, executor_spec
-from tfx.types import component_spec, standard_artifacts
+from tfx.types import artifact_utils, component_spec, standard_artifacts
 
-from hardmine.components.detection_evaluator import executor
+from hardmine.components.detection_evaluator.annotated_set import SplitRecords
+from hardmine.components.detection_evaluator.evaluate import Evaluation, evaluate
+from hardmine.components.detection_evaluator.report import write_evaluation
+from hardmine.components.evaluation.evaluator_node import (
+  EXAMPLES_KEY,
+  Assignment,
+  EvaluatorExecutor,
+  EvaluatorSpec,
+  place_of,
+)
+from hardmine.schemas.categories import read_categories
 from hardmine.schemas.evaluation_config import DetectionEvaluationConfig
+from hardmine.trainers.detection.detector import Detector
 
 
-class DetectionEvaluatorSpec(types.ComponentSpec):
+class Executor(EvaluatorExecutor):
+  """Evaluates on the split of the examples that the config names."""
+
+  name = "DetectionEvaluator"
+  config_class = DetectionEvaluationConfig
+
+  def load(self, path: str) -> Detector:
+    return Detector.load(path)
+
+  def evaluate(self, given: Assignment) -> Evaluation:
+    config: DetectionEvaluationConfig = given.config
+    examples = artifact_utils.get_single_instance(given.examples)
+    split_uri = artifact_utils.get_split_uri([examples], config.split)
+    return evaluate(
+      given.load_candidate,
+      SplitRecords(split_uri, config.max_images),
+      read_categories(examples.uri),
+      gates=config.gates,
+      load_rival=given.load_rival,
+      shown_min_score=config.shown_min_score,
+      num_shown=config.num_shown,
+      report=given.report,
+    )
+
+  def write(self, directory: str, evaluation: Evaluation, given: Assignment) -> None:
+    (examples,) = given.examples
+    write_evaluation(
+      directory,
+      evaluation,
+      config=given.config,
+      lineage={
+        **given.lineage,
+        "examples": f"{place_of(examples)}, split {given.config.split}",
+      },
+    )
+
+
+class DetectionEvaluatorSpec(EvaluatorSpec):
   """The node's inputs, outputs and parameters."""
 
-  PARAMETERS = {  # noqa: RUF012 - TFX's own spelling
-    executor.CONFIG_KEY: component_spec.ExecutionParameter(type=str),
-  }
-  INPUTS = {  # noqa: RUF012
-    executor.MODEL_KEY: component_spec.ChannelParameter(type=standard_artifacts.Model),
-    executor.BASELINE_MODEL_KEY: component_spec.ChannelParameter(
-      type=standard_artifacts.Model, optional=True
-    ),
-    executor.EXAMPLES_KEY: component_spec.ChannelParameter(
-      type=standard_artifacts.Examples
-    ),
-  }
-  OUTPUTS = {  # noqa: RUF012
-    executor.EVALUATION_KEY: component_spec.ChannelParameter(
-      type=standard_artifacts.ModelEvaluation
-    ),
-    executor.BLESSING_KEY: component_spec.ChannelParameter(
-      type=standard_artifacts.ModelBlessing
-    ),
+  INPUTS = {  # noqa: RUF012 - TFX's own spelling
+    **EvaluatorSpec.INPUTS,
+    EXAMPLES_KEY: component_spec.ChannelParameter(type=standard_artifacts.Examples),
   }
 
 
@@ -46,7 +78,7 @@ class DetectionEvaluator(base_component.BaseComponent):
   """Blesses a detector that passes every gate of its config."""
 
   SPEC_CLASS = DetectionEvaluatorSpec
-  EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(executor.Executor)
+  EXECUTOR_SPEC = executor_spec.ExecutorClassSpec(Executor)
 
   def __init__(
     self,

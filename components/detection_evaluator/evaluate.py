@@ -22,7 +22,7 @@ from hardmine.components.detection_evaluator.measurement import (
 )
 from hardmine.components.evaluation.environment import environment
 from hardmine.components.evaluation.evaluation_set import evaluation_set
-from hardmine.components.evaluation.judging import attempt, judge_measured
+from hardmine.components.evaluation.judging import measure_and_judge
 from hardmine.schemas.categories import Categories
 from hardmine.schemas.coco_example import AnnotatedImage
 from hardmine.schemas.gates import Gate, Verdict
@@ -136,45 +136,43 @@ def evaluate(
     ValueError: no image, or an object of an unknown category.
   """
   data = AnnotatedSet.of(examples, categories)
-  candidate, problem = attempt(
-    "the model",
-    lambda: measure_detector(load_candidate(), data, "this model", report),
+  judged = measure_and_judge(
+    load_candidate,
+    load_rival,
+    lambda detector, _, title: measure_detector(detector, data, title, report),
+    numbers=Measurement.measured,
+    gates=gates,
+    report=report,
   )
-  rival, rival_problem = None, None
-  if load_rival is not None:
-    title = "last blessed model"
-    rival, rival_problem = attempt(
-      f"the {title}", lambda: measure_detector(load_rival(), data, title, report)
-    )
-  verdict = judge_measured(
-    gates,
-    candidate.measured() if candidate else None,
-    rival.measured() if rival else None,
-    problem=problem,
-    rival_problem=rival_problem,
-  )
-  report("blessed" if verdict.passed else "not blessed")
-  confused, best, worst = None, (), ()
-  if candidate is not None:
-    confused = confusion(
-      data.truth, candidate.detections, IOU_THRESHOLD, shown_min_score
-    )
-    best, worst = best_and_worst(
-      data, candidate, num_shown=num_shown, min_score=shown_min_score
-    )
+  assert judged.verdict is not None  # there are gates
+  candidate = judged.candidate
+  confused, best, worst = _looked_at(data, candidate, shown_min_score, num_shown)
   return Evaluation(
-    verdict=verdict,
+    verdict=judged.verdict,
     data=data,
     candidate=candidate,
-    rival=rival,
+    rival=judged.rival,
     confusion=confused,
     shown_min_score=shown_min_score,
     best=best,
     worst=worst,
-    problems=tuple(filter(None, (problem, rival_problem))),
+    problems=judged.problems,
     environment=environment(PACKAGES),
     evaluation_set=_name_of(data),
   )
+
+
+def _looked_at(
+  data: AnnotatedSet, candidate: Measurement | None, min_score: float, num_shown: int
+) -> tuple[np.ndarray | None, tuple[ShownImage, ...], tuple[ShownImage, ...]]:
+  """(confusions, best images, worst images) of a candidate, if there is one."""
+  if candidate is None:
+    return None, (), ()
+  confused = confusion(data.truth, candidate.detections, IOU_THRESHOLD, min_score)
+  best, worst = best_and_worst(
+    data, candidate, num_shown=num_shown, min_score=min_score
+  )
+  return confused, best, worst
 
 
 def _name_of(data: AnnotatedSet) -> str:

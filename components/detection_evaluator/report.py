@@ -84,9 +84,9 @@ def render(
     summary=tables.summary_rows(evaluation),
     categories=tables.category_rows(evaluation),
     confused=tables.confused(evaluation),
-    sizes=figures.sizes_svg(own, evaluation.data),
-    mean_curves=figures.mean_curves_svg(own),
-    category_curves=figures.category_curves_svg(
+    sizes=figures.sizes_figure(own, evaluation.data),
+    mean_curves=figures.mean_curves_figure(own),
+    category_curves=figures.category_curves_figure(
       evaluation.candidate, evaluation.data, columns
     )
     if len(columns) > 1  # else it is the mean curve again

@@ -11,25 +11,65 @@ examples/N/
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
+import apache_beam as beam
 from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
-from tfx.types import component_spec, standard_artifacts, standard_component_specs
+from tfx.types import component_spec, standard_artifacts
 
-from hardmine.components.patch_gen import driver, executor
+from hardmine.components.jobs.examples_node import (
+  ExamplesExecutor,
+  ExamplesSpec,
+  FingerprintDriver,
+)
+from hardmine.components.jobs.sources import fingerprint, list_sources
+from hardmine.components.patch_gen.job import run_job, tfx_layout
 from hardmine.schemas.mining_config import MiningConfig
 
+MINING_KEY = "mining"
 
-class PatchGenSpec(types.ComponentSpec):
+
+class Executor(ExamplesExecutor):
+  """Mines photographs into splits."""
+
+  config_key = MINING_KEY
+  config_class = MiningConfig
+
+  def run_job(
+    self,
+    config: MiningConfig,
+    output_dir: str,
+    make_pipeline: Callable[[], beam.Pipeline],
+  ) -> dict[str, Any]:
+    return run_job(
+      config, output_dir, make_pipeline=make_pipeline, layout=tfx_layout(config)
+    )
+
+  def summary(self, counts: dict[str, Any]) -> str:
+    return (
+      f"PatchGen: {counts['patches']} patches of {counts['used']} photographs, "
+      f"{counts['dead']} not usable: {counts['dead_by_reason']}"
+    )
+
+
+class Driver(FingerprintDriver):
+  """Notices photographs that were added, removed or rewritten."""
+
+  config_key = MINING_KEY
+  config_class = MiningConfig
+
+  def input_fingerprint(self, config: MiningConfig) -> str:
+    sources, _ = list_sources(config.images)
+    return fingerprint(sources)
+
+
+class PatchGenSpec(ExamplesSpec):
   """`mining` in, `examples` out."""
 
-  INPUTS: dict = {}  # noqa: RUF012 - TFX's own spelling
-  PARAMETERS = {  # noqa: RUF012
-    executor.MINING_KEY: component_spec.ExecutionParameter(type=str),
-  }
-  OUTPUTS = {  # noqa: RUF012
-    standard_component_specs.EXAMPLES_KEY: component_spec.ChannelParameter(
-      type=standard_artifacts.Examples
-    ),
+  PARAMETERS = {  # noqa: RUF012 - TFX's own spelling
+    MINING_KEY: component_spec.ExecutionParameter(type=str),
   }
 
 
@@ -41,8 +81,8 @@ class PatchGen(base_beam_component.BaseBeamComponent):
   """
 
   SPEC_CLASS = PatchGenSpec
-  EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(executor.Executor)
-  DRIVER_CLASS = driver.Driver
+  EXECUTOR_SPEC = executor_spec.BeamExecutorSpec(Executor)
+  DRIVER_CLASS = Driver
 
   def __init__(self, config: MiningConfig):
     """Makes the node.

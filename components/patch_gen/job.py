@@ -106,33 +106,10 @@ def run_job(
         on_progress=on_progress,
       )
 
-    splits = layout.assign(sources)
-    reports = mine(splits)
-    letters = sorted(
-      (letter for report in reports for letter in report["dead_letters"]),
-      key=lambda letter: (letter["source"], letter["reason"]),
-    )
-    dead_by_reason = dead_letters.count(letter["reason"] for letter in letters)
-
-    def write_letters(path: Path) -> None:
-      write_atomically(path, dead_letters.lines(letters))
-
-    dead_letters.check_share(
-      dead_by_reason,
-      len(sources),
-      config.max_dead_share,
-      noun="files",
-      output=folder.output,
-      write=write_letters,
-    )
-    if any(not _photographs(reports, members) for members in splits.values()):
-      # All photographs of a split were dead: share out the living ones anew.
-      dead = {letter["source"] for letter in letters}
-      splits = layout.assign([s for s in sources if s.id not in dead])
-      reports = mine(splits)
-    patches = count_again(staging, reports, "patches")
+    mined = _mine(sources, config, layout, folder.output, mine)
+    patches = count_again(staging, mined.reports, "patches")
     shutil.rmtree(staging / PARTS)
-    write_letters(staging / dead_letters.DEAD_LETTERS)
+    mined.write_letters(staging / dead_letters.DEAD_LETTERS)
     manifest = write_manifest(
       staging,
       [*patches, dead_letters.DEAD_LETTERS],
@@ -140,26 +117,7 @@ def run_job(
       config=json.loads(config.to_json()),
       score=score_definition(config.patch_px),
       input={"fingerprint": fingerprint(sources)},
-      counts={
-        "photographs": len(sources),
-        "used": len(sources) - len(letters),
-        "dead": len(letters),
-        "dead_by_reason": dead_by_reason,
-        "notes": dict(sorted(_sum(reports, "notes").items())),
-        "matched_again": num_repeated,
-        "patches": sum(patches.values()),
-        **_by_reduction(reports, config),
-        "splits": {
-          split: {
-            "photographs": _photographs(reports, members),
-            "patches": sum(
-              patches[layout.shard_path(split, shard, config.num_shards)]
-              for shard in range(config.num_shards)
-            ),
-          }
-          for split, members in splits.items()
-        },
-      },
+      counts=_counts(config, layout, mined, patches, len(sources), num_repeated),
     )
   # Of an earlier failure.
   dead_letters.report_beside(folder.output).unlink(missing_ok=True)
@@ -191,6 +149,95 @@ def plan(
   return parts
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Mined:
+  """What the workers were given, and what they say about it.
+
+  Attributes:
+    splits: the photographs of each.
+    reports: of all parts.
+    letters: of all photographs that could not be used.
+  """
+
+  splits: dict[str, list[Source]]
+  reports: list[dict[str, Any]]
+  letters: list[dict[str, Any]]
+
+  def dead_by_reason(self) -> dict[str, int]:
+    return dead_letters.count(letter["reason"] for letter in self.letters)
+
+  def write_letters(self, path: Path) -> None:
+    write_atomically(path, dead_letters.lines(self.letters))
+
+  def num_used(self, split: str) -> int:
+    ids = {source.id for source in self.splits[split]}
+    return sum(used in ids for report in self.reports for used in report["used"])
+
+
+def _mine(
+  sources: list[Source],
+  config: MiningConfig,
+  layout: Layout,
+  output: Path,
+  mine: Callable[[dict[str, list[Source]]], list[dict[str, Any]]],
+) -> _Mined:
+  """Mines all photographs, a second time where a split had none that is usable."""
+  splits = layout.assign(sources)
+  reports = mine(splits)
+  letters = sorted(
+    (letter for report in reports for letter in report["dead_letters"]),
+    key=lambda letter: (letter["source"], letter["reason"]),
+  )
+  mined = _Mined(splits=splits, reports=reports, letters=letters)
+  dead_letters.check_share(
+    mined.dead_by_reason(),
+    len(sources),
+    config.max_dead_share,
+    noun="files",
+    output=output,
+    write=mined.write_letters,
+  )
+  if all(mined.num_used(split) for split in splits):
+    return mined
+  # All photographs of a split were dead: share out the living ones anew.
+  dead = {letter["source"] for letter in letters}
+  splits = layout.assign([s for s in sources if s.id not in dead])
+  return _Mined(splits=splits, reports=mine(splits), letters=letters)
+
+
+def _counts(
+  config: MiningConfig,
+  layout: Layout,
+  mined: _Mined,
+  patches: dict[str, int],
+  num_sources: int,
+  num_repeated: int,
+) -> dict[str, Any]:
+  """What the manifest says; `patches` are those of each shard."""
+  num_shards, num_dead = config.num_shards, len(mined.letters)
+  shards = {
+    split: [layout.shard_path(split, shard, num_shards) for shard in range(num_shards)]
+    for split in mined.splits
+  }
+  return {
+    "photographs": num_sources,
+    "used": num_sources - num_dead,
+    "dead": num_dead,
+    "dead_by_reason": mined.dead_by_reason(),
+    "notes": dict(sorted(_sum(mined.reports, "notes").items())),
+    "matched_again": num_repeated,
+    "patches": sum(patches.values()),
+    **_by_reduction(mined.reports, config),
+    "splits": {
+      split: {
+        "photographs": mined.num_used(split),
+        "patches": sum(patches[path] for path in paths),
+      }
+      for split, paths in shards.items()
+    },
+  }
+
+
 def _sum(reports: list[dict[str, Any]], key: str) -> collections.Counter:
   return sum((collections.Counter(r[key]) for r in reports), collections.Counter())
 
@@ -203,8 +250,3 @@ def _by_reduction(
     return {}
   kept = _sum(reports, "reductions")
   return {"patches_by_reduction": {str(r): kept[str(r)] for r in config.reductions}}
-
-
-def _photographs(reports: list[dict[str, Any]], members: list[Source]) -> int:
-  ids = {source.id for source in members}
-  return sum(used in ids for report in reports for used in report["used"])

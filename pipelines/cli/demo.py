@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
   import numpy as np
 
-  from hardmine.pipelines.orchestrators.local import LocalRun
   from hardmine.pipelines.outcome import Outcome
+  from hardmine.pipelines.runs import Run
 
 HELP = (
   "Mines patches of photographs that ship with scikit-image, trains a very small "
@@ -45,13 +45,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Runs the pipeline, then the codec that it pushed."""
-  from hardmine.pipelines.cli.run import outcome_lines, run_experiment
   from hardmine.pipelines.experiments.codec_demo import experiment, photograph
+  from hardmine.pipelines.outcome import outcome_lines
+  from hardmine.pipelines.running import run_experiment
+  from hardmine.pipelines.site import Site
 
   workdir = os.path.abspath(args.workdir)
   started = time.monotonic()
   settings = experiment().override(args.set)
-  done, outcome = run_experiment(settings, workdir, verbose=args.verbose)
+  done, outcome = run_experiment(settings, Site(root=workdir), verbose=args.verbose)
   rows = _pipeline_rows(done, outcome)
   if outcome.pushed_dir:
     rows += _compress(
@@ -76,7 +78,7 @@ def run(args: argparse.Namespace) -> int:
 Row = tuple[str, float, str]  # stage, seconds, result
 
 
-def _pipeline_rows(done: LocalRun, outcome: Outcome) -> list[Row]:
+def _pipeline_rows(done: Run, outcome: Outcome) -> list[Row]:
   """The pipeline's part of the table, several nodes to a stage."""
   areas = _areas(outcome)
   stages = {
@@ -113,12 +115,12 @@ def _areas(outcome: Outcome) -> dict[str, float | None]:
   """Under the MS-SSIM curves, of the model and of what it was measured beside."""
   metrics = outcome.metrics or {}
   areas = {"ours": metrics.get("ms_ssim_auc")}
-  for key, baseline in metrics.get("baselines", {}).items():
-    areas[key] = baseline["ms_ssim_auc"]
+  for key, conventional in metrics.get("baselines", {}).items():
+    areas[key] = conventional["ms_ssim_auc"]
   return areas
 
 
-def _mined(done: LocalRun) -> str:
+def _mined(done: Run) -> str:
   patch_gen = done.node("PatchGen")
   assert patch_gen is not None
   (uri,) = patch_gen.outputs["examples"]

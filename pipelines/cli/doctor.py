@@ -13,18 +13,29 @@ import platform
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from importlib import metadata, util
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+  from packaging.requirements import Requirement
 
 HELP = (
-  "Checks this environment against what hardmine needs, line by line with the "
-  "remedy. Exits 1 when something that is needed is missing."
+  "Checks this environment against what hardmine needs, line by line with the remedy. "
+  "Says which parts are installed: light (finished models), worker (Beam), pipelines "
+  "(TensorFlow and TFX). Exits 1 when something that all of them need is missing."
 )
-_REPOSITORY = Path(__file__).parents[2]
+_REPOSITORY = Path(__file__).resolve().parents[2]  # not `hardmine/`, which links here
 # Lane: Pythons it runs on, glibc its wheels need.
 _LANES = {
   "tfx-1.16": (((3, 10),), (2, 28)),
   "tfx-1.21": (((3, 12), (3, 13)), (2, 39)),
+}
+# Extra of setup.py that is a part: the package that shows it, what it is for.
+_PARTS = {
+  "worker": ("apache-beam", "mining and conversion"),
+  "pipelines": ("tfx", "training, pipelines and models of TensorFlow"),
 }
 # Subject, extra of setup.py, the package that it brings.
 _EXTRAS = (
@@ -52,10 +63,14 @@ def add_arguments(parser) -> None:
 def run(args) -> int:
   """Prints every finding."""
   lane = lane_of(sys.version_info[:2])
+  parts = {part: check_part(part, lane) for part in _PARTS}
+  installed = ["light", *(part for part, found in parts.items() if _is_whole(found))]
   findings = [
     check_python(sys.version_info[:2]),
     check_glibc(lane, platform.libc_ver()),
     *check_requirements(),
+    # By their names, as `pipelines` brings what `worker` brings.
+    *{one.subject: one for found in parts.values() for one in found}.values(),
     check_lock(lane, _REPOSITORY / "requirements"),
     check_checksums(),
     check_gpu(),
@@ -71,12 +86,14 @@ def run(args) -> int:
   missing = [finding for finding in findings if finding.status == "missing"]
   if args.json:
     plain = [dataclasses.asdict(finding) for finding in findings]
-    print(json.dumps({"lane": lane, "ready": not missing, "findings": plain}))
+    report = {"lane": lane, "ready": not missing, "installed": installed}
+    print(json.dumps({**report, "findings": plain}))
   else:
     for finding in findings:
       remedy = f"\n{'':28}-> {finding.remedy}" if finding.remedy else ""
       print(f"{finding.status:<8}{finding.subject:<20}{finding.found}{remedy}")
-    print("hardmine is ready" if not missing else f"not ready, missing: {len(missing)}")
+    ready = f"hardmine is ready: {', '.join(installed)}"
+    print(f"not ready, missing: {len(missing)}" if missing else ready)
   return 1 if missing else 0
 
 
@@ -85,15 +102,24 @@ def lane_of(python: tuple[int, ...]) -> str | None:
   return next((lane for lane, (ours, _) in _LANES.items() if python in ours), None)
 
 
+def pythons_with_a_lane() -> str:
+  """Their versions, in words."""
+  *most, last = (
+    ".".join(map(str, python)) for ours, _ in _LANES.values() for python in ours
+  )
+  return f"{', '.join(most)} or {last}"
+
+
 def check_python(python: tuple[int, ...]) -> Finding:
-  """Python decides about the lane."""
+  """Python decides about the lane; finished models and Beam need none."""
   lane, version = lane_of(python), ".".join(map(str, python))
   if lane is None:
     return Finding(
-      status="missing",
+      status="note" if python >= (3, 10) else "missing",
       subject="python",
       found=f"{version}, which no TFX supports",
-      remedy="use 3.10, 3.12 or 3.13; `make install` chooses and fetches one",
+      remedy=f"for pipelines use {pythons_with_a_lane()}; in a checkout, `make "
+      "install` chooses and fetches one",
     )
   return Finding(status="ok", subject="python", found=f"{version}, lane {lane}")
 
@@ -103,39 +129,70 @@ def check_glibc(lane: str | None, libc: tuple[str, str]) -> Finding:
   name, version = libc
   needed = _LANES[lane][1] if lane else (0, 0)
   numbers = tuple(int(part) for part in re.findall(r"\d+", version)[:2])
-  if name != "glibc" or numbers < needed:
+  if lane and (name != "glibc" or numbers < needed):
     return Finding(
-      status="missing",
+      status="note",
       subject="glibc",
       found=f"{name or 'none'} {version}",
-      remedy=f"lane {lane} needs glibc {'.'.join(map(str, needed))}; "
-      "`make install` chooses the lane that fits",
+      remedy=f"for pipelines, lane {lane} needs glibc {'.'.join(map(str, needed))}; "
+      "in a checkout, `make install` chooses the lane that fits",
     )
-  return Finding(status="ok", subject="glibc", found=version)
+  return Finding(status="ok", subject="glibc", found=version or "none")
 
 
-def check_requirements() -> list[Finding]:
-  """What hardmine's own metadata asks for, against what is installed."""
-  from packaging.requirements import Requirement
+def check_requirements(extra: str = "") -> list[Finding]:
+  """What hardmine's own metadata asks for, against what is installed.
 
+  Args:
+    extra: of setup.py, whose requirements beyond the light install's are checked.
+  """
   findings = []
-  for line in metadata.requires("hardmine") or []:
-    requirement = Requirement(line)
-    if requirement.marker and not requirement.marker.evaluate({"extra": ""}):
-      continue  # of the other lane, or an extra
+  for requirement in requirements(extra):
     version = _version_of(requirement.name)
+    wanted = f"{requirement.name}{requirement.specifier}"
     if version and requirement.specifier.contains(version, prereleases=True):
       findings.append(Finding(status="ok", subject=requirement.name, found=version))
     else:
       findings.append(
         Finding(
-          status="missing",
+          status="note" if extra else "missing",
           subject=requirement.name,
           found=version or "not installed",
-          remedy=f"make install, or install {requirement.name}{requirement.specifier}",
+          remedy=f"make install, or pip install '{wanted}'",
         )
       )
   return findings
+
+
+def check_part(part: str, lane: str | None) -> list[Finding]:
+  """One line for a part that is not installed; else one for each of its packages."""
+  package, purpose = _PARTS[part]
+  remedy = f"make install, or pip install 'hardmine[{part}]'"
+  if part == "pipelines" and lane is None:
+    remedy = f"use Python {pythons_with_a_lane()}"
+  elif _version_of(package):
+    return check_requirements(part)
+  found = f"not installed; it is for {purpose}"
+  return [Finding(status="note", subject=part, found=found, remedy=remedy)]
+
+
+def _is_whole(findings: list[Finding]) -> bool:
+  return all(finding.status == "ok" for finding in findings)
+
+
+def requirements(extra: str) -> Iterator[Requirement]:
+  """Those of the light install, or those that an extra adds to them."""
+  from packaging.requirements import Requirement
+
+  for line in metadata.requires("hardmine") or []:
+    requirement = Requirement(line)
+    wanted_by = [
+      name
+      for name in ("", extra)
+      if requirement.marker is None or requirement.marker.evaluate({"extra": name})
+    ]
+    if wanted_by and wanted_by[0] == extra:
+      yield requirement
 
 
 def check_lock(lane: str | None, locks_dir: Path) -> Finding:
@@ -202,8 +259,7 @@ def check_gpu() -> Finding:
     status="note",
     subject="GPU",
     found="present, without the CUDA libraries that TensorFlow loads",
-    remedy="make install-gpu, or install tensorflow[and-cuda]=="
-    f"{_version_of('tensorflow') or '...'}",
+    remedy="make install-gpu, or pip install 'hardmine[gpu]'",
   )
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from hardmine.pipelines.cli.images import check_destination, read_image
 from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
 from hardmine.schemas.config import require
 from hardmine.schemas.files import write_atomically
+
+if TYPE_CHECKING:
+  from hardmine.trainers.codec.codec import Codec
 
 HELP = (
   "Compresses a photograph. Every iteration adds 1/8 bit per pixel; any beginning of "
@@ -40,7 +44,7 @@ def add_arguments(parser) -> None:
 
 def run(args) -> int:
   """Encodes, and weighs the file as it lies on disk."""
-  from hardmine.trainers.codec import bitstream, rates
+  from hardmine.trainers.codec import bitstream
 
   check_destination(args.file, args.image)
   require(
@@ -68,10 +72,10 @@ def run(args) -> int:
       file=sys.stderr,
     )
 
-  file_bytes = Path(args.file).stat().st_size
+  file_bytes, image_bytes = _size_bytes(args.file), _size_bytes(args.image)
   facts = {
     "image": args.image,
-    "image_bytes": Path(args.image).stat().st_size,
+    "image_bytes": image_bytes,
     "file": args.file,
     "file_bytes": file_bytes,
     "bits_per_pixel": 8 * file_bytes / (height_px * width_px),
@@ -83,18 +87,33 @@ def run(args) -> int:
   }
   if args.json:
     print(json.dumps(facts))
-    return 0
-  share = file_bytes / facts["image_bytes"]
+  else:
+    _print_lines(facts, codec, bounded=args.bpp is not None)
+  return 0
+
+
+def _print_lines(facts: dict[str, Any], codec: Codec, *, bounded: bool) -> None:
+  """Prints what was written and, of a bounded rate, why it has no more iterations."""
+  from hardmine.trainers.codec import rates
+
+  height_px, width_px = facts["height_px"], facts["width_px"]
+  iterations, file_bytes = facts["iterations"], facts["file_bytes"]
   print(
-    f"{args.file}: {file_bytes:,} bytes, {facts['bits_per_pixel']:.4f} bits per pixel "
-    f"({width_px}x{height_px}, iterations: {facts['iterations']})"
+    f"{facts['file']}: {file_bytes:,} bytes, {facts['bits_per_pixel']:.4f} bits per "
+    f"pixel ({width_px}x{height_px}, iterations: {iterations})"
   )
-  if args.bpp is not None and iterations < codec.iterations:
+  if bounded and iterations < codec.iterations:
     size = rates.size_bytes(
       height_px, width_px, codec.padding_px, iterations + 1, codec.sends_gains
     )
     print(f"one iteration more is {8 * size / (height_px * width_px):.4f}")
-  elif args.bpp is not None:
+  elif bounded:
     print("these are all iterations that help with this model")
-  print(f"{args.image}: {facts['image_bytes']:,} bytes; the new file has {share:.1%}")
-  return 0
+  share = file_bytes / facts["image_bytes"]
+  print(
+    f"{facts['image']}: {facts['image_bytes']:,} bytes; the new file has {share:.1%}"
+  )
+
+
+def _size_bytes(path: str) -> int:
+  return Path(path).stat().st_size

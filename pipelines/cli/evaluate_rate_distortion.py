@@ -14,6 +14,7 @@ from hardmine.schemas.config import require
 
 if TYPE_CHECKING:
   from hardmine.components.codec_evaluator.evaluate import Evaluation
+  from hardmine.trainers.codec.codec import Codec
 
 HELP = (
   "Measures MS-SSIM, PSNR-HVS and PSNR of a model after every iteration, and of "
@@ -76,16 +77,9 @@ def run(args: argparse.Namespace) -> int:
     "a folder, or nothing, there",
     output=args.output,
   )
-  codec, model_dir = None, None
-  if args.model is not None:
-    from hardmine.pipelines.cli.model_ref import resolve_model
-
-    model_dir = resolve_model(args.model)
-    from hardmine.trainers.codec.codec import Codec
-
-    codec = Codec.load(model_dir)  # now, so that a wrong folder is a usage error
-    if args.iterations is None:
-      config = dataclasses.replace(config, iterations=codec.iterations)
+  codec, model_dir = _load(args.model)
+  if codec is not None and args.iterations is None:
+    config = dataclasses.replace(config, iterations=codec.iterations)
   from hardmine.components.codec_evaluator import photographs
   from hardmine.components.codec_evaluator.evaluate import evaluate
   from hardmine.components.codec_evaluator.report import write_evaluation
@@ -102,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
     args.output,
     evaluation,
     config=config,
-    lineage={"model": str(model_dir or "none"), "test images": ", ".join(args.images)},
+    lineage={"model": model_dir, "test images": ", ".join(args.images)},
   )
   paths = {name: os.path.join(args.output, name) for name in OUTPUTS}
   if args.json:
@@ -111,6 +105,21 @@ def run(args: argparse.Namespace) -> int:
     _print_table(evaluation)
     print(*paths.values(), sep="\n")
   return 0
+
+
+def _load(reference: str | None) -> tuple[Codec | None, str]:
+  """The model, None without one, and its folder or `none`.
+
+  It is loaded before anything is measured, so that a wrong folder is a usage error.
+  """
+  if reference is None:
+    return None, "none"
+  from hardmine.pipelines.cli.model_ref import resolve_model
+
+  model_dir = resolve_model(reference)
+  from hardmine.trainers.codec.codec import Codec
+
+  return Codec.load(model_dir), str(model_dir)
 
 
 def _areas(evaluation: Evaluation) -> dict:

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import importlib.util
 import os
 import sys
 import warnings
@@ -44,6 +45,25 @@ _QUIET = {
   "TF_CPP_MIN_LOG_LEVEL": "3",
   "GRPC_VERBOSITY": "ERROR",
 }
+# Module that may be missing: its name in words, the extra of setup.py that brings it.
+PACKAGES = {
+  "absl": ("Abseil", "pipelines"),
+  "apache_beam": ("Apache Beam", "worker"),
+  "gcsfs": ("gcsfs", "gcs"),
+  "keras": ("Keras", "pipelines"),
+  "matplotlib": ("Matplotlib", "pipelines"),
+  "ml_metadata": ("ML Metadata", "pipelines"),
+  "model_signing": ("model-signing", "signing"),
+  "pycocotools": ("pycocotools", "pipelines"),
+  "s3fs": ("s3fs", "s3"),
+  "skimage": ("scikit-image", "pipelines"),
+  "tensorflow": ("TensorFlow", "pipelines"),
+  "tensorflow_metadata": ("TensorFlow Metadata", "pipelines"),
+  "tfx": ("TFX", "pipelines"),
+}
+# Looked for before a command starts: `demo` and `run` would first prepare things,
+# and `serve` would go on looking for a model that it can load.
+_NEEDED_AT_ONCE = {"demo": "tfx", "run": "tfx", "serve": "tensorflow"}
 # Whose own exceptions say that a bucket, or the right to it, is missing.
 _CLOUD_CLIENTS = {"aiobotocore", "aiohttp", "boto3", "botocore", "gcsfs", "google"}
 
@@ -85,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
   except ModuleNotFoundError as error:
     if traceback or (error.name or "").split(".")[0] == "hardmine":
       raise
-    return _complain(f"{error}; `hardmine doctor` says how to get it", 1)
+    return _complain(_missing_line(_command_of(words) or "hardmine", error), 1)
   except ValueError as error:
     if traceback:
       raise
@@ -117,8 +137,7 @@ def _dispatch(words: list[str]) -> int:
     help="show where an error came from (also: HARDMINE_TRACEBACK=1)",
   )
   commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")
-  # The options above take no value, so the first plain word is the command.
-  chosen = next((word for word in words if not word.startswith("-")), None)
+  chosen = _command_of(words)
   module, chosen_parser = None, parser
   for name, text in COMMANDS.items():
     command = commands.add_parser(name, help=text)
@@ -141,11 +160,37 @@ def _dispatch(words: list[str]) -> int:
     parser.print_help()
     return 2
   args.passed_on = unknown
+  _check_needed(args.command)
   return module.run(args)
+
+
+def _command_of(words: list[str]) -> str | None:
+  # Before it stand only options that take no value.
+  return next((word for word in words if not word.startswith("-")), None)
 
 
 def _import_command(name: str) -> ModuleType:
   return importlib.import_module(f"hardmine.pipelines.cli.{name}")
+
+
+def _check_needed(command: str) -> None:
+  module = _NEEDED_AT_ONCE.get(command)
+  if module and importlib.util.find_spec(module) is None:
+    raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+
+def _missing_line(command: str, error: ModuleNotFoundError) -> str:
+  module = (error.name or "").split(".")[0]
+  if module not in PACKAGES:
+    return f"{error}; `hardmine doctor` says how to get it"
+  name, extra = PACKAGES[module]
+  line = f"{command} needs {name}: pip install 'hardmine[{extra}]'"
+  if extra == "pipelines":
+    from hardmine.pipelines.cli.doctor import lane_of, pythons_with_a_lane
+
+    if lane_of(sys.version_info[:2]) is None:  # or the extra would not bring it
+      line += f" under Python {pythons_with_a_lane()}"
+  return line
 
 
 def _complain(message: str, status: int) -> int:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from typing import Any
 
-from hardmine.pipelines.cli.progress import progress
+from hardmine.pipelines.cli.job_arguments import (
+  count_rows,
+  defaults_of,
+  job_arguments,
+  job_facts,
+  job_options,
+  print_summary,
+)
 
 HELP = "cut photographs into square patches and keep the hardest"
 
@@ -16,9 +22,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the arguments of `mine`; the defaults are those of `MiningConfig`."""
   from hardmine.schemas.mining_config import MiningConfig
 
-  defaults = {
-    name: field.default for name, field in MiningConfig.__dataclass_fields__.items()
-  }
   parser.add_argument(
     "--images",
     nargs="+",
@@ -27,9 +30,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="GLOB",
     help="photographs: patterns in quotes, files, or URLs such as gs://bucket/*.jpg",
   )
-  parser.add_argument(
-    "--output", required=True, metavar="DIR", help="a new folder for the patches"
+  _patch_arguments(parser, defaults_of(MiningConfig))
+  job_arguments(
+    parser,
+    MiningConfig,
+    made="the patches",
+    share="this share",
+    pays_off_from="about a thousand photographs",
   )
+
+
+def _patch_arguments(parser: argparse.ArgumentParser, defaults: dict[str, Any]) -> None:
   parser.add_argument(
     "--per-image",
     type=int,
@@ -67,32 +78,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="PX",
     help="first shrink to this longest side, which hides traces of JPEG",
   )
-  parser.add_argument(
-    "--num-shards",
-    type=int,
-    default=defaults["num_shards"],
-    metavar="N",
-    help="files to write (default %(default)s)",
-  )
-  parser.add_argument(
-    "--max-dead-share",
-    type=float,
-    default=defaults["max_dead_share"],
-    metavar="X",
-    help="fail when more than this share cannot be used (default %(default)s)",
-  )
-  parser.add_argument(
-    "--workers",
-    type=int,
-    default=1,
-    metavar="N",
-    help="processes; more than 1 pays off from about a thousand photographs "
-    "(default %(default)s)",
-  )
-  parser.add_argument(
-    "--overwrite", action="store_true", help="replace an output that has content"
-  )
-  parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -102,7 +87,6 @@ def run(args: argparse.Namespace) -> int:
     ValueError: an argument is out of range, or no image matches.
     RuntimeError: the job failed.
   """
-  from hardmine.pipelines.beam_runners import direct
   from hardmine.schemas.mining_config import MiningConfig
 
   config = MiningConfig(
@@ -115,52 +99,31 @@ def run(args: argparse.Namespace) -> int:
     num_shards=args.num_shards,
     max_dead_share=args.max_dead_share,
   )
-  beam_args = direct(args.workers)
   start = time.monotonic()
-  with progress("mining", "photographs", quiet=args.json) as on_progress:
-    # After the arguments are known to be right: Beam takes seconds to import.
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-
+  with job_options(args, "mining", "photographs") as options:
     from hardmine.components.patch_gen.job import run_job
 
-    manifest = run_job(
-      config,
-      args.output,
-      make_pipeline=lambda: beam.Pipeline(options=PipelineOptions(beam_args)),
-      overwrite=args.overwrite,
-      on_progress=on_progress,
-    )
+    manifest = run_job(config, args.output, **options)
   summary = {
-    "output": str(args.output),
-    "elapsed_seconds": round(time.monotonic() - start, 2),
-    "num_shards": config.num_shards,
+    **job_facts(args, start),
     "patch_px": config.patch_px,
     "score": manifest["score"],
     **manifest["counts"],
   }
-  if args.json:
-    print(json.dumps(summary, sort_keys=True))
-  else:
-    _print_table(summary)
+  print_summary(args, summary, _rows(summary))
   return 0
 
 
-def _print_table(summary: dict[str, Any]) -> None:
-  rows = [
+def _rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+  return [
     ("photographs", f"{summary['photographs']:,}"),
     ("used", f"{summary['used']:,}"),
-    *((f"  {note}", f"{count:,}") for note, count in summary["notes"].items()),
+    *count_rows(summary["notes"]),
     ("refused", f"{summary['dead']:,}"),
-    *((f"  {why}", f"{count:,}") for why, count in summary["dead_by_reason"].items()),
+    *count_rows(summary["dead_by_reason"]),
     ("patches", f"{summary['patches']:,} in {summary['num_shards']} files"),
     *(
       (f"  at 1/{factor}" if factor != "1" else "  whole", f"{count:,}")
       for factor, count in summary.get("patches_by_reduction", {}).items()
     ),
-    ("elapsed", f"{summary['elapsed_seconds']:.1f} s"),
-    ("output", summary["output"]),
   ]
-  width = max(len(name) for name, _ in rows)
-  for name, value in rows:  # not rich's table: it cuts a long path short
-    print(f"{name:<{width}}  {value}")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from hardmine.schemas.config import require
 
 if TYPE_CHECKING:
+  from hardmine.serving.store.entries import Reason
   from hardmine.serving.store.store import ModelStore
 
 ENVIRONMENT = "HARDMINE_STORE"
@@ -46,7 +47,7 @@ def add_store(parser: argparse.ArgumentParser) -> None:
   )
 
 
-def add_who(parser: argparse.ArgumentParser) -> None:
+def add_reason(parser: argparse.ArgumentParser) -> None:
   """Adds `--who` and `--why`, which the log keeps."""
   parser.add_argument("--who", help="for the log (default: user@host)")
   parser.add_argument("--why", default="", help="for the log")
@@ -81,10 +82,14 @@ def public_keys_of(args: argparse.Namespace) -> list[str]:
   return given or []
 
 
-def who_of(args: argparse.Namespace) -> str:
-  """Whom the log names."""
-  if args.who:
-    return args.who
+def reason_of(args: argparse.Namespace) -> Reason:
+  """What the log is told; without `--who` it names the user and the machine."""
+  from hardmine.serving.store.entries import Reason
+
+  return Reason(who=args.who or _user_and_host(), why=args.why)
+
+
+def _user_and_host() -> str:
   try:
     name = getpass.getuser()
   except (KeyError, OSError):  # a user id of a container that has no name

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from hardmine.pipelines.cli.model_store_arguments import (
   add_action,
   add_public_keys,
-  add_who,
+  add_reason,
   open_store,
   print_json,
   print_table,
   public_keys_of,
-  who_of,
+  reason_of,
 )
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
     add_public_keys(
       parser, "the version must be signed by this key, whatever --override"
     )
-    add_who(parser)
+    add_reason(parser)
 
 
 def run_promote(args: argparse.Namespace) -> int:
@@ -90,8 +90,7 @@ def run_promote(args: argparse.Namespace) -> int:
       store,
       reference,
       args.to,
-      who=who_of(args),
-      why=args.why,
+      reason=reason_of(args),
       dry_run=args.dry_run,
       override=args.override,
       if_current=if_current,
@@ -115,8 +114,7 @@ def run_rollback(args: argparse.Namespace) -> int:
       store,
       args.alias,
       to=None if args.to is None else store.resolve(args.to),
-      who=who_of(args),
-      why=args.why,
+      reason=reason_of(args),
       dry_run=args.dry_run,
       public_keys=public_keys_of(args),
     )

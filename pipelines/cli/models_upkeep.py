@@ -9,11 +9,11 @@ import sys
 from hardmine.pipelines.cli.model_store_arguments import (
   add_action,
   add_public_keys,
-  add_who,
+  add_reason,
   open_store,
   print_json,
   public_keys_of,
-  who_of,
+  reason_of,
 )
 
 _PRIVATE_KEY = "HARDMINE_PRIVATE_KEY"
@@ -38,7 +38,7 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
     default=os.environ.get(_PRIVATE_KEY),
     help=f"a PEM file (default: ${_PRIVATE_KEY})",
   )
-  add_who(sign)
+  add_reason(sign)
   verify = add_action(
     actions, "verify", run_verify, "hold every byte against manifests and log"
   )
@@ -58,7 +58,7 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
     "--keep", type=int, required=True, metavar="N", help="so many of the newest stay"
   )
   gc.add_argument("--dry-run", action="store_true", help="only say which")
-  add_who(gc)
+  add_reason(gc)
   export = add_action(actions, "export", run_export, "copy a version out, checked")
   export.add_argument("reference", metavar="VERSION", help="a number or an alias")
   export.add_argument("directory", metavar="DIR", help="does not exist or is empty")
@@ -75,9 +75,7 @@ def run_sign(args: argparse.Namespace) -> int:
     )
   number = store.resolve(args.reference)
   password = os.environ.get(_PASSWORD)
-  key = sign(
-    store, number, args.private_key, password=password, who=who_of(args), why=args.why
-  )
+  key = sign(store, number, args.private_key, password=password, reason=reason_of(args))
   if args.json:
     print_json({"store": store.url, "number": number, "key": key})
   else:
@@ -120,7 +118,7 @@ def run_verify(args: argparse.Namespace) -> int:
 def run_gc(args: argparse.Namespace) -> int:
   """Says what went."""
   store = open_store(args)
-  gone = store.gc(args.keep, args.dry_run, who=who_of(args), why=args.why)
+  gone = store.gc(args.keep, args.dry_run, reason=reason_of(args))
   if args.json:
     print_json({"store": store.url, "removed": gone, "dry_run": args.dry_run})
   else:

@@ -7,15 +7,12 @@ import contextlib
 import dataclasses
 import json
 import os
-import shutil
 import sys
-from collections.abc import Callable
-from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-  from hardmine.pipelines.orchestrators.local import LocalRun
   from hardmine.pipelines.outcome import Outcome
+  from hardmine.pipelines.runs import Run
   from hardmine.schemas.experiment import Experiment
 
 HELP = (
@@ -23,7 +20,6 @@ HELP = (
   "trains, measures, checks and pushes the model if it is better. A second run reuses "
   "what did not change and says why; a killed one resumes."
 )
-SHOWN_PRECISIONS = ("AP", "AP50", "AP75", "AR_100")  # of a detector's twelve numbers
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -74,89 +70,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Runs it and prints what came of it; 0 also for a model that is not blessed."""
+  from hardmine.pipelines.beam_runners import direct
   from hardmine.pipelines.experiments import find
+  from hardmine.pipelines.running import run_experiment
+  from hardmine.pipelines.site import Site
 
   strategy = [f"training.strategy={args.strategy}"] if args.strategy else []
   experiment = find(args.experiment).override(args.set + strategy)
-  root = os.path.abspath(args.root or os.path.join("runs", experiment.name))
+  site = Site(
+    root=os.path.abspath(args.root or os.path.join("runs", experiment.name)),
+    beam_arguments=direct(args.workers),
+    enable_cache=not args.no_cache,
+  )
   with _lines(args.json) as say:
     done, outcome = run_experiment(
       experiment,
-      root,
+      site,
       from_node=args.from_node,
       to_node=args.to_node,
-      workers=args.workers,
-      enable_cache=not args.no_cache,
       say=say,
       verbose=args.verbose,
     )
   if args.json:
-    print(json.dumps(_as_json(experiment, root, done, outcome), indent=2))
+    print(json.dumps(_as_json(experiment, site.root, done, outcome), indent=2))
   else:
-    print_outcome(done, outcome)
+    _print_outcome(done, outcome)
   return 1 if args.require_blessing and not outcome.blessed else 0
 
 
-def run_experiment(
-  experiment: Experiment,
-  root: str,
-  *,
-  from_node: str | None = None,
-  to_node: str | None = None,
-  workers: int = 1,
-  enable_cache: bool = True,
-  say: Callable[[str], None] = print,
-  verbose: bool = False,
-) -> tuple[LocalRun, Outcome]:
-  """Runs an experiment in a root; see `pipelines.orchestrators.local.run_pipeline`."""
-  from hardmine.pipelines.beam_runners import direct
-  from hardmine.pipelines.orchestrators.local import run_pipeline
-
-  def build(metadata, beam_pipeline_args):
-    from hardmine.pipelines.stages import checkpoint_dir
-
-    if not enable_cache:  # else training would find itself finished
-      shutil.rmtree(checkpoint_dir(experiment.name, root), ignore_errors=True)
-    return _pipeline_module(experiment).create_pipeline(
-      experiment,
-      root,
-      metadata=metadata,
-      beam_pipeline_args=beam_pipeline_args,
-      enable_cache=enable_cache,
-    )
-
-  say(f"{experiment.name} in {root}")
-  done = run_pipeline(
-    build,
-    root,
-    beam_arguments=direct(workers),
-    from_node=from_node,
-    to_node=to_node,
-    say=say,
-    verbose=verbose,
-  )
-  from hardmine.pipelines.outcome import outcome_of
-
-  return done, outcome_of(done)
-
-
-def _pipeline_module(experiment: Experiment) -> ModuleType:
-  """The module whose `create_pipeline` draws the graph of such an experiment."""
-  from hardmine.schemas.experiment import DetectionExperiment
-
-  if isinstance(experiment, DetectionExperiment):
-    from hardmine.pipelines import detection
-
-    return detection
-  from hardmine.pipelines import codec
-
-  return codec
-
-
-def print_outcome(done: LocalRun, outcome: Outcome) -> None:
+def _print_outcome(done: Run, outcome: Outcome) -> None:
   """The table of the nodes, and what came of it all."""
   from rich.console import Console
   from rich.table import Table
+
+  from hardmine.pipelines.outcome import outcome_lines
 
   # Piped lines are for programs such as grep: they are not to be wrapped.
   width = None if sys.stdout.isatty() else 400
@@ -168,23 +115,6 @@ def print_outcome(done: LocalRun, outcome: Outcome) -> None:
   console.print(table)
   for line in outcome_lines(done, outcome):
     print(line)
-
-
-def outcome_lines(done: LocalRun, outcome: Outcome) -> list[str]:
-  """The verdict with its reasons, and where report, model and log lie."""
-  lines = []
-  if outcome.blessed is not None:
-    lines.append("blessed" if outcome.blessed else "NOT BLESSED, nothing pushed:")
-    lines.extend(f"  {reason}" for reason in outcome.reasons)
-  for name, value in (outcome.metrics or {}).items():
-    if name.endswith("_auc") or name in SHOWN_PRECISIONS:
-      lines.append(f"{name:13} {value:.4f}")
-  if outcome.report_path:
-    lines.append(f"{'report':13} {outcome.report_path}")
-  if outcome.pushed_dir:
-    lines.append(f"{'pushed':13} {outcome.pushed_dir}, the candidate of its store")
-  lines.append(f"{'log':13} {done.log_path}")
-  return lines
 
 
 @contextlib.contextmanager
@@ -201,9 +131,7 @@ def _lines(to_stderr: bool):
     yield lambda line: print(line, file=terminal, flush=True)
 
 
-def _as_json(
-  experiment: Experiment, root: str, done: LocalRun, outcome: Outcome
-) -> dict:
+def _as_json(experiment: Experiment, root: str, done: Run, outcome: Outcome) -> dict:
   return {
     "experiment": json.loads(experiment.to_json()),
     "root": root,

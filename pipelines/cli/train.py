@@ -201,18 +201,15 @@ def _replace(path: Path) -> None:
 
 
 def _mine(folder: RunFolder, experiment: CodecExperiment) -> None:
-  import apache_beam as beam
-  from apache_beam.options.pipeline_options import PipelineOptions
-
   from hardmine.components.patch_gen.job import run_job
-  from hardmine.pipelines.beam_runners import direct
+  from hardmine.pipelines.beam_runners import direct, pipeline_maker
   from hardmine.pipelines.cli.progress import progress
 
   with progress("mining", "photographs", quiet=False) as on_progress:
     manifest = run_job(
       experiment.mining,
       folder.patches,
-      make_pipeline=lambda: beam.Pipeline(options=PipelineOptions(direct(1))),
+      make_pipeline=pipeline_maker(direct(1)),
       overwrite=folder.patches.exists(),
       on_progress=on_progress,
     )

@@ -1,4 +1,4 @@
-"""What differs between two versions: numbers, settings, categories, test images."""
+"""A version beside its rival: numbers, settings, categories, test images."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _ORDER: list[str] = [
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Difference:
-  """A number of two versions; `better` is None where neither is, or one is missing."""
+class ComparedNumber:
+  """A number of a version and its rival; `better` is None where neither is."""
 
   title: str
   detail: str
@@ -36,7 +36,7 @@ class Difference:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Field:
-  """A setting of two versions; `changed` where there is another one and it differs."""
+  """A setting of a version and its rival; `changed` where they differ."""
 
   name: str
   value: str
@@ -44,20 +44,20 @@ class Field:
   changed: bool
 
 
-def differences(
-  own: Mapping[str, float], other: Mapping[str, float] | None
-) -> list[Difference]:
-  """The flat numbers of two versions, those with a known meaning first."""
-  there: list[str] = [*own, *(name for name in other or {} if name not in own)]
+def compared_numbers(
+  own: Mapping[str, float], rival: Mapping[str, float] | None
+) -> list[ComparedNumber]:
+  """The flat numbers of a version and its rival, those of known meaning first."""
+  there: list[str] = [*own, *(name for name in rival or {} if name not in own)]
   known = [name for name in _ORDER if name in there]
   rest = [name for name in there if name not in known]
-  return [_difference(name, own, other) for name in known + rest]
+  return [_compared(name, own, rival) for name in known + rest]
 
 
-def fields(own: Any, other: Any | None) -> list[Field]:
-  """Settings by dotted path; what only the other has comes last, with a dash."""
+def fields(own: Any, rival: Any | None) -> list[Field]:
+  """Settings by dotted path; what only the rival has comes last, with a dash."""
   mine = dict(_flat(own)) if own else {}
-  theirs = None if other is None else dict(_flat(other))
+  theirs = None if rival is None else dict(_flat(rival))
   names: list[str] = [*mine, *(name for name in theirs or {} if name not in mine)]
   return [
     Field(
@@ -71,19 +71,19 @@ def fields(own: Any, other: Any | None) -> list[Field]:
 
 
 def categories(
-  own: Any, other: Any | None
+  own: Any, rival: Any | None
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-  """A detector's best and worst categories, with the other's precision.
+  """A detector's best and worst categories, with the rival's precision.
 
   Args:
     own: `per_category` of its metrics.
-    other: of the other one.
+    rival: `per_category` of the rival's metrics.
 
   Returns:
     The best, best first, and the worst, worst first; all are among the best where
     they are few.
   """
-  before = {one["name"]: one["AP"] for one in _measured(other)}
+  before = {one["name"]: one["AP"] for one in _measured(rival)}
   ranked = sorted(_measured(own), key=lambda one: -one["AP"])
   rows = [
     {
@@ -100,17 +100,17 @@ def categories(
   return rows[:NUM_CATEGORIES], rows[: -NUM_CATEGORIES - 1 : -1]
 
 
-def other_images(own: Mapping[str, Any], other: Mapping[str, Any]) -> str:
+def other_images(own: Mapping[str, Any], rival: Mapping[str, Any]) -> str:
   """Why two versions' numbers do not compare, empty where nothing speaks against."""
-  one, two = own.get(EVALUATION_SET), other.get(EVALUATION_SET)
+  one, two = own.get(EVALUATION_SET), rival.get(EVALUATION_SET)
   if one is not None and two is not None:
     return "" if one == two else "measured on different evaluation sets"
   for name in ("num_images", "num_objects"):
-    if own.get(name) != other.get(name):
-      here, there = (_count(metrics.get(name)) for metrics in (own, other))
+    if own.get(name) != rival.get(name):
+      here, there = (_count(metrics.get(name)) for metrics in (own, rival))
       what = name.removeprefix("num_")
       return f"measured on other images ({here} {what}, the other on {there})"
-  if _names(own) != _names(other):
+  if _names(own) != _names(rival):
     return "measured on other images, of other names"
   return ""
 
@@ -120,11 +120,11 @@ def is_number(value: Any) -> bool:
   return isinstance(value, (int, float)) and abs(value) < 1e12 and value is not True
 
 
-def _difference(
-  name: str, own: Mapping[str, float], other: Mapping[str, float] | None
-) -> Difference:
+def _compared(
+  name: str, own: Mapping[str, float], rival: Mapping[str, float] | None
+) -> ComparedNumber:
   title, detail = metric_title(name)
-  value, before = own.get(name), (other or {}).get(name)
+  value, before = own.get(name), (rival or {}).get(name)
   change, better = "", None
   absent = name in SUMMARY and min(value or 0, before or 0) < 0
   if value is not None and before is not None and not absent:
@@ -132,11 +132,11 @@ def _difference(
     change = metric(name, gain, sign=True) if gain else "same"
     if gain and name in _ORDER:  # of others nobody said which way is better
       better = (gain < 0) if name in _LOWER_IS_BETTER else gain > 0
-  return Difference(
+  return ComparedNumber(
     title=title,
     detail=detail,
     value=metric(name, value),
-    before="" if other is None else metric(name, before),
+    before="" if rival is None else metric(name, before),
     change=change,
     better=better,
   )

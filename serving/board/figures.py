@@ -1,22 +1,19 @@
-"""The board's plots: metrics over versions, curves, precision by size."""
+"""What the board's plots are made of: versions, and the metrics of one or two."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hardmine.serving.board.comparison import is_number
-from hardmine.serving.board.plots import Bar, Dot, Flag, Line, bar_plot, line_plot
 from hardmine.serving.board.reading import Row
 from hardmine.serving.board.wording import HEADLINE, metric
-from hardmine.serving.pages.conventions import METRICS, STYLES, UNITS
-from hardmine.serving.pages.pictures import ACCENT, INK, RIVAL
-from hardmine.trainers.metrics.rate_distortion import HIGHEST_BPP
+from hardmine.serving.pages.conventions import ACCENT, BAD, OTHER, RIVAL, STYLES
+from hardmine.serving.pages.figures import SIZES, size_bars
+from hardmine.serving.pages.plots import Bars, Dot, Flag, Line, line_plot
+from hardmine.serving.pages.svg import Style
 
-BAD = "#b91c1c"
 MAX_DOTS = 120  # more are a line
-_SIZES = {"AP": "all", "AP_small": "small", "AP_medium": "medium", "AP_large": "large"}
 
 
 def histories(kind: str, rows: Sequence[Row]) -> list[tuple[str, str]]:
@@ -33,60 +30,38 @@ def histories(kind: str, rows: Sequence[Row]) -> list[tuple[str, str]]:
   ]
 
 
-def curves(lines: Sequence[Line], metric_name: str) -> str:
-  """A codec's curve beside others, as an `<svg>` element."""
-  unit = UNITS[metric_name]
-  return line_plot(
-    f"{METRICS[metric_name]}{unit} over bits per pixel",
-    list(reversed(lines)),  # the first one on top
-    x_label="bits per pixel",
-    x_range=(0.0, HIGHEST_BPP),
-  )
-
-
-def curve_lines(
+def curves(
   metrics: Mapping[str, Any],
   title: str,
-  other: Mapping[str, Any] | None,
-  other_title: str,
+  rival: Mapping[str, Any] | None,
+  rival_title: str,
   metric_name: str,
 ) -> list[Line]:
-  """This version's curve, the other's and those of the baselines, most telling first.
+  """This codec's curve, the rival's and those of conventional codecs.
 
   Args:
     metrics: the `metrics.json` of this version.
     title: its name in the legend.
-    other: that of the version to compare with.
-    other_title: its name.
+    rival: that of the version to compare with.
+    rival_title: its name.
     metric_name: one of METRICS.
   """
   found = [_line("candidate", title, metrics.get("candidate"), metric_name)]
-  if other is not None:
-    one = _line("baseline_model", other_title, other.get("candidate"), metric_name)
+  if rival is not None:
+    one = _line("baseline_model", rival_title, rival.get("candidate"), metric_name)
     found.append(one)
-  baselines = metrics.get("baselines")
-  for key, one in baselines.items() if isinstance(baselines, dict) else ():
+  conventional = metrics.get("baselines")
+  for key, one in conventional.items() if isinstance(conventional, dict) else ():
     name = one.get("title") if isinstance(one, dict) else None
     found.append(_line(key, str(name or key), one, metric_name))
   return [line for line in found if line is not None]
 
 
-def sizes(
-  numbers: Mapping[str, float], title: str, other: Mapping[str, float] | None
-) -> str:
-  """Average precision by the size of objects, as an `<svg>` element."""
-  groups = [
-    (
-      name,
-      [
-        Bar(value=_precision(one.get(key)), color=color)
-        for one, color in ((numbers, ACCENT), (other, RIVAL))
-        if one is not None
-      ],
-    )
-    for key, name in _SIZES.items()
-  ]
-  return bar_plot(f"AP by size of the object, {title}", groups)
+def sizes(title: str, numbers: Mapping[str, Any], *, rival: bool = False) -> Bars:
+  """A detector's precision by the size of objects; numbers of any form are taken."""
+  usable = [name for name in SIZES if is_number(numbers.get(name))]
+  known = {name: float(numbers[name]) for name in usable}
+  return size_bars(title, known, rival=rival)
 
 
 def _history(kind: str, name: str, title: str, rows: Sequence[Row]) -> str:
@@ -117,8 +92,7 @@ def _history(kind: str, name: str, title: str, rows: Sequence[Row]) -> str:
   line = Line(
     title=title,
     points=tuple((row.number, value) for row, value in points),
-    color=RIVAL,
-    width=1.5,
+    style=Style(color=RIVAL),
   )
   return line_plot(
     f"{title} over versions",
@@ -131,7 +105,7 @@ def _history(kind: str, name: str, title: str, rows: Sequence[Row]) -> str:
 
 
 def _line(key: str, title: str, codec: Any, metric_name: str) -> Line | None:
-  """The visible part of a codec's mean curve, None where it has none."""
+  """A codec's mean curve, None where it has none."""
   if not isinstance(codec, dict):
     return None
   columns = [codec.get("bpp"), codec.get(metric_name)]
@@ -140,30 +114,6 @@ def _line(key: str, title: str, codec: Any, metric_name: str) -> Line | None:
   points = sorted(
     (float(x), float(y)) for x, y in zip(*columns) if is_number(x) and is_number(y)
   )
-  points = _up_to(points, HIGHEST_BPP)
   if not points:
     return None
-  style = STYLES.get(key, {"color": INK})
-  return Line(
-    title=title,
-    points=tuple(points),
-    color=style["color"],
-    width=style.get("linewidth", 1.5),
-    dashes=tuple(style["linestyle"][1]) if "linestyle" in style else (),
-  )
-
-
-def _up_to(
-  points: list[tuple[float, float]], limit: float
-) -> list[tuple[float, float]]:
-  """A curve cut at a rate, with the value it has there."""
-  inside = [point for point in points if 0 <= point[0] <= limit]
-  beyond = next((point for point in points if point[0] > limit), None)
-  if inside and beyond and not math.isclose(inside[-1][0], limit):
-    (x, y), (next_x, next_y) = inside[-1], beyond
-    inside.append((limit, y + (next_y - y) * (limit - x) / (next_x - x)))
-  return inside
-
-
-def _precision(value: Any) -> float | None:
-  return float(value) if is_number(value) and value >= 0 else None
+  return Line(title=title, points=tuple(points), style=STYLES.get(key, OTHER))

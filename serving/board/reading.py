@@ -89,8 +89,8 @@ class Overview:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Opponent:
-  """With which version another is compared, and what that one is called."""
+class Rival:
+  """The version that another is compared with, and what it is called."""
 
   row: Row
   title: str
@@ -122,7 +122,7 @@ def read(store: Store) -> Overview:
   )
 
 
-def opponent(overview: Overview, row: Row) -> Opponent | None:
+def rival_of(overview: Overview, row: Row) -> Rival | None:
   """The version in production of the same kind; of that one, the one before it.
 
   A store of both kinds has an alias for each, such as `detector-production`.
@@ -134,7 +134,7 @@ def opponent(overview: Overview, row: Row) -> Opponent | None:
     if held is None or held.kind != row.kind:
       continue
     if held.number != row.number:
-      return Opponent(row=held, title=f"{name}, version {held.number}")
+      return Rival(row=held, title=f"{name}, version {held.number}")
     before = next(
       (
         entry.from_version
@@ -146,7 +146,7 @@ def opponent(overview: Overview, row: Row) -> Opponent | None:
     previous = overview.row(before)
     if previous is None or previous.kind != row.kind:
       return None
-    return Opponent(row=previous, title=f"version {previous.number}, {name} before")
+    return Rival(row=previous, title=f"version {previous.number}, {name} before")
   return None
 
 

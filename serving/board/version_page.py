@@ -8,15 +8,16 @@ from typing import Any
 from hardmine.serving.board import comparison, figures, wording
 from hardmine.serving.board.index_page import shell
 from hardmine.serving.board.reading import (
-  Opponent,
   Overview,
+  Rival,
   Row,
   Store,
-  opponent,
   parse_verdict,
+  rival_of,
 )
-from hardmine.serving.pages.conventions import METRICS
-from hardmine.serving.pages.pictures import ACCENT, RIVAL
+from hardmine.serving.pages.conventions import METRICS, UNITS
+from hardmine.serving.pages.figures import precision_by_size, rate_distortion
+from hardmine.serving.pages.plots import legend
 from hardmine.serving.pages.shell import render_page
 from hardmine.serving.store.comparison import EVALUATION_SET
 
@@ -44,14 +45,14 @@ class VersionPages:
 
   def render(self, row: Row) -> str:
     """The page as text."""
-    other = opponent(self._overview, row)
+    rival = rival_of(self._overview, row)
     documents, problems = self._documents(row)
     theirs: dict[str, Any] = {}
-    if other is not None:
-      if other.row.number not in self._kept:
-        self._kept[other.row.number] = self._documents(other.row)
-      theirs, wrong = self._kept[other.row.number]
-      problems += [f"{other.title}: {problem}" for problem in wrong]
+    if rival is not None:
+      if rival.row.number not in self._kept:
+        self._kept[rival.row.number] = self._documents(rival.row)
+      theirs, wrong = self._kept[rival.row.number]
+      problems += [f"{rival.title}: {problem}" for problem in wrong]
     verdict, wrong_verdict = parse_verdict(documents["verdict"])
     if wrong_verdict:
       problems.append(wrong_verdict)
@@ -67,17 +68,17 @@ class VersionPages:
       overview=self._overview,
       title=self._title,
       row=row,
-      other=other,
+      rival=rival,
       newer=neighbours[place - 1] if place else None,
       older=neighbours[place + 1] if place + 1 < len(neighbours) else None,
       other_images=comparison.other_images(documents["metrics"], theirs["metrics"])
-      if other is not None
+      if rival is not None
       else "",
-      differences=comparison.differences(
-        row.numbers, other.row.numbers if other else None
+      compared=comparison.compared_numbers(
+        row.numbers, rival.row.numbers if rival else None
       ),
       experiment=comparison.fields(
-        documents["experiment"], theirs["experiment"] if other else None
+        documents["experiment"], theirs["experiment"] if rival else None
       )
       if documents["experiment"]
       else [],
@@ -89,7 +90,7 @@ class VersionPages:
         if row.number in (entry.from_version, entry.to_version)
       ],
       existing=self._overview.readable(),
-      **_figures(row, other, documents["metrics"], theirs.get("metrics")),
+      **_figures(row, rival, documents["metrics"], theirs.get("metrics")),
     )
 
   def _documents(self, row: Row) -> tuple[dict[str, Any], list[str]]:
@@ -126,34 +127,45 @@ class VersionPages:
 
 def _figures(
   row: Row,
-  other: Opponent | None,
+  rival: Rival | None,
   metrics: dict[str, Any],
   theirs: dict[str, Any] | None,
 ) -> dict[str, Any]:
   """Plots with their titles, their legend, and a detector's categories."""
   own_title = f"Version {row.number}"
-  other_title = other.title[:1].upper() + other.title[1:] if other else ""
+  rival_title = rival.title[:1].upper() + rival.title[1:] if rival else ""
   if row.kind == "codec":
-    plots, legend = [], []
-    for name in ("ms_ssim", "psnr_hvs"):
-      lines = figures.curve_lines(metrics, own_title, theirs, other_title, name)
-      legend = legend or [(one.title, one.color, bool(one.dashes)) for one in lines]
-      if svg := figures.curves(lines, name):
-        plots.append((f"{METRICS[name]} over bits per pixel", svg))
-    return {"plots": plots, "legend": legend, "best": [], "worst": []}
+    plots, names = _curves(metrics, own_title, theirs, rival_title)
+    return {"plots": plots, "legend": names, "best": [], "worst": []}
+  bars = [figures.sizes(own_title, row.numbers)]
+  if rival:
+    bars.append(figures.sizes(rival_title, rival.row.numbers, rival=True))
+  svg = precision_by_size(bars)
   best, worst = comparison.categories(
     metrics.get("per_category"), (theirs or {}).get("per_category")
   )
-  svg = figures.sizes(row.numbers, own_title, other.row.numbers if other else None)
-  legend = [(own_title, ACCENT, False)]
-  if other:
-    legend.append((other_title, RIVAL, False))
   return {
     "plots": [("AP by size of the object", svg)] if svg else [],
-    "legend": legend,
+    "legend": legend(bars),
     "best": best,
     "worst": worst,
   }
+
+
+def _curves(
+  metrics: dict[str, Any],
+  own_title: str,
+  theirs: dict[str, Any] | None,
+  rival_title: str,
+) -> tuple[list[tuple[str, str]], str]:
+  """A codec's plots with their titles, and the legend of all of them."""
+  plots, lines = [], {}
+  for name in ("ms_ssim", "psnr_hvs"):
+    found = figures.curves(metrics, own_title, theirs, rival_title, name)
+    lines = {line.title: line for line in found} | lines
+    if svg := rate_distortion(found, name):
+      plots.append((f"{METRICS[name]}{UNITS[name]} over bits per pixel", svg))
+  return plots, legend(list(lines.values()))
 
 
 def _origins(documents: dict[str, Any]) -> dict[str, Any]:

@@ -1,23 +1,27 @@
-"""What every page calls a number, and which colour it gives to a codec."""
+"""What every page calls a number, and which colour it gives to a model."""
 
 from __future__ import annotations
 
-from typing import Any
+from hardmine.serving.pages.svg import Style
 
-from hardmine.serving.pages.pictures import ACCENT, RIVAL
+ACCENT = "#1d4ed8"  # this model
+RIVAL = "#7c9bea"  # the one that was promoted or blessed last
+INK = "#334155"
+BAD = "#b91c1c"
 
 METRICS = {"ms_ssim": "MS-SSIM", "psnr_hvs": "PSNR-HVS", "psnr": "PSNR"}
 UNITS = {"ms_ssim": "", "psnr_hvs": " (dB)", "psnr": " (dB)"}
 # Hue says which format, dashes say that only the entropy coding differs.
-STYLES: dict[str, dict[str, Any]] = {
-  "candidate": {"color": ACCENT, "linewidth": 2.6, "marker": "o", "markersize": 4},
-  "baseline_model": {"color": RIVAL, "linewidth": 2.0, "linestyle": (0, (5, 2))},
-  "jpeg_420": {"color": "#c2410c"},
-  "jpeg_420_optimised": {"color": "#c2410c", "linestyle": (0, (3, 2))},
-  "jpeg_444": {"color": "#a8a29e"},
-  "jpeg_444_optimised": {"color": "#a8a29e", "linestyle": (0, (3, 2))},
-  "webp": {"color": "#15803d"},
+STYLES = {
+  "candidate": Style(color=ACCENT, width=2.6, marked=True),
+  "baseline_model": Style(color=RIVAL, width=2.0, dashes=(5, 2)),
+  "jpeg_420": Style(color="#c2410c"),
+  "jpeg_420_optimised": Style(color="#c2410c", dashes=(3, 2)),
+  "jpeg_444": Style(color="#a8a29e"),
+  "jpeg_444_optimised": Style(color="#a8a29e", dashes=(3, 2)),
+  "webp": Style(color="#15803d"),
 }
+OTHER = Style(color=INK)  # a codec that has none of its own
 # COCO's twelve numbers: title, and what it is measured over.
 SUMMARY = {
   "AP": ("AP", "mean over IoU 0.50 to 0.95"),

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
+import hardmine
 from hardmine.serving.probe.sandbox import Outcome, run_limited
 
 TIMEOUT_SECONDS = 300
 MEMORY_BYTES = 8 << 30
+# Modules of the current folder are no code of ours, whatever their names; with `-m`
+# they would come first.
+_START = """
+import sys
+sys.path[:] = [*filter(None, sys.path), sys.argv.pop(1)]
+from hardmine.serving.probe.infra_probe import main
+main()
+"""
 
 
 def ask(
@@ -24,8 +34,9 @@ def ask(
     timeout_seconds: for starting Python, loading and answering together.
     memory_bytes: resident memory that it may use.
   """
+  place = str(Path(hardmine.__file__).parents[1])
   return run_limited(
-    [sys.executable, "-m", "hardmine.serving.probe.infra_probe", os.fspath(model_dir)],
+    [sys.executable, "-c", _START, place, os.fspath(model_dir)],
     timeout_seconds=timeout_seconds,
     memory_bytes=memory_bytes,
   )

@@ -7,9 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from hardmine.serving.probe.infra_probe import test_picture
+from hardmine.serving.probe.questions import ask_codec, ask_detector
 from hardmine.serving.store.catalogue import Catalogue
 from hardmine.serving.store.signing import genuine_dir
 
@@ -76,12 +74,12 @@ def load_model(
         from hardmine.trainers.codec.codec import Codec
 
         model = Codec.load(model_dir)
-        _ask_codec(model)
+        ask_codec(model, every_signature=False)
       case "detector":
         from hardmine.trainers.detection.detector import Detector
 
         model = Detector.load(model_dir)
-        _ask_detector(model)
+        ask_detector(model, every_signature=False)
       case other:
         raise RuntimeError(f"version {number} is a {other!r}, which cannot be served")
   if model.model_id.hex() != record.model_id:
@@ -96,22 +94,3 @@ def load_model(
     record={field: getattr(record, field) for field in _RECORDED},
     model=model,
   )
-
-
-def _ask_codec(codec: Codec) -> None:
-  """Also builds what TensorFlow puts off until the first call of a signature."""
-  picture = test_picture()
-  decoded = codec.decompress(codec.compress(picture, iterations=1))
-  if decoded.shape != picture.shape or decoded.dtype != np.uint8:
-    raise RuntimeError(
-      f"decoding gave {decoded.dtype} {decoded.shape} for uint8 {picture.shape}"
-    )
-
-
-def _ask_detector(detector: Detector) -> None:
-  found = detector.detect(test_picture())
-  if not (np.isfinite(found.boxes_yxyx_px).all() and np.isfinite(found.scores).all()):
-    raise RuntimeError("boxes or scores are not finite")
-  unknown = set(found.category_ids.tolist()) - set(detector.categories.ids)
-  if unknown:
-    raise RuntimeError(f"category {min(unknown)} is none of the model's own")

@@ -9,7 +9,11 @@ from pathlib import Path
 
 from hardmine.serving.probe.sandbox import Outcome
 from hardmine.serving.store.catalogue import Catalogue
-from hardmine.serving.store.comparison import Difference, differences, incomparable
+from hardmine.serving.store.comparison import (
+  MetricDifference,
+  differences,
+  incomparable,
+)
 from hardmine.serving.store.entries import Version
 from hardmine.serving.store.signing import genuine_dir, short, verify_signature
 
@@ -63,18 +67,18 @@ def newer(number: int | None, held: int | None, allow_older: bool) -> Check:
 
 def compared(
   store: Catalogue, candidate: Version, current: int | None
-) -> tuple[Check, tuple[Difference, ...]]:
+) -> tuple[Check, tuple[MetricDifference, ...]]:
   """Whether its numbers are not worse than those of what the alias holds."""
   try:
-    held = None if current is None else store.version(current)
-    numbers = differences(candidate, held)
-    problem = incomparable(candidate, held) if held else None
+    rival = None if current is None else store.version(current)
+    numbers = differences(candidate, rival)
+    problem = incomparable(candidate, rival) if rival else None
   except (RuntimeError, ValueError, OSError) as error:
     # A way out of a version that is damaged, or gone, must stay open.
-    numbers, held, problem = (), None, f"what the alias holds is damaged: {error}"
+    numbers, rival, problem = (), None, f"what the alias holds is damaged: {error}"
   if problem:
     reason, passed = problem, False
-  elif held is None:
+  elif rival is None:
     reason, passed = "nothing to compare with", True
   else:
     worse = [one for one in numbers if not one.passed]

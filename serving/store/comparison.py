@@ -13,12 +13,12 @@ EVALUATION_SET = "evaluation_set"  # in metrics: names images and settings measu
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Difference:
-  """One number of two versions.
+class MetricDifference:
+  """One number of a candidate, beside that of its rival.
 
   Attributes:
     metric: its name.
-    before: of what the alias holds, None where it has none.
+    before: of the rival, None where it has none.
     after: of the candidate, None where it has none.
     direction: which way is better: `higher` or `lower`.
     required: the least gain, in the metric's unit.
@@ -47,19 +47,25 @@ class Difference:
     return f"{shown}: {abs(self.gain):.4f} {word}, required {self.required:+.4f}"
 
 
-def differences(candidate: Version, current: Version | None) -> tuple[Difference, ...]:
+def differences(
+  candidate: Version, rival: Version | None
+) -> tuple[MetricDifference, ...]:
   """One per gate of the candidate's experiment.
 
   A gate requires its `min_improvement`; one that has none requires not to be worse.
-  Where the alias holds nothing, nothing is required.
+  Without a rival nothing is required.
+
+  Args:
+    candidate: to be promoted.
+    rival: what the alias holds, None where it holds nothing.
   """
   found = []
   for gate in _gates(candidate):
     metric, direction = gate["metric"], gate.get("direction", "higher")
     required = gate.get("min_improvement") or 0.0
-    before = None if current is None else current.numbers.get(metric)
+    before = None if rival is None else rival.numbers.get(metric)
     after = candidate.numbers.get(metric)
-    one = Difference(
+    one = MetricDifference(
       metric=metric,
       before=before,
       after=after,
@@ -67,26 +73,26 @@ def differences(candidate: Version, current: Version | None) -> tuple[Difference
       required=required,
       passed=True,
     )
-    if current is not None:
+    if rival is not None:
       passed = one.gain is not None and is_enough(one.gain, required)
       one = dataclasses.replace(one, passed=passed)
     found.append(one)
   return tuple(found)
 
 
-def incomparable(candidate: Version, current: Version) -> str | None:
+def incomparable(candidate: Version, rival: Version) -> str | None:
   """Why the numbers of two versions say nothing about each other, or None."""
-  if candidate.kind != current.kind:
-    return f"a {candidate.kind} cannot be compared with a {current.kind}"
-  ours, theirs = (v.metrics.get(EVALUATION_SET) for v in (candidate, current))
+  if candidate.kind != rival.kind:
+    return f"a {candidate.kind} cannot be compared with a {rival.kind}"
+  ours, theirs = (v.metrics.get(EVALUATION_SET) for v in (candidate, rival))
   if ours is None or theirs is None:
-    which = candidate if ours is None else current
+    which = candidate if ours is None else rival
     return (
       f"version {which.number} does not say which evaluation set it was measured on"
     )
   if ours != theirs:
     return (
-      f"measured on another evaluation set than version {current.number} "
+      f"measured on another evaluation set than version {rival.number} "
       f"({_short(ours)} and {_short(theirs)}): evaluate both on one"
     )
   if not _gates(candidate):

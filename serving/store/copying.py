@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from hardmine.serving.store.catalogue import Catalogue
+from hardmine.serving.store.entries import Reason
 from hardmine.serving.store.signing import signed_files
 from hardmine.serving.store.store import ModelStore
 
 
 def copy_version(
-  source: Catalogue, number: int, store: ModelStore, *, who: str, why: str = ""
+  source: Catalogue, number: int, store: ModelStore, *, reason: Reason
 ) -> int:
   """Adds a version with all that was said of it, and its signatures.
 
@@ -16,8 +19,7 @@ def copy_version(
     source: holds it.
     number: of the version there.
     store: gets it.
-    who: copies it.
-    why: in words; the log also says where from.
+    reason: for the log, which also says where from.
 
   Returns:
     Its number in `store`.
@@ -36,15 +38,16 @@ def copy_version(
     metrics=one.metrics,
     verdict=one.verdict,
     lineage=one.lineage,  # as it was signed
-    who=who,
-    why="; ".join(filter(None, [origin, why])),
+    reason=dataclasses.replace(
+      reason, why="; ".join(filter(None, [origin, reason.why]))
+    ),
   )
   if store.version(copy).digest != one.digest:
     raise RuntimeError(
       f"{source.url}/versions/{number} was changed while it was copied: version {copy} "
       f"of {store.url} is not what was looked at, and no alias holds it"
     )
-  copy_signatures(source, number, store, copy, who=who)
+  copy_signatures(source, number, store, copy, who=reason.who)
   return copy
 
 
@@ -56,8 +59,8 @@ def copy_signatures(
   Of a twin from another run the lineage differs, which signatures cover.
   """
   present = store.signatures(copy)
+  reason = Reason(who=who, why=f"copied from {source.url}:{number}")
   held = {path: facts["sha256"] for path, facts in store.files(copy).items()}
   for key, content in source.signatures(number).items():
     if key not in present and signed_files(content) == held:
-      why = f"copied from {source.url}:{number}"
-      store.add_signature(copy, key, content, who=who, why=why)
+      store.add_signature(copy, key, content, reason=reason)

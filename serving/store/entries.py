@@ -25,6 +25,19 @@ class Conflict(RuntimeError):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Reason:
+  """What everybody owes the log who changes a store.
+
+  Attributes:
+    who: person or program.
+    why: in words.
+  """
+
+  who: str
+  why: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class AuditEntry:
   """One line of the log.
 
@@ -35,7 +48,7 @@ class AuditEntry:
     alias: that moved, or None.
     from_version: what the alias held before; of `gc` the version that went.
     to_version: what was added or signed, or what the alias holds now.
-    digest: of `to_version`, of `from_version` where there is no other.
+    digest: of `to_version`, None where there is none.
     why: in words.
     override: the reason given for passing over refused checks, or None.
     details: JSON values: refused numbers, checks, and the like.
@@ -65,10 +78,10 @@ class AuditEntry:
     return cls(**{name: value for name, value in plain.items() if name in known})
 
   @classmethod
-  def now(cls, **fields: Any) -> AuditEntry:
+  def now(cls, reason: Reason, **fields: Any) -> AuditEntry:
     """A new line with the time and an id."""
     at = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="milliseconds")
-    return cls(at=at, id=uuid.uuid4().hex, **fields)
+    return cls(at=at, id=uuid.uuid4().hex, who=reason.who, why=reason.why, **fields)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

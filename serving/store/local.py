@@ -27,6 +27,7 @@ from hardmine.serving.store.contents import (
   check_files,
   parse_manifest,
 )
+from hardmine.serving.store.durability import sync, sync_tree
 from hardmine.serving.store.entries import AuditEntry, Pointer, State
 
 LOCK_TIMEOUT_SECONDS = 60
@@ -95,7 +96,7 @@ class LocalStorage:
         raise RuntimeError(f"{folder} is a link: nothing is written through it")
       write_atomically(folder / f"{key}.sig", content)
       for changed in (folder, self._signatures, self._root):
-        _sync(changed)
+        sync(changed)
 
   def pointers(self) -> dict[str, Pointer]:
     """Every alias."""
@@ -156,7 +157,7 @@ class LocalStorage:
         else:
           shutil.copyfile(model_dir / path, target, follow_symlinks=False)
       write_atomically(staging / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-      _sync_tree(staging)
+      sync_tree(staging)
       check_files(staging, manifest)  # also where the model changed meanwhile
       with self._locked():
         for number in self.numbers():
@@ -166,7 +167,7 @@ class LocalStorage:
         logged = [e.to_version or 0 for e in self.entries() if e.action == "add"]
         number = max([0, *self._taken(), *logged]) + 1
         os.rename(staging, self.folder(number))
-        _sync(self._versions)
+        sync(self._versions)
         self._append(entry(number))
         return number, False
 
@@ -195,7 +196,7 @@ class LocalStorage:
           }
           text = json.dumps(plain, indent=2) + "\n"
           write_atomically(self._aliases / f"{entry.alias}.json", text)
-          _sync(self._aliases)
+          sync(self._aliases)
         self._append(entry)
         if entry.action == "gc" and entry.from_version is not None:
           self._remove(entry.from_version)
@@ -316,7 +317,7 @@ class LocalStorage:
       file.write(line.encode())
       file.flush()
       os.fsync(file.fileno())
-    _sync(self._root)
+    sync(self._root)
 
 
 def _is_signature(path: Path) -> bool:
@@ -338,19 +339,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     return json.loads(path.read_bytes())
   except ValueError as error:
     raise RuntimeError(f"{path} is damaged: {error}") from error
-
-
-def _sync(path: Path) -> None:
-  """Makes a file or the names in a folder outlive a power cut."""
-  descriptor = os.open(path, os.O_RDONLY)
-  try:
-    os.fsync(descriptor)
-  finally:
-    os.close(descriptor)
-
-
-def _sync_tree(root: Path) -> None:
-  for folder, _, names in os.walk(root, topdown=False):
-    for name in names:
-      _sync(Path(folder, name))
-    _sync(Path(folder))

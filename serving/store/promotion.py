@@ -12,9 +12,15 @@ from hardmine.serving.probe.ask_model import ask
 from hardmine.serving.store import checks
 from hardmine.serving.store.catalogue import Catalogue
 from hardmine.serving.store.checks import Answers, Check
-from hardmine.serving.store.comparison import Difference
+from hardmine.serving.store.comparison import MetricDifference
 from hardmine.serving.store.copying import copy_signatures, copy_version
-from hardmine.serving.store.entries import UNSET, AuditEntry, Conflict, Unset
+from hardmine.serving.store.entries import (
+  UNSET,
+  AuditEntry,
+  Conflict,
+  Reason,
+  Unset,
+)
 from hardmine.serving.store.store import ModelStore, check_alias
 
 
@@ -38,7 +44,7 @@ class Promotion:
   from_version: int | None
   to_version: int
   checks: tuple[Check, ...] = ()
-  differences: tuple[Difference, ...] = ()
+  differences: tuple[MetricDifference, ...] = ()
   override: str | None = None
   already: bool = False
   moved: bool = False
@@ -80,8 +86,7 @@ def promote(
   reference: str | int,
   alias: str,
   *,
-  who: str,
-  why: str = "",
+  reason: Reason,
   dry_run: bool = False,
   override: str | None = None,
   if_current: int | Unset | None = UNSET,
@@ -96,8 +101,7 @@ def promote(
     store: has the alias.
     reference: a version or an alias, such as `candidate`.
     alias: to move.
-    who: promotes.
-    why: in words.
+    reason: for the log.
     dry_run: check, and move nothing.
     override: the reason to pass over refused numbers; the log keeps both.
     if_current: what the alias must hold, None for nothing.
@@ -128,7 +132,7 @@ def promote(
     twin = store.newest("digest", candidate.digest)
   if twin is not None:
     if not dry_run:
-      copy_signatures(origin, number, store, twin, who=who)
+      copy_signatures(origin, number, store, twin, who=reason.who)
     origin, number, candidate = store, twin, store.version(twin)
   is_here = origin is store
   current = store.aliases().get(alias)
@@ -155,28 +159,16 @@ def promote(
   if found.refusals:
     raise Refused(found)
   if not is_here:
-    number = copy_version(origin, number, store, who=who, why=why)
-    found = dataclasses.replace(found, to_version=number)
-  move = store.move(
-    alias,
-    number,
-    who=who,
-    why=why,
-    if_current=current,  # what the checks looked at
-    override=found.override,
-    details=_details(found),
-  )
-  return dataclasses.replace(
-    found, moved=not move.already, already=move.already, entry=move.entry
-  )
+    copy = copy_version(origin, number, store, reason=reason)
+    found = dataclasses.replace(found, to_version=copy)
+  return _move(store, found, reason, "promote")
 
 
 def rollback(
   store: ModelStore,
   alias: str,
   *,
-  who: str,
-  why: str = "",
+  reason: Reason,
   to: int | None = None,
   dry_run: bool = False,
   public_keys: Sequence[str | os.PathLike] = (),
@@ -190,8 +182,7 @@ def rollback(
   Args:
     store: nothing in it is removed.
     alias: to move.
-    who: rolls back.
-    why: in words.
+    reason: for the log.
     to: the version, which it has held; None takes the one before.
     dry_run: check, and move nothing.
     public_keys: as for `promote`.
@@ -236,18 +227,7 @@ def rollback(
     return found
   if found.refusals:
     raise Refused(found)
-  move = store.move(
-    alias,
-    number,
-    who=who,
-    why=why,
-    if_current=current,
-    action="rollback",
-    details=_details(found),
-  )
-  return dataclasses.replace(
-    found, moved=not move.already, already=move.already, entry=move.entry
-  )
+  return _move(store, found, reason, "rollback")
 
 
 def earlier_version(store: ModelStore, alias: str) -> int | None:
@@ -294,6 +274,23 @@ def _check_race(
   raise Conflict(
     f"{alias} is {'version ' + str(current) if current else 'nothing'}{by}, and not "
     f"{'version ' + str(if_current) if if_current else 'nothing'}: nothing moved"
+  )
+
+
+def _move(
+  store: ModelStore, found: Promotion, reason: Reason, action: str
+) -> Promotion:
+  move = store.move(
+    found.alias,
+    found.to_version,
+    reason=reason,
+    if_current=found.from_version,  # what the checks looked at
+    override=found.override,
+    details=_details(found),
+    action=action,
+  )
+  return dataclasses.replace(
+    found, moved=not move.already, already=move.already, entry=move.entry
   )
 
 

@@ -27,6 +27,7 @@ from typing import Any
 
 from hardmine.serving.store.catalogue import Catalogue
 from hardmine.serving.store.contents import MANIFEST, walk
+from hardmine.serving.store.entries import Reason
 from hardmine.serving.store.store import ModelStore
 
 _SHOWN_DIGITS = 12
@@ -38,8 +39,7 @@ def sign(
   private_key: str | os.PathLike,
   *,
   password: str | None = None,
-  who: str,
-  why: str = "",
+  reason: Reason,
 ) -> str:
   """Signs a version, after holding its files against the manifest and the log.
 
@@ -48,8 +48,7 @@ def sign(
     number: of the version.
     private_key: PEM file.
     password: of the key, None where it has none.
-    who: signs.
-    why: in words.
+    reason: for the log.
 
   Returns:
     The key's name, hex digits.
@@ -71,7 +70,7 @@ def sign(
     config.sign(store.local_dir(number), path)
     content = path.read_bytes()
   key = json.loads(content)["verificationMaterial"]["publicKey"]["hint"]
-  store.add_signature(number, key, content, who=who, why=why)
+  store.add_signature(number, key, content, reason=reason)
   return key
 
 

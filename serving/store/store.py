@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
 from pathlib import Path
@@ -16,12 +17,14 @@ from hardmine.serving.store.entries import (
   AuditEntry,
   Conflict,
   Move,
+  Reason,
   State,
   Unset,
 )
 
 _ALIAS = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _KEY = re.compile(r"[0-9a-f]{64}")
+_COLLECTED = Reason(who="gc")
 
 
 class ModelStore(Catalogue):
@@ -37,8 +40,7 @@ class ModelStore(Catalogue):
     metrics: dict[str, Any],
     verdict: dict[str, Any],
     lineage: dict[str, Any],
-    who: str,
-    why: str = "",
+    reason: Reason,
   ) -> int:
     """Copies an exported model in, checked, as the next version.
 
@@ -53,8 +55,7 @@ class ModelStore(Catalogue):
       metrics: of its evaluation.
       verdict: of its evaluation.
       lineage: where it comes from; no part of the digest.
-      who: adds it.
-      why: in words.
+      reason: for the log and the manifest.
 
     Raises:
       ValueError: no model, symbolic links in it, or values that are not JSON.
@@ -64,7 +65,7 @@ class ModelStore(Catalogue):
     require(kind in KINDS, f"a kind among {KINDS}", kind=kind)
     documents = contents.make_documents(experiment, metrics, verdict, lineage)
     files = contents.describe(model_dir)
-    added = AuditEntry.now(who=who, why=why, action="add")
+    added = AuditEntry.now(reason, action="add")
     manifest = contents.make_manifest(
       files,
       documents,
@@ -86,8 +87,7 @@ class ModelStore(Catalogue):
     alias: str,
     version: int | None,
     *,
-    who: str,
-    why: str = "",
+    reason: Reason,
     if_current: int | Unset | None = UNSET,
     override: str | None = None,
     details: dict[str, Any] | None = None,
@@ -98,8 +98,7 @@ class ModelStore(Catalogue):
     Args:
       alias: of a-z, 0-9, _ and -, and not a number.
       version: None removes the alias.
-      who: moves it.
-      why: in words.
+      reason: for the log.
       if_current: what the alias must hold (None: nothing) for the move to happen.
       override: the reason for passing over refused checks.
       details: JSON values for the log.
@@ -126,8 +125,7 @@ class ModelStore(Catalogue):
         raise ValueError(f"Expected a version of {self.url}. Received: {version}")
       return [
         AuditEntry.now(
-          who=who,
-          why=why,
+          reason,
           action=action if version is not None else "remove",
           alias=alias,
           from_version=held,
@@ -149,7 +147,7 @@ class ModelStore(Catalogue):
     )
 
   def add_signature(
-    self, number: int, key: str, content: bytes, *, who: str, why: str = ""
+    self, number: int, key: str, content: bytes, *, reason: Reason
   ) -> None:
     """Puts a signature beside a version; an earlier one of the same key goes.
 
@@ -157,8 +155,7 @@ class ModelStore(Catalogue):
       number: of the version.
       key: its name, hex digits.
       content: nothing is checked here, but by whoever trusts the key.
-      who: signs.
-      why: in words.
+      reason: for the log.
 
     Raises:
       ValueError: there is no such version, or no such name.
@@ -170,8 +167,7 @@ class ModelStore(Catalogue):
       require(number in state.versions, f"a version of {self.url}", number=number)
       return [
         AuditEntry.now(
-          who=who,
-          why=why,
+          reason,
           action="sign",
           to_version=number,
           digest=digest,
@@ -189,16 +185,14 @@ class ModelStore(Catalogue):
     keep: int,
     dry_run: bool = False,
     *,
-    who: str = "gc",
-    why: str = "",
+    reason: Reason = _COLLECTED,
   ) -> list[int]:
     """Removes old versions, never one that an alias holds, and leftovers of the killed.
 
     Args:
       keep: so many of the newest stay, at least 1.
       dry_run: only say which.
-      who: removes them.
-      why: in words.
+      reason: for the log, which says how many were kept where it has no words.
 
     Returns:
       The numbers of the removed versions.
@@ -213,11 +207,11 @@ class ModelStore(Catalogue):
       present = State(versions=frozenset(self.versions()), aliases=self.pointers())
       return victims(present)
 
+    told = dataclasses.replace(reason, why=reason.why or f"keep {keep}")
+
     def decide(state: State) -> list[AuditEntry]:
       return [
-        AuditEntry.now(
-          who=who, why=why or f"keep {keep}", action="gc", from_version=number
-        )
+        AuditEntry.now(told, action="gc", from_version=number)
         for number in victims(state)
       ]
 

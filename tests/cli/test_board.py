@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hardmine.pipelines.cli import main as cli
+from hardmine.serving.store.entries import Reason
 from hardmine.serving.store.store import ModelStore
 from tests.serving.board.fake_store import codec
 from tests.serving.board.pages import read
@@ -23,10 +24,10 @@ def store(tmp_path) -> ModelStore:
       tmp_path / "model",
       kind="codec",
       model_id=f"{number:016x}",
-      who="pipeline",
+      reason=Reason(who="pipeline"),
       **codec(area=1.5 + number / 10),
     )
-  store.move("production", 1, who="anna", why="the first one")
+  store.move("production", 1, reason=Reason(who="anna", why="the first one"))
   return store
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from hardmine.pipelines.cli import model_ref
 from hardmine.pipelines.cli.main import main
 from hardmine.schemas.codec_config import CodecConfig
+from hardmine.serving.store.entries import Reason
 from hardmine.serving.store.store import ModelStore
 from hardmine.trainers.codec import bitstream
 from tests.serving.store import fake_models
@@ -183,7 +184,7 @@ def test_a_stream_finds_its_model_when_the_alias_has_moved(
   for path in (model, other_model):
     model_id = model_ref.read_model_id(Path(path)).hex()
     store.add(path, **{**fake_models.facts(), "model_id": model_id})
-  store.move("production", 2, who="ann")
+  store.move("production", 2, reason=Reason(who="ann"))
   (folder / "p.hmc").write_bytes(stream)
   words = ["decode", "p.hmc", "out.png", "--model", f"{store.url}:production", "--json"]
   assert main(words) == 0

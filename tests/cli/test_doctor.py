@@ -21,20 +21,25 @@ def test_this_environment_is_ready(capsys):
   found = {finding["subject"]: finding for finding in report["findings"]}
   assert found["tfx"]["found"] == metadata.version("tfx")
   assert found["tfx"]["status"] == "ok"
+  assert report["installed"] == ["light", "worker", "pipelines"]
+  assert len(found) == len(report["findings"])
 
 
 def test_lines_for_people_name_the_same_subjects(capsys):
   assert main(["doctor"]) == 0
   out = capsys.readouterr().out
   assert "tensorflow" in out
-  assert out.splitlines()[-1] == "hardmine is ready"
+  assert out.splitlines()[-1] == "hardmine is ready: light, worker, pipelines"
 
 
 def test_the_tested_versions_include_every_requirement():
   lane = doctor.lane_of(sys.version_info[:2])
   lock = (doctor._REPOSITORY / "requirements" / f"{lane}.lock").read_text("utf-8")
-  for finding in doctor.check_requirements():
-    assert f"\n{finding.subject}==" in f"\n{lock}"
+  for extra in ("", "worker", "pipelines", "gcs", "s3", "signing", "dev"):
+    findings = doctor.check_requirements(extra)
+    assert findings
+    for finding in findings:
+      assert f"\n{finding.subject}==" in f"\n{lock}"
 
 
 @pytest.mark.parametrize(
@@ -50,17 +55,19 @@ def test_the_tested_versions_include_every_requirement():
 )
 def test_python_decides_about_the_lane(python, lane):
   assert doctor.lane_of(python) == lane
-  assert doctor.check_python(python).status == ("ok" if lane else "missing")
+  status = "ok" if lane else "note" if python > (3, 9) else "missing"
+  assert doctor.check_python(python).status == status
 
 
 @pytest.mark.parametrize(
   ("lane", "libc", "status"),
   [
     ("tfx-1.16", ("glibc", "2.36"), "ok"),
-    ("tfx-1.16", ("glibc", "2.27"), "missing"),
-    ("tfx-1.21", ("glibc", "2.36"), "missing"),
+    ("tfx-1.16", ("glibc", "2.27"), "note"),
+    ("tfx-1.21", ("glibc", "2.36"), "note"),
     ("tfx-1.21", ("glibc", "2.39"), "ok"),
-    ("tfx-1.16", ("", ""), "missing"),  # musl
+    ("tfx-1.16", ("", ""), "note"),  # musl
+    (None, ("glibc", "2.27"), "ok"),
   ],
 )
 def test_wheels_need_their_glibc(lane, libc, status):
@@ -81,6 +88,37 @@ def test_something_missing_is_a_failure(monkeypatch, capsys):
   monkeypatch.setattr(doctor.metadata, "requires", lambda _: ["no-such-thing>=2"])
   assert main(["doctor"]) == 1
   assert capsys.readouterr().out.splitlines()[-1] == "not ready, missing: 1"
+
+
+@pytest.mark.parametrize(
+  ("absent", "installed"),
+  [
+    (("tfx",), ["light", "worker"]),
+    (("apache-beam", "tfx"), ["light"]),
+    (("pycocotools",), ["light", "worker"]),
+  ],
+)
+def test_parts_may_be_missing(monkeypatch, capsys, absent, installed):
+  known = doctor._version_of
+  monkeypatch.setattr(
+    doctor, "_version_of", lambda name: None if name in absent else known(name)
+  )
+  assert main(["doctor", "--json"]) == 0
+  report = json.loads(capsys.readouterr().out)
+  assert report["installed"] == installed
+  notes = [one for one in report["findings"] if one["status"] == "note"]
+  remedies = " ".join(one["remedy"] for one in notes)
+  if "pycocotools" in absent:
+    assert "pip install 'pycocotools>=2.0.8'" in remedies
+  else:
+    assert "pip install 'hardmine[pipelines]'" in remedies
+
+
+def test_without_a_lane_the_pipelines_are_for_other_pythons():
+  (finding,) = doctor.check_part("pipelines", None)
+  assert finding.status == "note"
+  assert finding.remedy == "use Python 3.10, 3.12 or 3.13"
+  assert all(one.status == "ok" for one in doctor.check_part("worker", None))
 
 
 def test_versions_that_were_not_tested_are_a_note(tmp_path):

@@ -9,25 +9,28 @@ import subprocess
 import sys
 import time
 import types
+from importlib import metadata
 
 import pytest
 from botocore.exceptions import NoCredentialsError
+from packaging.requirements import Requirement
 
+from hardmine.pipelines.cli import doctor
 from hardmine.pipelines.cli import main as cli
 
 
 @pytest.fixture
 def command(monkeypatch):
-  """Puts a command of the given behaviour in the place of `doctor`."""
+  """Puts a command of the given behaviour in the place of `board`."""
 
   def install(behaviour, **attributes):
-    module = types.ModuleType("hardmine.pipelines.cli.doctor")
+    module = types.ModuleType("hardmine.pipelines.cli.board")
     module.HELP = "A command for this test."
     module.add_arguments = lambda parser: parser.add_argument("--flag")
     module.run = behaviour
     for name, value in attributes.items():
       setattr(module, name, value)
-    monkeypatch.setitem(sys.modules, "hardmine.pipelines.cli.doctor", module)
+    monkeypatch.setitem(sys.modules, "hardmine.pipelines.cli.board", module)
 
   monkeypatch.delenv("HARDMINE_TRACEBACK", raising=False)
   return install
@@ -64,8 +67,6 @@ def test_no_command_prints_help_and_is_a_usage_error(capsys):
 
 
 def test_version_is_the_packages(capsys):
-  from importlib import metadata
-
   assert cli.main(["--version"]) == 0
   assert capsys.readouterr().out.split() == ["hardmine", metadata.version("hardmine")]
 
@@ -91,22 +92,67 @@ def test_usage_errors_exit_2_without_a_traceback(words, capsys):
     (OSError("disk on fire"), 1, "disk on fire"),
     (MemoryError(), 1, "out of memory"),
     (KeyboardInterrupt(), 130, "interrupted"),
-    (ModuleNotFoundError("No module named 'tfx'", name="tfx"), 1, "hardmine doctor"),
+    (ModuleNotFoundError("No module named 'odd'", name="odd"), 1, "hardmine doctor"),
   ],
 )
 def test_errors_become_one_line_and_a_status(command, capsys, error, status, line):
   command(raising(error))
-  assert cli.main(["doctor"]) == status
+  assert cli.main(["board"]) == status
   err = capsys.readouterr().err
   assert err.startswith("hardmine: ")
   assert line in err
   assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+  ("module", "line"),
+  [
+    ("apache_beam.io", "board needs Apache Beam: pip install 'hardmine[worker]'"),
+    ("tensorflow", "board needs TensorFlow: pip install 'hardmine[pipelines]'"),
+    ("gcsfs", "board needs gcsfs: pip install 'hardmine[gcs]'"),
+  ],
+)
+def test_a_missing_package_comes_with_its_extra(command, capsys, module, line):
+  command(raising(ModuleNotFoundError(f"No module named {module!r}", name=module)))
+  assert cli.main(["board"]) == 1
+  assert capsys.readouterr().err == f"hardmine: {line}\n"
+
+
+def test_where_no_lane_is_the_line_says_which_pythons_have_one(monkeypatch):
+  error = ModuleNotFoundError("No module named 'tfx'", name="tfx")
+  monkeypatch.setattr(sys, "version_info", (3, 11, 7))
+  assert cli._missing_line("run", error).endswith(
+    "'hardmine[pipelines]' under Python 3.10, 3.12 or 3.13"
+  )
+
+
+@pytest.mark.parametrize("module", sorted(cli.PACKAGES))
+def test_the_extra_that_is_named_brings_the_package(module):
+  _, extra = cli.PACKAGES[module]
+  wanted = {requirement.name for requirement in doctor.requirements(extra)}
+  brought = set()
+  while wanted - brought:  # TFX brings ML Metadata
+    name = (wanted - brought).pop()
+    brought.add(name)
+    for line in metadata.requires(name) or []:
+      requirement = Requirement(line)
+      if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+        wanted.add(requirement.name)
+  files = (path for name in brought for path in metadata.files(name) or [])
+  assert any(path.parts[0] == module for path in files)
+
+
+@pytest.mark.parametrize("words", [["run", "codec_cpu"], ["serve", "--store", "none"]])
+def test_nothing_is_begun_that_could_not_be_done(monkeypatch, capsys, words):
+  monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+  assert cli.main(words) == 1
+  assert "pip install 'hardmine[pipelines]'" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("how", ["flag", "environment"])
 def test_traceback_is_there_for_who_asks(command, monkeypatch, how):
   command(raising(ValueError("why?")))
-  words = ["--traceback", "doctor"] if how == "flag" else ["doctor"]
+  words = ["--traceback", "board"] if how == "flag" else ["board"]
   if how == "environment":
     monkeypatch.setenv("HARDMINE_TRACEBACK", "1")
   with pytest.raises(ValueError, match="why"):
@@ -116,22 +162,22 @@ def test_traceback_is_there_for_who_asks(command, monkeypatch, how):
 def test_our_own_bugs_are_not_hidden(command):
   command(raising(TypeError("a bug")))
   with pytest.raises(TypeError, match="a bug"):
-    cli.main(["doctor"])
+    cli.main(["board"])
 
 
 def test_the_commands_own_status_is_kept(command):
   command(lambda args: 3)
-  assert cli.main(["doctor", "--flag", "x"]) == 3
+  assert cli.main(["board", "--flag", "x"]) == 3
 
 
 def test_unknown_arguments_are_passed_on_only_where_wanted(command, capsys):
   seen = []
   behaviour = lambda args: seen.append(args.passed_on) or 0  # noqa: E731
   command(behaviour)
-  assert cli.main(["doctor", "--num_workers=3"]) == 2
+  assert cli.main(["board", "--num_workers=3"]) == 2
   assert "unrecognized arguments: --num_workers=3" in capsys.readouterr().err
   command(behaviour, PASSES_ON=True)
-  assert cli.main(["doctor", "--num_workers=3", "--flag", "x"]) == 0
+  assert cli.main(["board", "--num_workers=3", "--flag", "x"]) == 0
   assert seen == [["--num_workers=3"]]
 
 

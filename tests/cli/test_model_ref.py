@@ -7,6 +7,7 @@ import json
 import pytest
 
 from hardmine.pipelines.cli import model_ref
+from hardmine.serving.store.entries import Reason
 from hardmine.serving.store.store import ModelStore
 from tests.serving.store.fake_models import add
 
@@ -72,7 +73,7 @@ def test_an_alias_or_a_version_of_a_store_is_a_model(tmp_path):
   store = ModelStore(tmp_path / "store")
   for content in "ab":
     add(store, tmp_path, content)
-  store.move("production", 1, who="ann")
+  store.move("production", 1, reason=Reason(who="ann"))
   assert model_ref.resolve_model(f"{store.url}:production") == store.local_dir(1)
   assert model_ref.resolve_model(f"{store.url}:2") == store.local_dir(2)
   assert model_ref.resolve_model(store.url) == store.local_dir(2)
@@ -89,7 +90,7 @@ def test_a_version_of_an_object_store_is_copied_here(tmp_path, monkeypatch):
   monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
   store = ModelStore("memory://bucket/store")
   add(store, tmp_path, "a")
-  store.move("production", 1, who="ann")
+  store.move("production", 1, reason=Reason(who="ann"))
   path = model_ref.resolve_model("memory://bucket/store:production")
   assert path.is_relative_to(tmp_path / "cache")
   assert (path / "saved_model.pb").read_text() == "graph a"

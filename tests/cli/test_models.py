@@ -11,7 +11,7 @@ from hardmine.pipelines.cli.main import main
 from hardmine.serving.probe.sandbox import Outcome
 from hardmine.serving.store import promotion
 from hardmine.serving.store.store import ModelStore
-from tests.serving.store.fake_models import add, facts, write_model
+from tests.serving.store.fake_models import add, by, facts, write_model
 from tests.serving.store.keys import write_keys
 
 
@@ -28,7 +28,7 @@ def store(tmp_path, monkeypatch):
   store = ModelStore(tmp_path / "store")
   for content, area in (("a", 1.5), ("b", 1.6), ("c", 1.4)):
     add(store, tmp_path, content, area=area)
-  store.move("production", 1, who="ann", why="first")
+  store.move("production", 1, reason=by("ann", "first"))
   return store
 
 
@@ -111,7 +111,7 @@ def test_a_worse_model_is_refused_with_status_1(store, capsys):
 
 
 def test_a_lost_race_is_status_3_and_names_the_winner(store, capsys):
-  store.move("production", 2, who="bob")
+  store.move("production", 2, reason=by("bob"))
   assert command(store, "promote", "3", "--to", "production", "--if-current", "1") == 3
   err = capsys.readouterr().err
   assert "production is version 2, moved by bob" in err

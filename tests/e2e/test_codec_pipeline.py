@@ -16,9 +16,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hardmine.pipelines.beam_runners import direct
 from hardmine.pipelines.cli.main import main
-from hardmine.pipelines.cli.run import run_experiment
 from hardmine.pipelines.experiments.codec_demo import photograph
+from hardmine.pipelines.running import run_experiment
+from hardmine.pipelines.site import Site
 from hardmine.schemas.codec_config import CodecConfig
 from hardmine.schemas.evaluation_config import CodecEvaluationConfig
 from hardmine.schemas.experiment import CodecExperiment
@@ -66,11 +68,11 @@ class Story:
     )
     self.lines: list[str] = []
 
-  def run(self, *assignments: str, **options):
+  def run(self, *assignments: str, workers: int = 1, **options):
     self.lines = []
     return run_experiment(
       self.experiment.override(list(assignments)),
-      self.root,
+      Site(root=self.root, beam_arguments=direct(workers)),
       say=self.lines.append,
       **options,
     )

@@ -14,9 +14,10 @@ import pytest
 from PIL import Image
 
 from hardmine.pipelines.cli.main import main
-from hardmine.pipelines.cli.run import run_experiment
 from hardmine.pipelines.detection import NODES
 from hardmine.pipelines.experiments import find
+from hardmine.pipelines.running import run_experiment
+from hardmine.pipelines.site import Site
 from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
 from hardmine.schemas.detector_config import SSDConfig
 from hardmine.schemas.evaluation_config import DetectionEvaluationConfig
@@ -92,7 +93,9 @@ class Story:
 
   def run(self, *assignments: str, **options):
     experiment = self.experiment.override(list(assignments))
-    return run_experiment(experiment, self.root, say=lambda line: None, **options)
+    return run_experiment(
+      experiment, Site(root=self.root), say=lambda line: None, **options
+    )
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +149,7 @@ def test_a_gate_out_of_reach_is_not_blessed_and_says_so(story, first):
   assert outcome.pushed_dir is None
 
 
-def test_another_model_has_the_blessed_one_to_beat(story, first):
+def test_another_model_has_the_blessed_one_as_its_rival(story, first):
   done, _ = story.run("training.seed=1", "training.steps=30", to_node="Rival")
   assert done.node("Trainer").status == "ran"
   shown = first[0].run_id[:19].replace("T", " ")
@@ -168,4 +171,4 @@ def test_a_changed_annotation_converts_again(story, first):
 def test_shipped_experiments_without_their_data_say_so(name, tmp_path, capsys):
   experiment = find(name)
   with pytest.raises(RuntimeError, match="CocoGen failed"):
-    run_experiment(experiment, str(tmp_path), say=lambda line: None)
+    run_experiment(experiment, Site(root=str(tmp_path)), say=lambda line: None)

@@ -20,6 +20,7 @@ from hardmine.schemas.codec_config import CodecConfig
 from hardmine.schemas.experiment import CodecExperiment
 from hardmine.schemas.exported_model import read_facts
 from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.serving.store.entries import Reason
 from hardmine.serving.store.promotion import promote, rollback
 from hardmine.serving.store.signing import verify_signature
 from hardmine.serving.store.store import ModelStore
@@ -183,10 +184,12 @@ def set_weights(codec, values: list[np.ndarray]) -> None:
 
 def test_earlier_versions_are_promoted_and_rolled_back(store):
   """Each is asked in a sub-process, as a person's `promote` does."""
-  back = rollback(store, "production", who="ann")
+  back = rollback(store, "production", reason=Reason(who="ann"))
   assert (back.from_version, back.to_version, back.moved) == (2, 1, True)
   for reference, before in ((2, 1), ("candidate", 2)):
-    done = promote(store, reference, "production", who="ann", if_current=before)
+    done = promote(
+      store, reference, "production", reason=Reason(who="ann"), if_current=before
+    )
     assert done.moved
     assert [check.name for check in done.checks if check.passed] == [
       "files",
@@ -218,7 +221,7 @@ def test_an_earlier_model_is_not_added_twice(store, version):
     metrics=one.metrics,
     verdict=one.verdict,
     lineage={"run_id": "a later one"},
-    who="ann",
+    reason=Reason(who="ann"),
   )
   assert number == version
   assert store.versions() == list(VERSIONS)

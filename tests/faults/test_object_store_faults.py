@@ -9,7 +9,7 @@ import pytest
 from hardmine.serving.store import bucket
 from hardmine.serving.store.entries import Conflict
 from hardmine.serving.store.store import ModelStore
-from tests.serving.store.fake_models import add, facts, write_model
+from tests.serving.store.fake_models import add, by, facts, write_model
 from tests.serving.store.object_store import (
   PROTOCOL,
   FakeObjectStore,
@@ -53,7 +53,7 @@ def test_faults_that_pass_are_not_noticed(objects, tmp_path, error, when):
   store = ModelStore(URL)
   for number, content in enumerate("abcd", start=1):
     assert add(store, tmp_path, content) == number
-    store.move("production", number, who="ann")
+    store.move("production", number, reason=by("ann"))
   assert store.gc(2) == [1, 2]
   store.verify(4)
   objects.fault = every(10**9, error, when)
@@ -74,10 +74,10 @@ def test_a_refused_precondition_is_a_lost_race_and_no_error(objects, tmp_path, s
   def fault(operation, path, at):
     if (operation, at) == ("create", "before") and "/audit/" in path and not overtaken:
       overtaken.append(path)
-      ModelStore(URL).move("production", 1, who="bob")
+      ModelStore(URL).move("production", 1, reason=by("bob"))
 
   objects.fault = staticmethod(fault)
-  move = store.move("production", 2, who="ann")  # decides anew after bob's move
+  move = store.move("production", 2, reason=by("ann"))  # decides anew after bob's move
   assert (move.from_version, move.to_version) == (1, 2)
   assert [e.who for e in store.audit() if e.alias] == ["bob", "ann"]
 
@@ -86,17 +86,17 @@ def test_the_loser_of_a_race_learns_who_won(objects, tmp_path):
   store = ModelStore(URL)
   for content in "abc":
     add(store, tmp_path, content)
-  store.move("production", 1, who="test")
+  store.move("production", 1, reason=by("test"))
   overtaken = []
 
   def fault(operation, path, at):
     if (operation, at) == ("create", "before") and "/audit/" in path and not overtaken:
       overtaken.append(path)
-      ModelStore(URL).move("production", 2, who="bob")
+      ModelStore(URL).move("production", 2, reason=by("bob"))
 
   objects.fault = staticmethod(fault)
   with pytest.raises(Conflict, match="production is version 2, moved by bob"):
-    store.move("production", 3, who="ann", if_current=1)
+    store.move("production", 3, reason=by("ann"), if_current=1)
 
 
 def test_a_server_that_stays_away_is_named(objects, tmp_path):
@@ -104,7 +104,7 @@ def test_a_server_that_stays_away_is_named(objects, tmp_path):
   add(store, tmp_path, "a")
   objects.fault = every(1, HttpError(503), "before")
   with pytest.raises(RuntimeError, match="6 times: HttpError: status 503"):
-    store.move("production", 1, who="ann")
+    store.move("production", 1, reason=by("ann"))
 
 
 def test_a_forbidden_request_is_not_repeated(objects, tmp_path):
@@ -113,7 +113,7 @@ def test_a_forbidden_request_is_not_repeated(objects, tmp_path):
   objects.fault = every(1, HttpError(403), "before")
   before = objects.num_requests
   with pytest.raises(HttpError):
-    store.move("production", 1, who="ann")
+    store.move("production", 1, reason=by("ann"))
   assert objects.num_requests == before + 1
 
 
@@ -125,7 +125,7 @@ def test_writers_killed_at_every_request_leave_nothing_half_made(objects, tmp_pa
   models = [write_model(tmp_path / f"m{n}", str(n)) for n in range(4)]
   store = ModelStore(URL)
   store.add(models[0], **facts("0"))
-  store.move("production", 1, who="test")
+  store.move("production", 1, reason=by("test"))
   kills, seed = 0, random.Random(0)
   for nth in range(1, 71):
     for when in ("before", "after"):
@@ -142,7 +142,7 @@ def test_writers_killed_at_every_request_leave_nothing_half_made(objects, tmp_pa
       area = 1 + seed.random()
       try:
         number = writer.add(models[nth % 4], **facts(str(nth % 4), area=area))
-        writer.move("production", number, who="writer")
+        writer.move("production", number, reason=by("writer"))
         writer.gc(3)
       except Killed:
         kills += 1
@@ -153,7 +153,7 @@ def test_writers_killed_at_every_request_leave_nothing_half_made(objects, tmp_pa
   assert kills > 100
   store = ModelStore(URL)
   last = store.add(models[0], **facts("0", area=9.0))
-  store.move("production", last, who="test")
+  store.move("production", last, reason=by("test"))
   for number in store.versions():
     store.verify(number)
   entries = store.audit()

@@ -17,7 +17,7 @@ from hardmine.serving.probe.ask_model import ask
 from hardmine.serving.probe.sandbox import run_limited
 from hardmine.serving.store.promotion import Refused, promote
 from hardmine.serving.store.store import ModelStore
-from tests.serving.store.fake_models import add, facts
+from tests.serving.store.fake_models import add, by, facts
 
 BAD = {
   "hangs": ("import time; time.sleep(60)", "no answer within 2 s"),
@@ -61,7 +61,7 @@ def test_a_bad_model_is_refused_and_leaves_no_process(tmp_path, name):
     )
 
   with pytest.raises(Refused, match=f"answers: .*{reason}"):
-    promote(store, 1, "production", who="ann", check=check)
+    promote(store, 1, "production", reason=by("ann"), check=check)
   assert store.aliases() == {}
   deadline = time.monotonic() + 5
   while processes_of(mark) and time.monotonic() < deadline:
@@ -74,7 +74,7 @@ def test_a_graph_that_cannot_be_loaded_is_refused_with_the_reason(tmp_path):
   add(store, tmp_path, "a")
   limited = functools.partial(ask, timeout_seconds=120, memory_bytes=4 << 30)
   with pytest.raises(Refused, match="answers: ") as caught:
-    promote(store, 1, "production", who="ann", check=limited)
+    promote(store, 1, "production", reason=by("ann"), check=limited)
   assert len(str(caught.value)) < 1000
   assert store.aliases() == {}
 
@@ -95,7 +95,7 @@ def test_a_real_model_answers_and_one_without_signatures_does_not(tmp_path):
   given = {**facts("a"), "model_id": json.loads(path.read_text())["model_id"]}
   store = ModelStore(tmp_path / "store")
   store.add(tmp_path / "real", **given)
-  found = promote(store, 1, "production", who="ann")
+  found = promote(store, 1, "production", reason=by("ann"))
   assert found.moved
   assert found.checks[-1].reason.startswith("answered in ")
 
@@ -104,5 +104,5 @@ def test_a_real_model_answers_and_one_without_signatures_does_not(tmp_path):
   (tmp_path / "mute" / "assets.extra" / "codec.json").write_bytes(path.read_bytes())
   store.add(tmp_path / "mute", **given)
   with pytest.raises(Refused, match=r"answers: .*encode"):
-    promote(store, 2, "production", who="ann")
+    promote(store, 2, "production", reason=by("ann"))
   assert store.aliases() == {"production": 1}

@@ -17,7 +17,7 @@ from hardmine.serving.store.entries import Conflict
 from hardmine.serving.store.promotion import promote, rollback
 from hardmine.serving.store.signing import sign, verify_signature
 from hardmine.serving.store.store import ModelStore
-from tests.serving.store.fake_models import add
+from tests.serving.store.fake_models import add, by
 from tests.serving.store.keys import write_keys
 from tests.serving.store.test_promotion import answers
 
@@ -53,12 +53,12 @@ def test_the_whole_life_of_versions(store, tmp_path):
   keys = write_keys(tmp_path, "ann")
   for content, area in (("a", 1.5), ("b", 1.6), ("c", 1.7)):
     number = add(store, tmp_path, content, area=area)
-    sign(store, number, keys.private, who="ann")
+    sign(store, number, keys.private, reason=by("ann"))
     store.verify(number)
-    options = {"who": "ann", "public_keys": [keys.public], "check": answers}
+    options = {"reason": by("ann"), "public_keys": [keys.public], "check": answers}
     assert promote(store, number, "production", **options).moved
   assert add(store, tmp_path, "c", area=1.7) == 3  # once is enough
-  assert rollback(store, "production", who="ann", check=answers).to_version == 2
+  assert rollback(store, "production", reason=by("ann"), check=answers).to_version == 2
   store.export(2, tmp_path / "out")
   assert (tmp_path / "out" / "saved_model.pb").read_text() == "graph b"
   assert store.gc(1) == [1]
@@ -75,10 +75,12 @@ def test_what_another_writer_made_is_seen_at_once(store, tmp_path):
   for content, writer, reader in (("a", store, other), ("b", other, store)):
     number = add(writer, tmp_path, content)
     assert reader.versions()[-1] == number
-    reader.move("production", number, who="reader", if_current=number - 1 or None)
+    reader.move(
+      "production", number, reason=by("reader"), if_current=number - 1 or None
+    )
     assert writer.aliases() == {"production": number}
   with pytest.raises(Conflict, match="production is version 2, moved by reader"):
-    other.move("production", 1, who="late", if_current=1)
+    other.move("production", 1, reason=by("late"), if_current=1)
 
 
 def write(url: str, writer: int) -> None:
@@ -87,7 +89,7 @@ def write(url: str, writer: int) -> None:
   with tempfile.TemporaryDirectory() as folder:
     for turn in range(NUM_VERSIONS):
       number = add(store, Path(folder), f"{writer}-{turn}")
-      store.move("production", number, who=f"writer {writer}")
+      store.move("production", number, reason=by(f"writer {writer}"))
 
 
 def test_writers_in_processes_lose_nothing_of_each_other(store):

@@ -7,9 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from hardmine.pipelines.cli.run import outcome_lines
-from hardmine.pipelines.orchestrators.local import LocalRun
-from hardmine.pipelines.outcome import outcome_of
+from hardmine.pipelines.outcome import outcome_lines, outcome_of
+from hardmine.pipelines.runs import Run
 
 METRICS = {
   "CodecEvaluator": {"ms_ssim_auc": 1.75, "num_images": 3},
@@ -38,7 +37,7 @@ def run_with(tmp_path, evaluator, passed):
     for name, value in files.items():
       (tmp_path / node / name).write_text(json.dumps(value))
     nodes.append(SimpleNamespace(node=node, outputs={"out": [str(tmp_path / node)]}))
-  return LocalRun(run_id="1", nodes=tuple(nodes), log_path="run.log")
+  return Run(run_id="1", nodes=tuple(nodes), log_path="run.log")
 
 
 @pytest.mark.parametrize("evaluator", METRICS)
@@ -69,3 +68,9 @@ def test_a_run_without_an_evaluator_is_neither(tmp_path):
   outcome = outcome_of(run_with(tmp_path, "SomethingElse", True))
   assert outcome.blessed is None
   assert outcome.report_path is None
+
+
+def test_a_run_without_a_log_of_its_own_names_none(tmp_path):
+  run = Run(run_id="1", nodes=run_with(tmp_path, "CodecEvaluator", True).nodes)
+  lines = outcome_lines(run, outcome_of(run))
+  assert not [line for line in lines if line.startswith("log")]

@@ -25,16 +25,19 @@ import tensorflow as tf
 
 from hardmine.schemas.categories import Categories
 from hardmine.trainers import saved_model
-from hardmine.trainers.detection import box_coder, nms
-from hardmine.trainers.detection.input_pipeline import resized
-from hardmine.trainers.detection.meta_architectures.ssd import SSD, model_id
+from hardmine.trainers.detection.meta_architectures.meta_architecture import (
+  MetaArchitecture,
+)
 
 ENCODED = tf.TensorSpec([None], tf.string, name="images")
 PIXELS = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
 
 
 def export_detector(
-  model: SSD, categories: Categories, model_dir: str | os.PathLike, **facts: Any
+  model: MetaArchitecture,
+  categories: Categories,
+  model_dir: str | os.PathLike,
+  **facts: Any,
 ) -> None:
   """Writes the SavedModel and its facts.
 
@@ -57,7 +60,7 @@ def export_detector(
     {
       "config": json.loads(model.config.to_json()),
       "categories": json.loads(categories.to_json())["categories"],
-      "model_id": model_id(model).hex(),
+      "model_id": model.model_id().hex(),
       **facts,
     },
   )
@@ -66,7 +69,7 @@ def export_detector(
 class _Serving(tf.Module):
   """The two functions; all sizes free but the number of detections."""
 
-  def __init__(self, model: SSD, categories: Categories):
+  def __init__(self, model: MetaArchitecture, categories: Categories):
     super().__init__()
     self.model = model
     self.category_ids = tf.constant([0, *categories.ids], tf.int64)
@@ -76,16 +79,12 @@ class _Serving(tf.Module):
     def prepared(data):
       pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
       pixels = tf.ensure_shape(pixels, [None, None, 3])
-      return self._resized(pixels), tf.shape(pixels)[:2]
+      return self._prepared(pixels), tf.shape(pixels)[:2]
 
-    side = self.model.config.resolution_px
     inputs, sizes = tf.map_fn(
       prepared,
       images,
-      fn_output_signature=(
-        tf.TensorSpec([side, side, 3], tf.float32),
-        tf.TensorSpec([2], tf.int32),
-      ),
+      fn_output_signature=(self._prepared_spec(), tf.TensorSpec([2], tf.int32)),
     )
     return self._detections(inputs, sizes)
 
@@ -93,17 +92,17 @@ class _Serving(tf.Module):
   def detect(self, images):
     shape = tf.shape(images)
     sizes = tf.broadcast_to(shape[1:3], tf.stack([shape[0], 2]))
-    return self._detections(self._resized(images), sizes)
+    return self._detections(self._prepared(images), sizes)
 
-  def _resized(self, pixels):
-    return resized(pixels, self.model.config.resolution_px)
+  def _prepared(self, pixels):
+    return self.model.prepared(self.model.config, pixels)
+
+  def _prepared_spec(self):
+    return self.model.prepared_spec(self.model.config)
 
   def _detections(self, inputs, sizes):
-    """From float32 [b, R, R, 3] and int32 [b, 2] of true height and width."""
-    boxes, scores = raw_detections(self.model, inputs)
-    boxes, scores, labels, num = nms.detections(
-      boxes, scores, self.model.config.postprocessing
-    )
+    """From a batch of inputs and int32 [b, 2] of the images' height and width."""
+    boxes, scores, labels, num = self.model.detections(inputs)
     height, width = tf.unstack(tf.cast(sizes, tf.float32), axis=-1)
     scale = tf.stack([height, width, height, width], axis=-1)
     return {
@@ -112,18 +111,3 @@ class _Serving(tf.Module):
       "category_ids": tf.gather(self.category_ids, labels),
       "num_detections": num,
     }
-
-
-def raw_detections(model: SSD, inputs: Any) -> tuple[Any, Any]:
-  """Before suppression: boxes_yxyx_norm [b, N, 4] and scores [b, N, C] in [0, 1]."""
-  outputs = model(inputs, training=False)
-  logits = tf.cast(outputs["class_logits"], tf.float32)
-  # Not `match`: AutoGraph cannot read it.
-  if model.config.classification == "sigmoid":
-    scores = tf.sigmoid(logits)
-  else:
-    scores = tf.nn.softmax(logits)
-  boxes = box_coder.decode(
-    tf.cast(outputs["box_codes"], tf.float32), model.anchors_yxyx_norm
-  )
-  return boxes, scores[:, :, 1:]

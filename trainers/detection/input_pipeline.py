@@ -1,12 +1,14 @@
-"""Annotated images to training batches: decode, augment, resize, pad.
+"""Annotated images to training batches: decode, augment, prepare, pad.
 
-records ─> shuffled ─> decoded (trainers/images) ─> cropped, flipped ─> R x R
+records ─> shuffled ─> decoded (trainers/images) ─> augmented ─> prepared ─> batched
+
+`augmented` and `prepared` are the meta-architecture's.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,6 @@ import tensorflow as tf
 
 from hardmine.schemas import coco_example
 from hardmine.schemas.config import require
-from hardmine.trainers.detection.augmentation import ssd_augment
 from hardmine.trainers.images import decode_rgb
 
 CACHED_IMAGES = 5_000  # files as they came: about 1 GB
@@ -43,10 +44,10 @@ def training_batches(
   images: tf.data.Dataset,
   num_images: int,
   *,
-  resolution_px: int,
+  prepared: Callable[[Any], Any],
+  augmented: Callable[..., tuple[Any, Any, Any, Any]] | None,
   batch_size: int,
   max_boxes: int,
-  augment: bool,
   seed: int,
   first_step: int,
 ) -> tf.data.Dataset:
@@ -55,16 +56,15 @@ def training_batches(
   Args:
     images: of `read_images`.
     num_images: how many those are.
-    resolution_px: R, the side of the network's square input.
+    prepared: from pixels, uint8 [h, w, 3], to what the network takes.
+    augmented: see `MetaArchitecture.augmented`; None shows images as they are.
     batch_size: images in a batch; batches run on over the end of a pass.
     max_boxes: objects kept of one image.
-    augment: random crops and flips.
     seed: of the shuffles and of every image's crops.
     first_step: batches already consumed; they are drawn again and not decoded.
 
   Returns:
-    Endless (float32 [b, R, R, 3] in [0, 255], annotations as `SSD.compute_loss`
-    wants them).
+    Endless (inputs, annotations as `MetaArchitecture.batch_loss` wants them).
   """
   require(num_images > 0, "at least one image", num_images=num_images)
   if num_images <= CACHED_IMAGES:
@@ -77,9 +77,10 @@ def training_batches(
     drawn.map(
       lambda number, image: example(
         image,
-        resolution_px,
+        prepared,
         max_boxes,
-        seed=tf.stack([tf.constant(seed, tf.int64), number]) if augment else None,
+        augmented,
+        seed=tf.stack([tf.constant(seed, tf.int64), number]) if augmented else None,
       ),
       num_parallel_calls=tf.data.AUTOTUNE,
       deterministic=True,
@@ -90,20 +91,28 @@ def training_batches(
 
 
 def validation_batches(
-  images: tf.data.Dataset, *, resolution_px: int, batch_size: int, max_boxes: int
+  images: tf.data.Dataset,
+  *,
+  prepared: Callable[[Any], Any],
+  batch_size: int,
+  max_boxes: int,
 ) -> tf.data.Dataset:
   """Every image once, in order, as it is."""
   return images.map(
-    lambda image: example(image, resolution_px, max_boxes, seed=None),
+    lambda image: example(image, prepared, max_boxes),
     num_parallel_calls=tf.data.AUTOTUNE,
     deterministic=True,
   ).batch(batch_size)
 
 
 def example(
-  image: dict[str, Any], resolution_px: int, max_boxes: int, seed: Any
+  image: dict[str, Any],
+  prepared: Callable[[Any], Any],
+  max_boxes: int,
+  augmented: Callable[..., tuple[Any, Any, Any, Any]] | None = None,
+  seed: Any = None,
 ) -> tuple[Any, dict[str, Any]]:
-  """One record to (pixels, annotations); augmented where there is a seed."""
+  """One record to (an input, annotations)."""
   pixels = tf.ensure_shape(
     tf.numpy_function(decode_rgb, [image["encoded"]], tf.uint8), [None, None, 3]
   )
@@ -112,22 +121,14 @@ def example(
     image["labels"],
     image["is_crowd"],
   )
-  if seed is not None:
-    pixels, boxes, labels, is_crowd = ssd_augment(pixels, boxes, labels, is_crowd, seed)
-  return resized(pixels, resolution_px), {
+  if augmented is not None:
+    pixels, boxes, labels, is_crowd = augmented(pixels, boxes, labels, is_crowd, seed)
+  return prepared(pixels), {
     "boxes_yxyx_norm": _padded(tf.reshape(boxes, [-1, 4]), max_boxes),
     "labels": tf.cast(_padded(labels, max_boxes), tf.int32),
     "is_crowd": tf.cast(_padded(is_crowd, max_boxes), tf.int32),
     "index": image["index"],
   }
-
-
-def resized(pixels: Any, resolution_px: int) -> Any:
-  """uint8 [h, w, 3] to float32 [R, R, 3] in [0, 255]; bilinear, stretched.
-
-  Training and the exported model both resize here.
-  """
-  return tf.image.resize(pixels, (resolution_px, resolution_px), "bilinear")
 
 
 def _padded(values: Any, length: int) -> Any:

@@ -11,20 +11,24 @@ import numpy as np
 import tensorflow as tf
 
 from hardmine.schemas.categories import Categories, read_categories
-from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.detector_config import DetectorConfig, detector_from_json
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.callbacks import Summaries
 from hardmine.trainers.checkpoints import Checkpoints, checkpoint_dir
 from hardmine.trainers.datasets import matching_files
 from hardmine.trainers.detection import input_pipeline
 from hardmine.trainers.detection.drawing import ground_truth_beside_predictions
-from hardmine.trainers.detection.export import export_detector, raw_detections
-from hardmine.trainers.detection.meta_architectures.ssd import SSD, ssd
-from hardmine.trainers.detection.nms import detections
+from hardmine.trainers.detection.export import export_detector
+from hardmine.trainers.detection.meta_architectures.known import meta_architecture
+from hardmine.trainers.detection.meta_architectures.meta_architecture import (
+  MetaArchitecture,
+)
+from hardmine.trainers.images import decode_rgb
 from hardmine.trainers.optimizers import averaged, compile_model, learning_rate
 from hardmine.trainers.training import train_model
 
 NUM_PICTURES = 6  # images followed in TensorBoard
+NUM_BOXES = 100  # true ones drawn of one image
 NUM_VALIDATION_BATCHES = 16
 MOMENTUM = 0.9
 
@@ -42,7 +46,9 @@ def run_fn(fn_args: Any) -> None:
     RuntimeError: no image to train on, or the loss is not a number any more.
   """
   settings = fn_args.custom_config
-  config = SSDConfig.from_json(settings["detector"])
+  config = detector_from_json(settings["detector"])
+  architecture = meta_architecture(config)
+  prepared = functools.partial(architecture.prepared, config)
   training = DetectorTrainingConfig.from_json(settings["training"])
   train_files = matching_files(fn_args.train_files)
   eval_files = matching_files(fn_args.eval_files)
@@ -56,15 +62,15 @@ def run_fn(fn_args: Any) -> None:
   print(f"training on {num_images} images, {len(categories)} categories")
 
   model = train_model(
-    lambda: compiled_ssd(config, len(categories), training),
+    lambda: compiled_detector(config, len(categories), training),
     training,
     lambda step: input_pipeline.training_batches(
       images,
       num_images,
-      resolution_px=config.resolution_px,
+      prepared=prepared,
+      augmented=architecture.augmented if training.augment else None,
       batch_size=training.batch_size,
       max_boxes=training.max_boxes,
-      augment=training.augment,
       seed=training.seed,
       first_step=step,
     ),
@@ -80,7 +86,7 @@ def run_fn(fn_args: Any) -> None:
     ],
     validation=input_pipeline.validation_batches(
       held_out,
-      resolution_px=config.resolution_px,
+      prepared=prepared,
       batch_size=training.batch_size,
       max_boxes=training.max_boxes,
     ).take(NUM_VALIDATION_BATCHES),
@@ -97,11 +103,11 @@ def run_fn(fn_args: Any) -> None:
     )
 
 
-def compiled_ssd(
-  config: SSDConfig, num_categories: int, training: DetectorTrainingConfig
-) -> SSD:
+def compiled_detector(
+  config: DetectorConfig, num_categories: int, training: DetectorTrainingConfig
+) -> MetaArchitecture:
   """A new detector with its optimizer, ready for `fit` or a checkpoint."""
-  model = ssd(config, num_categories, training)
+  model = meta_architecture(config).to_train(config, num_categories, training)
   average: dict[str, Any] = {
     "global_clipnorm": training.clip_norm,
     "use_ema": training.ema_decay is not None,
@@ -121,26 +127,29 @@ def compiled_ssd(
   return model
 
 
-def pictures(model: SSD, categories: Categories, images: tf.data.Dataset) -> np.ndarray:
-  """Ground truth beside predictions, one image under the other, uint8 [h, w, 3]."""
+def pictures(
+  model: MetaArchitecture, categories: Categories, images: tf.data.Dataset
+) -> np.ndarray:
+  """Ground truth beside predictions, one image under the other, uint8 [h, w, 3].
+
+  All are drawn in squares of the detector's resolution, whatever it resizes to.
+  """
   side = model.config.resolution_px
   names = dict(enumerate(categories.names, start=1))
   rows = []
-  for pixels, truth in input_pipeline.validation_batches(
-    images, resolution_px=side, batch_size=1, max_boxes=100
-  ):
+  for image in images:
+    pixels = decode_rgb(image["encoded"].numpy())
+    inputs = model.prepared(model.config, pixels[np.newaxis])
     boxes, scores, labels, num = (
-      tensor[0].numpy()
-      for tensor in detections(
-        *raw_detections(model, pixels), model.config.postprocessing
-      )
+      tensor[0].numpy() for tensor in model.detections(inputs)
     )
-    true_labels = truth["labels"][0].numpy()
+    truth = image["boxes_yxyx_norm"].numpy().reshape(-1, 4)
+    shown = tf.image.resize(pixels, (side, side)).numpy()
     rows.append(
       ground_truth_beside_predictions(
-        np.clip(np.round(pixels[0].numpy()), 0, 255).astype(np.uint8),
-        truth_boxes_yxyx_px=side * truth["boxes_yxyx_norm"][0].numpy()[true_labels > 0],
-        truth_keys=true_labels[true_labels > 0],
+        np.clip(np.round(shown), 0, 255).astype(np.uint8),
+        truth_boxes_yxyx_px=side * truth[:NUM_BOXES],
+        truth_keys=image["labels"].numpy()[:NUM_BOXES],
         boxes_yxyx_px=side * boxes[:num],
         keys=labels[:num],
         scores=scores[:num],
@@ -150,7 +159,7 @@ def pictures(model: SSD, categories: Categories, images: tf.data.Dataset) -> np.
   return np.concatenate(rows)
 
 
-def named_suspects(model: SSD, images: tf.data.Dataset) -> str:
+def named_suspects(model: MetaArchitecture, images: tf.data.Dataset) -> str:
   """The images of the first batch whose loss was not a number, by their ids."""
   wanted = {int(index) for index in np.asarray(model.suspects) if index >= 0}
   if not wanted:

@@ -6,6 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hardmine.components.coco_gen.reading import input_files, read_annotations
+from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
+
 
 def drawn(seed, *, width=64, height=48, mode="RGB"):
   """An image that is different for every seed, and smooth enough for JPEG."""
@@ -73,3 +76,27 @@ def annotated_set(tmp_path):
   folder = tmp_path / "set"
   folder.mkdir()
   return AnnotatedSet(folder)
+
+
+@pytest.fixture
+def read(annotated_set, tmp_path):
+  """Reads sources of the set's images; keyword arguments as `AnnotatedFolder`'s."""
+
+  def read(*sources):
+    config = ConversionConfig(
+      sources=tuple(
+        AnnotatedFolder(
+          **{
+            "images": str(annotated_set.images),
+            "annotations": str(annotated_set.json),
+            **{name: str(value) for name, value in source.items()},
+          }
+        )
+        for source in sources or [{}]
+      )
+    )
+    folder = tmp_path / f"read{len(list(tmp_path.iterdir()))}"
+    sets, categories = read_annotations(config, input_files(config), folder)
+    return config, sets, categories
+
+  return read

@@ -6,8 +6,11 @@ import pytest
 from tfx import v1 as tfx
 from tfx.types import artifact_utils, standard_artifacts
 
-from hardmine.components.detection_evaluator import executor
-from hardmine.components.detection_evaluator.component import DetectionEvaluator
+from hardmine.components.detection_evaluator.component import (
+  DetectionEvaluator,
+  Detector,
+  Executor,
+)
 from hardmine.components.jobs.tfrecords import write_records
 from hardmine.schemas.categories import CATEGORIES_NAME
 from hardmine.schemas.coco_example import serialize
@@ -57,7 +60,7 @@ def do(tmp_path, examples):
       "evaluation": [artifact(standard_artifacts.ModelEvaluation, tmp_path / "e", 1)],
       "blessing": [artifact(standard_artifacts.ModelBlessing, tmp_path / "b", 2)],
     }
-    executor.Executor().Do(
+    Executor().Do(
       {"model": [model], "examples": [examples], "baseline_model": rivals},
       outputs,
       {"config": config.to_json()},
@@ -68,7 +71,7 @@ def do(tmp_path, examples):
 
 
 def test_a_good_model_is_blessed_with_all_files(do, detector, tmp_path, monkeypatch):
-  monkeypatch.setattr(executor.Detector, "load", lambda path: detector)
+  monkeypatch.setattr(Detector, "load", lambda path: detector)
   _, blessing = do()
   assert sorted(path.name for path in (tmp_path / "e").iterdir()) == [
     "annotations.json",

@@ -94,7 +94,7 @@ CASES = {
   },
   "80 categories": {"num_categories": 80, "num_images": 45, "mistaken": 0.5},
   "no detections": {"share": 0.0},
-  "no objects": {"objects": 0, "false": 2},
+  "no objects": {"objects": 0, "false": 2, "rival": {"share": 1.0}},
   "neither": {"objects": 0},
   "one image": {"num_images": 1, "objects": 1},
 }
@@ -102,14 +102,17 @@ CASES = {
 
 @pytest.mark.parametrize("case", CASES)
 def test_every_section_is_there_and_nothing_is_fetched(run, case):
-  text = render(run(**CASES[case]), config=CONFIG, lineage={"model": "runs/7"})
+  evaluation = run(**CASES[case])
+  text = render(evaluation, config=CONFIG, lineage={"model": "runs/7"})
   page = Page(text)
   assert page.headings == list(SECTIONS)
   assert page.fetched == []
   assert "{{" not in text
   assert not re.search(r"@import|url\((?!#)", text)
   ids = re.findall(r'\bid="([^"]+)"', text)
-  assert len(ids) == len(set(ids)) > 0  # figures would borrow each other's glyphs
+  assert len(ids) == len(set(ids))
+  measured = evaluation.candidate.coco.summary["AP"] >= 0
+  assert ("mean-curves" in ids, "sizes" in ids) == (measured, measured)
   assert "nan" not in page.text.lower().split()
 
 

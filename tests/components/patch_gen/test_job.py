@@ -1,26 +1,17 @@
-"""The Beam job: the same set from any runner and order, whole or not at all."""
+"""The Beam job: the same set from any runner and order."""
 
-import hashlib
 import itertools
-import json
 import random
 
-import apache_beam as beam
 import numpy as np
 import pytest
 import tensorflow as tf
-from apache_beam.options.pipeline_options import PipelineOptions
 from PIL import Image
 
-from hardmine.components.jobs import shards
 from hardmine.components.jobs.sources import list_sources
-from hardmine.components.jobs.tfrecords import read_records
-from hardmine.components.patch_gen import mine_part
 from hardmine.components.patch_gen.hardest import hardest
-from hardmine.components.patch_gen.job import FLAT, plan, run_job, tfx_layout
-from hardmine.pipelines.beam_runners import direct
+from hardmine.components.patch_gen.job import FLAT, plan, tfx_layout
 from hardmine.schemas.manifest import read_manifest
-from hardmine.schemas.mining_config import MiningConfig
 from hardmine.schemas.patch_example import (
   Patch,
   from_example,
@@ -28,62 +19,15 @@ from hardmine.schemas.patch_example import (
   serialize,
   to_example,
 )
-
-PER_IMAGE = 5
-
-
-def photograph(seed):
-  generator = np.random.default_rng(seed)
-  height, width = generator.integers(96, 160, 2)
-  noise = generator.standard_normal((height, width, 3))
-  strength = np.linspace(0, 60, width)[None, :, None]
-  return np.clip(128 + strength * noise, 0, 255).astype(np.uint8)
-
-
-@pytest.fixture(scope="module")
-def photographs(tmp_path_factory):
-  folder = tmp_path_factory.mktemp("photographs")
-  for seed in range(9):
-    path = folder / f"{'ab'[seed % 2]}" / f"{seed}.png"
-    path.parent.mkdir(exist_ok=True)
-    Image.fromarray(photograph(seed)).save(path)
-  return folder
-
-
-def config(folder, **changes):
-  base = MiningConfig(
-    images=(f"{folder}/**/*.png",), per_image=PER_IMAGE, num_shards=2, eval_share=0.3
-  )
-  return base.override([f"{name}={json.dumps(v)}" for name, v in changes.items()])
-
-
-def mine(settings, output, *, workers=1, **options):
-  beam_args = direct(workers)
-  return run_job(
-    settings,
-    output,
-    make_pipeline=lambda: beam.Pipeline(options=PipelineOptions(beam_args)),
-    **options,
-  )
-
-
-def patches(output):
-  paths = sorted(output.rglob("*.gz"))
-  return [from_example(r) for path in paths for r in read_records(path)]
-
-
-def key(patch):
-  digest = hashlib.sha256(patch.pixels.tobytes()).hexdigest()
-  place = (patch.source, patch.reduction, patch.row_px, patch.column_px)
-  return (*place, patch.score, digest)
-
-
-def content(folder):
-  return {
-    str(path.relative_to(folder)): path.read_bytes()
-    for path in folder.rglob("*")
-    if path.is_file()
-  }
+from tests.components.patch_gen.mining import (
+  PER_IMAGE,
+  config,
+  content,
+  key,
+  mine,
+  patches,
+  photograph,
+)
 
 
 @pytest.fixture(scope="module")
@@ -222,120 +166,6 @@ def test_splits_share_no_photograph(photographs, mined, tmp_path):
     "data_tfrecord-00000-of-00002.gz",
     "data_tfrecord-00001-of-00002.gz",
   ]
-
-
-@pytest.fixture
-def mixed(tmp_path):
-  """Two good photographs and one file of each kind that cannot be used."""
-  folder = tmp_path / "mixed"
-  folder.mkdir()
-  for seed in (0, 1):
-    Image.fromarray(photograph(seed)).save(folder / f"good{seed}.png")
-  Image.fromarray(photograph(2)).save(folder / "renamed.png", "JPEG")
-  whole = (folder / "good0.png").read_bytes()
-  (folder / "cut.png").write_bytes(whole[: len(whole) // 2])
-  (folder / "empty.png").touch()
-  (folder / "text.png").write_text("not a photograph")
-  (folder / "folder.png").mkdir()
-  (folder / "gone.png").symlink_to(folder / "nowhere")
-  Image.fromarray(photograph(0)[:20]).save(folder / "low.png")
-  return folder
-
-
-def test_bad_files_are_counted_and_listed(mixed, tmp_path):
-  manifest = mine(config(mixed, max_dead_share=0.9), tmp_path / "out")
-  assert manifest["counts"]["dead_by_reason"] == {
-    "directory": 1,
-    "empty": 1,
-    "not_an_image": 1,
-    "too_small": 1,
-    "truncated": 1,
-    "unreadable": 1,
-  }
-  assert manifest["counts"]["used"] == 3
-  lines = (tmp_path / "out" / "dead_letters.jsonl").read_text().splitlines()
-  letters = [json.loads(line) for line in lines]
-  assert [(letter["source"], letter["reason"]) for letter in letters] == [
-    ("cut.png", "truncated"),
-    ("empty.png", "empty"),
-    ("folder.png", "directory"),
-    ("gone.png", "unreadable"),
-    ("low.png", "too_small"),
-    ("text.png", "not_an_image"),
-  ]
-  assert all(letter["detail"] for letter in letters)
-  assert {p.source for p in patches(tmp_path / "out")} == {
-    "good0.png",
-    "good1.png",
-    "renamed.png",
-  }
-
-
-def test_too_many_bad_files_fail_and_leave_only_their_list(mixed, tmp_path):
-  output = tmp_path / "out"
-  report = tmp_path / "out.dead_letters.jsonl"
-  with pytest.raises(RuntimeError, match=f"6 of 9 files.*empty 1.*{report}"):
-    mine(config(mixed, max_dead_share=0.5), output)
-  assert len(report.read_text().splitlines()) == 6
-  assert sorted(p.name for p in tmp_path.iterdir()) == ["mixed", report.name]
-  mine(config(mixed, max_dead_share=0.9), output)
-  assert not report.exists()
-
-
-def test_a_split_of_dead_photographs_is_filled_with_living_ones(tmp_path):
-  folder = tmp_path / "photographs"
-  folder.mkdir()
-  for seed in range(4):
-    Image.fromarray(photograph(seed)).save(folder / f"{seed}.png")
-  settings = config(folder, eval_share=0.01, max_dead_share=0.5)
-  layout = tfx_layout(settings)
-  (first,) = layout.assign(list_sources(settings.images)[0])["eval"]
-  (folder / first.id).write_bytes(b"")
-  manifest = mine(settings, tmp_path / "out", layout=layout)
-  assert manifest["counts"]["splits"]["eval"] == {"photographs": 1, "patches": 5}
-  assert manifest["counts"]["splits"]["train"] == {"photographs": 2, "patches": 10}
-  assert manifest["counts"]["dead_by_reason"] == {"empty": 1}
-
-
-def test_no_image_is_the_callers_mistake(tmp_path):
-  with pytest.raises(ValueError, match="at least one image"):
-    mine(config(tmp_path / "nowhere"), tmp_path / "out")
-  assert not any(tmp_path.iterdir())
-
-
-def test_output_with_content_is_refused_unless_overwritten(photographs, tmp_path):
-  output = tmp_path / "out"
-  output.mkdir()
-  (output / "precious.txt").write_text("mine")
-  with pytest.raises(ValueError, match="does not exist or is empty"):
-    mine(config(photographs), output)
-  assert [p.name for p in output.iterdir()] == ["precious.txt"]
-  mine(config(photographs), output, overwrite=True)
-  assert not (output / "precious.txt").exists()
-  assert len(patches(output)) == 45
-
-
-def test_a_job_that_breaks_leaves_nothing(photographs, tmp_path, monkeypatch):
-  def broken(source, settings):
-    raise OSError("no space left on device")
-
-  monkeypatch.setattr(mine_part, "_mine", broken)
-  with pytest.raises(Exception, match="no space left"):
-    mine(config(photographs), tmp_path / "out")
-  assert not any(tmp_path.iterdir())
-
-
-def test_records_lost_by_a_runner_are_noticed(photographs, tmp_path, monkeypatch):
-  original = shards.join_shard
-
-  def forgetful(shard, staging_dir, compressed):
-    path, names = shard
-    return original((path, sorted(names)[1:]), staging_dir, compressed)
-
-  monkeypatch.setattr(shards, "join_shard", forgetful)
-  with pytest.raises(RuntimeError, match="patches instead of"):
-    mine(config(photographs), tmp_path / "out")
-  assert not any(tmp_path.iterdir())
 
 
 def test_progress_ends_with_everything_done(photographs, tmp_path):

@@ -190,7 +190,7 @@ def test_words_for_times_and_sizes():
 def test_needs_neither_tensorflow_nor_tfx_nor_beam():
   code = (
     "import sys, hardmine.serving.board.build, hardmine.serving.store.store as s\n"
-    "heavy = {'tensorflow', 'tfx', 'apache_beam', 'keras', 'matplotlib'}\n"
+    "heavy = {'tensorflow', 'tfx', 'apache_beam', 'keras', 'matplotlib', 'PIL'}\n"
     "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
   )
   subprocess.run([sys.executable, "-c", code], check=True)

@@ -9,7 +9,7 @@ import pytest
 
 from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.exported_model import FACTS_PATHS, GRAPH
-from hardmine.serving.probe import infra_probe
+from hardmine.serving.probe import infra_probe, questions
 from hardmine.trainers.detection.detector import Detections, Detector
 
 
@@ -29,7 +29,7 @@ class SoundDetector:
     self.in_files = {**self.found, **(in_files or {})}
 
   def detect(self, image):
-    assert image.shape == (infra_probe.HEIGHT_PX, infra_probe.WIDTH_PX, 3)
+    assert image.shape == (questions.HEIGHT_PX, questions.WIDTH_PX, 3)
     return self._detections(self.found)
 
   def detect_encoded(self, data):

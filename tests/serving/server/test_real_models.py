@@ -25,6 +25,7 @@ from hardmine.trainers.detection.detector import Detector
 from hardmine.trainers.images import decode_rgb
 from tests.serving.server import tiny_models
 from tests.serving.server.loopback import Client, picture, running, wait_until
+from tests.serving.store.fake_models import by
 from tests.serving.store.keys import write_keys
 
 FIRST, SECOND, DETECTOR = 1, 2, 3  # versions
@@ -54,7 +55,7 @@ def serving(store):
 
 
 def test_answers_are_those_of_the_model_in_process(store, model_dirs):
-  store.move("production", FIRST, who="tester")
+  store.move("production", FIRST, reason=by("tester"))
   sent = picture(37, 50)
   pixels = decode_rgb(sent)
   with serving(store) as client:
@@ -69,7 +70,7 @@ def test_answers_are_those_of_the_model_in_process(store, model_dirs):
       np.testing.assert_array_equal(np.asarray(image), codec.decompress(stream.body))
     assert client.get("/v1/model").json["experiment"] == {"name": "tiny codec"}
 
-    store.move("production", DETECTOR, who="tester")
+    store.move("production", DETECTOR, reason=by("tester"))
     client.until(DETECTOR)
     found = Detector.load(model_dirs[DETECTOR]).detect(pixels)
     answer = client.post("/v1/detect", sent)
@@ -82,7 +83,7 @@ def test_answers_are_those_of_the_model_in_process(store, model_dirs):
 
 
 def test_streams_name_the_version_that_the_header_names(store, model_dirs):
-  store.move("production", FIRST, who="tester")
+  store.move("production", FIRST, reason=by("tester"))
   ids = {number: store.version(number).model_id for number in (FIRST, SECOND)}
   assert ids[FIRST] != ids[SECOND]
   sent, stop = picture(16, 16), threading.Event()
@@ -101,7 +102,7 @@ def test_streams_name_the_version_that_the_header_names(store, model_dirs):
     looping = threads.submit(loop, client)
     try:
       for number in (SECOND, FIRST):
-        store.move("production", number, who="tester")
+        store.move("production", number, reason=by("tester"))
         client.until(number)
     finally:
       stop.set()
@@ -117,11 +118,11 @@ def damage(store, number, name):
 
 
 def test_a_damaged_version_is_not_taken(store):
-  store.move("production", FIRST, who="tester")
+  store.move("production", FIRST, reason=by("tester"))
   damage(store, SECOND, "variables.data*")
   with serving(store) as client:
     client.until(FIRST)
-    store.move("production", SECOND, who="tester")
+    store.move("production", SECOND, reason=by("tester"))
     wait_until(lambda: client.get("/v1/model").json["problem"])
     assert "variables.data" in client.get("/v1/model").json["problem"]["message"]
     assert client.post("/v1/compress?iterations=1", picture()).version == FIRST
@@ -129,23 +130,23 @@ def test_a_damaged_version_is_not_taken(store):
 
 def test_only_signed_versions_are_taken_where_a_key_is_trusted(store, tmp_path):
   keys = write_keys(tmp_path, "ann")
-  sign(store, FIRST, keys.private, who="ann")
-  store.move("production", FIRST, who="tester")
+  sign(store, FIRST, keys.private, reason=by("ann"))
+  store.move("production", FIRST, reason=by("tester"))
   load = functools.partial(load_model, public_keys=[keys.public])
   with running(create_app(store, "production", poll_seconds=0.05, load=load)) as client:
     client.until(FIRST)
-    store.move("production", SECOND, who="tester")
+    store.move("production", SECOND, reason=by("tester"))
     wait_until(lambda: client.get("/v1/model").json["problem"])
     problem = client.get("/v1/model").json["problem"]
     assert "version 2 is signed by nobody" in problem["message"]
     assert client.post("/v1/compress?iterations=1", picture()).version == FIRST
-    sign(store, SECOND, keys.private, who="ann")
+    sign(store, SECOND, keys.private, reason=by("ann"))
     client.until(SECOND)
 
 
 def test_what_is_loaded_is_the_copy_whose_signature_held(store, tmp_path, monkeypatch):
   keys, load, loaded = write_keys(tmp_path, "ann"), Codec.load, []
-  sign(store, FIRST, keys.private, who="ann")
+  sign(store, FIRST, keys.private, reason=by("ann"))
 
   def swapping(model_dir):
     path = store.local_dir(FIRST) / "saved_model.pb"
@@ -177,7 +178,7 @@ def test_a_model_that_answers_wrongly_is_refused(store, monkeypatch):
 
 
 def test_it_ends_on_sigterm_after_the_last_answer(store):
-  store.move("production", FIRST, who="tester")
+  store.move("production", FIRST, reason=by("tester"))
   words = ["serve", "--store", store.url, "--port", "0", "--poll-seconds", "0.1"]
   script = "from hardmine.pipelines.cli.main import run; run()"
   process = subprocess.Popen(

@@ -14,7 +14,8 @@ from hardmine.trainers.codec.cells.gru import ConvGRUCell
 from hardmine.trainers.codec.export import export_codec
 from hardmine.trainers.codec.model import build_codec
 from hardmine.trainers.detection.export import export_detector
-from hardmine.trainers.detection.meta_architectures.ssd import ssd
+from hardmine.trainers.detection.meta_architectures.ssd import SSD
+from tests.serving.store.fake_models import by
 from tests.trainers.detection.rectangles import CATEGORIES
 from tests.trainers.detection.tiny_extractor import TinyExtractor
 
@@ -43,7 +44,8 @@ def export_tiny_detector(folder: Path) -> Path:
   """Finds something everywhere, as untrained detectors do."""
   config = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
   training = DetectorTrainingConfig(steps=1, summary_steps=1, checkpoint_steps=1)
-  export_detector(ssd(config, len(CATEGORIES), training), CATEGORIES, folder)
+  model = SSD.to_train(config, len(CATEGORIES), training)
+  export_detector(model, CATEGORIES, folder)
   return folder
 
 
@@ -58,6 +60,6 @@ def add(store: ModelStore, model_dir: Path, **changes) -> int:
     "metrics": {"num_images": 1},
     "verdict": {"passed": True, "results": []},
     "lineage": {},
-    "who": "tester",
+    "reason": by("tester"),
   }
   return store.add(model_dir, **{**fields, **changes})

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hardmine.serving.store.entries import Reason
+
 FACTS = {"codec": "codec.json", "detector": "detector.json"}
 GATE = {
   "metric": "ms_ssim_auc",
@@ -13,6 +15,11 @@ GATE = {
   "bound": 1.0,
   "min_improvement": 0.0,
 }
+
+
+def by(who: str, why: str = "") -> Reason:
+  """Whom the log is to name."""
+  return Reason(who=who, why=why)
 
 
 def write_model(folder: Path, content: str = "a", kind: str = "codec") -> Path:
@@ -62,8 +69,7 @@ def facts(
     "metrics": metrics,
     "verdict": {"passed": passed, "results": [result]},
     "lineage": {"run_id": f"run-{content}"},
-    "who": "tester",
-    "why": "a test",
+    "reason": by("tester", "a test"),
   }
 
 

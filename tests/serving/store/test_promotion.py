@@ -9,7 +9,7 @@ import pytest
 from hardmine.serving.probe.sandbox import Outcome
 from hardmine.serving.store.entries import Conflict
 from hardmine.serving.store.promotion import Refused, earlier_version, promote, rollback
-from tests.serving.store.fake_models import add, facts, write_model
+from tests.serving.store.fake_models import add, by, facts, write_model
 
 
 def answers(model_dir):
@@ -24,7 +24,8 @@ def hangs(model_dir):
 
 
 def promoted(store, reference, alias="production", **options):
-  return promote(store, reference, alias, **{"who": "ann", "check": answers, **options})
+  usual = {"reason": by("ann"), "check": answers}
+  return promote(store, reference, alias, **{**usual, **options})
 
 
 def test_a_better_model_is_promoted_with_its_numbers(store, tmp_path):
@@ -32,8 +33,8 @@ def test_a_better_model_is_promoted_with_its_numbers(store, tmp_path):
   add(store, tmp_path, "b", area=1.6)
   first = promoted(store, 1)
   assert first.moved
-  store.move("candidate", 2, who="pipeline")
-  second = promoted(store, "candidate", if_current=1, why="better")
+  store.move("candidate", 2, reason=by("pipeline"))
+  second = promoted(store, "candidate", if_current=1, reason=by("ann", "better"))
   assert second.moved
   assert store.aliases()["production"] == 2
   (difference,) = second.differences
@@ -198,7 +199,7 @@ def test_a_move_during_the_checks_is_noticed(store, tmp_path):
   promoted(store, 1)
 
   def overtaken(model_dir):
-    store.move("production", 2, who="bob")
+    store.move("production", 2, reason=by("bob"))
     return answers(model_dir)
 
   with pytest.raises(Conflict, match="production is version 2, moved by bob"):
@@ -212,11 +213,11 @@ def test_rollback_goes_back_and_further_back(store, tmp_path):
   for area, content in enumerate("abc"):
     add(store, tmp_path, content, area=1.5 + area)
     promoted(store, area + 1)
-  first = rollback(store, "production", who="ann", why="it blurs", check=answers)
+  first = rollback(store, "production", reason=by("ann", "it blurs"), check=answers)
   assert (first.from_version, first.to_version) == (3, 2)
-  assert rollback(store, "production", who="ann", check=answers).to_version == 1
+  assert rollback(store, "production", reason=by("ann"), check=answers).to_version == 1
   with pytest.raises(ValueError, match="held nothing before version 1"):
-    rollback(store, "production", who="ann", check=answers)
+    rollback(store, "production", reason=by("ann"), check=answers)
   assert [entry.action for entry in store.audit()[-2:]] == ["rollback", "rollback"]
   assert store.versions() == [1, 2, 3]
   promoted(store, 3)
@@ -227,21 +228,21 @@ def test_rollback_skips_what_gc_removed_and_checks_again(store, tmp_path):
   for area, content in enumerate("abc"):
     add(store, tmp_path, content, area=1.5 + area)
     promoted(store, area + 1)
-  store.move("old", 1, who="ann")
+  store.move("old", 1, reason=by("ann"))
   assert store.gc(1) == [2]
   with pytest.raises(Refused, match="no answer"):
-    rollback(store, "production", who="ann", check=hangs)
-  assert rollback(store, "production", who="ann", check=answers).to_version == 1
+    rollback(store, "production", reason=by("ann"), check=hangs)
+  assert rollback(store, "production", reason=by("ann"), check=answers).to_version == 1
 
 
 def test_rollback_to_a_named_version(store, tmp_path):
   for area, content in enumerate("abc"):
     add(store, tmp_path, content, area=1.5 + area)
     promoted(store, area + 1)
-  assert rollback(store, "production", to=1, who="ann", check=answers).moved
-  assert rollback(store, "production", to=1, who="ann", check=answers).already
+  assert rollback(store, "production", to=1, reason=by("ann"), check=answers).moved
+  assert rollback(store, "production", to=1, reason=by("ann"), check=answers).already
   with pytest.raises(ValueError, match="an alias among production"):
-    rollback(store, "staging", who="ann", check=answers)
+    rollback(store, "staging", reason=by("ann"), check=answers)
   add(store, tmp_path, "d", passed=False)
   with pytest.raises(ValueError, match="a version that production has held"):
-    rollback(store, "production", to=4, who="ann", check=answers)
+    rollback(store, "production", to=4, reason=by("ann"), check=answers)

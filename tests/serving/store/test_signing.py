@@ -17,7 +17,7 @@ from hardmine.serving.store.copying import copy_version
 from hardmine.serving.store.promotion import Refused, promote, rollback
 from hardmine.serving.store.signing import name_of_key, sign, verify_signature
 from hardmine.serving.store.store import ModelStore
-from tests.serving.store.fake_models import add
+from tests.serving.store.fake_models import add, by
 from tests.serving.store.keys import write_keys
 from tests.serving.store.test_promotion import answers
 
@@ -29,7 +29,7 @@ def keys(tmp_path):
 
 def signed(store, tmp_path, keys, content="a") -> int:
   number = add(store, tmp_path, content)
-  sign(store, number, keys.private, who="ann", why="looked at its report")
+  sign(store, number, keys.private, reason=by("ann", "looked at its report"))
   return number
 
 
@@ -62,7 +62,7 @@ def test_another_key_and_no_key_are_told_apart(store, tmp_path, keys):
   with pytest.raises(RuntimeError, match=f"is signed by key {shown}, and not by key"):
     verify_signature(store, number, [bob.public])
   assert verify_signature(store, number, [bob.public, keys.public])
-  sign(store, number, bob.private, who="bob")
+  sign(store, number, bob.private, reason=by("bob"))
   assert verify_signature(store, number, [bob.public]) == name_of_key(bob.public)
   assert len(store.signatures(number)) == 2
   unsigned = add(store, tmp_path, "b")
@@ -74,17 +74,17 @@ def test_another_key_and_no_key_are_told_apart(store, tmp_path, keys):
 def test_curves_and_passwords(local_store, tmp_path, curve):
   keys = write_keys(tmp_path, "ann", curve(), password="sesame")
   number = add(local_store, tmp_path, "a")
-  sign(local_store, number, keys.private, password="sesame", who="ann")
+  sign(local_store, number, keys.private, password="sesame", reason=by("ann"))
   assert verify_signature(local_store, number, [keys.public])
   for password in ("wrong", None):
     with pytest.raises(ValueError, match=r"a private key .* Received: .*ann\.pem"):
-      sign(local_store, number, keys.private, password=password, who="ann")
+      sign(local_store, number, keys.private, password=password, reason=by("ann"))
 
 
 def test_a_signature_of_one_version_is_none_of_another(store, tmp_path, keys):
   first, second = (signed(store, tmp_path, keys, content) for content in "ab")
   (content,) = store.signatures(first).values()
-  store.add_signature(second, name_of_key(keys.public), content, who="mallory")
+  store.add_signature(second, name_of_key(keys.public), content, reason=by("mallory"))
   with pytest.raises(RuntimeError, match=r"does not hold: .*saved_model\.pb"):
     verify_signature(store, second, [keys.public])
 
@@ -132,7 +132,7 @@ def test_a_file_that_the_signer_left_out_is_not_signed(local_store, tmp_path, ke
   config.set_hashing_config(hashing.Config().set_ignored_paths(paths=ignored))
   config.sign(local_store.local_dir(number), tmp_path / "sig")
   content = (tmp_path / "sig").read_bytes()
-  local_store.add_signature(number, name_of_key(keys.public), content, who="ann")
+  local_store.add_signature(number, name_of_key(keys.public), content, reason=by("ann"))
   with pytest.raises(RuntimeError, match=r"saved_model\.pb is not signed"):
     verify_signature(local_store, number, [keys.public])
 
@@ -149,10 +149,10 @@ def test_damaged_signatures_never_hold(local_store, tmp_path, keys):
       flipped = b"A" if content[place : place + 1] != b"A" else b"B"
       damaged.append(content[:place] + flipped + content[place + 1 :])
   for bytes_ in (*damaged, b"null", b"[]", b"{}", b"\xff"):
-    local_store.add_signature(number, key, bytes_, who="mallory")
+    local_store.add_signature(number, key, bytes_, reason=by("mallory"))
     with pytest.raises(RuntimeError, match="does not hold"):
       verify_signature(local_store, number, [keys.public])
-  sign(local_store, number, keys.private, who="ann")  # mends it
+  sign(local_store, number, keys.private, reason=by("ann"))  # mends it
   assert verify_signature(local_store, number, [keys.public]) == key
 
 
@@ -174,7 +174,7 @@ def test_a_key_from_openssl_signs(local_store, tmp_path):
     ["ec", "-in", private, "-pubout", "-out", public],
   ):
     subprocess.run(["openssl", *map(str, words)], check=True, capture_output=True)
-  sign(local_store, number, private, who="ann")
+  sign(local_store, number, private, reason=by("ann"))
   assert verify_signature(local_store, number, [public])
 
 
@@ -185,12 +185,12 @@ def test_what_is_no_key_is_named(local_store, tmp_path, keys):
   for words in (["genrsa", "-out", rsa], ["rsa", "-in", rsa, "-pubout", "-out", pub]):
     subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=tmp_path)
   with pytest.raises(ValueError, match=r"rsa' \(another kind of key\)"):
-    sign(local_store, number, rsa, who="ann")
+    sign(local_store, number, rsa, reason=by("ann"))
   with pytest.raises(ValueError, match=r"rsa\.pub' \(another kind of key\)"):
     verify_signature(local_store, number, [pub])
   for path in (text, keys.public, tmp_path / "absent"):
     with pytest.raises(ValueError, match=f"a private key .* Received: '{path}'"):
-      sign(local_store, number, path, who="ann")
+      sign(local_store, number, path, reason=by("ann"))
   for path in (text, keys.private, tmp_path / "absent"):
     with pytest.raises(ValueError, match=f"a public key .* Received: '{path}'"):
       verify_signature(local_store, number, [path])
@@ -201,14 +201,14 @@ def test_a_damaged_version_is_not_signed(local_store, tmp_path, keys):
   number = add(local_store, tmp_path, "a")
   (local_store.local_dir(number) / "saved_model.pb").write_text("graph b")
   with pytest.raises(RuntimeError, match=r"saved_model\.pb differs"):
-    sign(local_store, number, keys.private, who="ann")
+    sign(local_store, number, keys.private, reason=by("ann"))
   assert local_store.signatures(number) == {}
 
 
 def test_signatures_hold_in_another_store(store, tmp_path, keys):
   number, other = signed(store, tmp_path, keys), ModelStore(tmp_path / "other")
   add(other, tmp_path, "z")
-  copy = copy_version(store, number, other, who="bob")
+  copy = copy_version(store, number, other, reason=by("bob"))
   assert copy == 2
   assert verify_signature(other, copy, [keys.public])
 
@@ -220,13 +220,13 @@ def test_signatures_go_with_their_version(store, tmp_path, keys):
   assert store.signatures(1) == {}
   assert verify_signature(store, 2, [keys.public])
   with pytest.raises(ValueError, match="Expected a version"):
-    store.add_signature(1, name_of_key(keys.public), b"", who="ann")
+    store.add_signature(1, name_of_key(keys.public), b"", reason=by("ann"))
 
 
 def test_names_of_keys_are_no_paths(store, tmp_path):
   add(store, tmp_path, "a")
   with pytest.raises(ValueError, match="hex digits"):
-    store.add_signature(1, "../../x", b"", who="mallory")
+    store.add_signature(1, "../../x", b"", reason=by("mallory"))
 
 
 def test_a_writer_killed_while_signing_leaves_an_unsigned_version(
@@ -240,10 +240,10 @@ def test_a_writer_killed_while_signing_leaves_an_unsigned_version(
   with monkeypatch.context() as patch:
     patch.setattr(store._storage, "write_signature", killed)
     with pytest.raises(KeyboardInterrupt):
-      sign(store, 1, keys.private, who="ann")
+      sign(store, 1, keys.private, reason=by("ann"))
   with pytest.raises(RuntimeError, match="signed by nobody"):
     verify_signature(store, 1, [keys.public])
-  sign(store, 1, keys.private, who="ann")
+  sign(store, 1, keys.private, reason=by("ann"))
   assert verify_signature(store, 1, [keys.public])
 
 
@@ -254,7 +254,7 @@ def must_not_run(model_dir: Path):
 def test_a_promotion_asks_for_the_signature_where_a_key_is_given(store, tmp_path, keys):
   signed(store, tmp_path, keys)
   add(store, tmp_path, "b", area=1.6)
-  options = {"who": "ann", "public_keys": [keys.public]}
+  options = {"reason": by("ann"), "public_keys": [keys.public]}
   found = promote(store, 1, "production", check=answers, **options)
   assert found.moved
   shown = name_of_key(keys.public)[:12]
@@ -266,7 +266,7 @@ def test_a_promotion_asks_for_the_signature_where_a_key_is_given(store, tmp_path
   assert "--override" not in str(told.value)
   assert store.aliases() == {"production": 1}
   # Without a key nobody asks, and the way back asks again.
-  assert promote(store, 2, "production", who="ann", check=answers).moved
+  assert promote(store, 2, "production", reason=by("ann"), check=answers).moved
   back = rollback(store, "production", check=answers, **options)
   assert back.to_version == 1
   assert store.audit()[-1].details == {"signed": f"by key {shown}"}
@@ -276,10 +276,14 @@ def test_a_rollback_to_an_unsigned_version_is_refused(store, tmp_path, keys):
   add(store, tmp_path, "a")
   signed(store, tmp_path, keys, "b")
   for number in (1, 2):
-    promote(store, number, "production", who="ann", check=answers)
+    promote(store, number, "production", reason=by("ann"), check=answers)
   with pytest.raises(Refused, match="version 1 is signed by nobody"):
     rollback(
-      store, "production", who="ann", public_keys=[keys.public], check=must_not_run
+      store,
+      "production",
+      reason=by("ann"),
+      public_keys=[keys.public],
+      check=must_not_run,
     )
   assert store.aliases() == {"production": 2}
 
@@ -288,7 +292,7 @@ def test_without_the_extra_its_name_is_told(local_store, tmp_path, keys, monkeyp
   number = signed(local_store, tmp_path, keys)
   monkeypatch.setitem(sys.modules, "model_signing", None)
   for call in (
-    lambda: sign(local_store, number, keys.private, who="ann"),
+    lambda: sign(local_store, number, keys.private, reason=by("ann")),
     lambda: verify_signature(local_store, number, [keys.public]),
   ):
     with pytest.raises(RuntimeError, match=r"pip install 'hardmine\[signing\]'"):

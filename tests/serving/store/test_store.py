@@ -13,7 +13,7 @@ import pytest
 from hardmine.serving.store.contents import DOCUMENTS
 from hardmine.serving.store.entries import Conflict
 from hardmine.serving.store.store import ModelStore
-from tests.serving.store.fake_models import add, facts, write_model
+from tests.serving.store.fake_models import add, by, facts, write_model
 from tests.serving.store.object_store import PROTOCOL
 
 
@@ -80,9 +80,10 @@ def test_what_a_store_wrote_can_be_added_to_another(store, tmp_path):
 def test_aliases_move_and_the_log_says_so(store, tmp_path):
   add(store, tmp_path, "a")
   add(store, tmp_path, "b")
-  first = store.move("production", 1, who="ann", why="first")
-  second = store.move("production", 2, who="bob", override="it is urgent", details={})
-  again = store.move("production", 2, who="cid")
+  first = store.move("production", 1, reason=by("ann", "first"))
+  urgent = {"override": "it is urgent", "details": {}}
+  second = store.move("production", 2, reason=by("bob"), **urgent)
+  again = store.move("production", 2, reason=by("cid"))
   assert (first.from_version, first.to_version, first.already) == (None, 1, False)
   assert (second.from_version, second.to_version) == (1, 2)
   assert again.already
@@ -93,7 +94,7 @@ def test_aliases_move_and_the_log_says_so(store, tmp_path):
   assert log[-1] == second.entry
   assert log[-1].override == "it is urgent"
   assert log[-1].digest == store.version(2).digest
-  removed = store.move("production", None, who="ann")
+  removed = store.move("production", None, reason=by("ann"))
   assert removed.entry is not None
   assert removed.entry.action == "remove"
   assert store.aliases() == {}
@@ -101,7 +102,7 @@ def test_aliases_move_and_the_log_says_so(store, tmp_path):
 
 def test_references_are_aliases_or_numbers(store, tmp_path):
   add(store, tmp_path, "a")
-  store.move("production", 1, who="ann")
+  store.move("production", 1, reason=by("ann"))
   for reference in ("production", "1", 1):
     assert store.resolve(reference) == 1
   with pytest.raises(ValueError, match=r"\(production\) or a version \(1\)"):
@@ -114,12 +115,12 @@ def test_the_loser_of_a_race_learns_who_won(store, tmp_path):
   add(store, tmp_path, "a")
   add(store, tmp_path, "b")
   add(store, tmp_path, "c")
-  store.move("production", 1, who="ann", if_current=None)
-  store.move("production", 2, who="bob", if_current=1)
+  store.move("production", 1, reason=by("ann"), if_current=None)
+  store.move("production", 2, reason=by("bob"), if_current=1)
   with pytest.raises(Conflict, match="production is version 2, moved by bob at 20"):
-    store.move("production", 3, who="cid", if_current=1)
+    store.move("production", 3, reason=by("cid"), if_current=1)
   with pytest.raises(Conflict, match="and not nothing"):
-    store.move("production", 3, who="cid", if_current=None)
+    store.move("production", 3, reason=by("cid"), if_current=None)
   assert store.aliases() == {"production": 2}
   assert len(store.audit()) == 5
 
@@ -128,16 +129,16 @@ def test_the_loser_of_a_race_learns_who_won(store, tmp_path):
 def test_names_that_are_no_aliases_are_refused(store, tmp_path, alias):
   add(store, tmp_path, "a")
   with pytest.raises(ValueError, match="an alias of a-z"):
-    store.move(alias, 1, who="ann")
+    store.move(alias, 1, reason=by("ann"))
 
 
 def test_gc_keeps_the_newest_and_what_aliases_hold(store, tmp_path):
   for content in "abcde":
     add(store, tmp_path, content)
-  store.move("production", 2, who="ann")
+  store.move("production", 2, reason=by("ann"))
   assert store.gc(2, dry_run=True) == [1, 3]
   assert store.versions() == [1, 2, 3, 4, 5]
-  assert store.gc(2, who="ann") == [1, 3]
+  assert store.gc(2, reason=by("ann")) == [1, 3]
   assert store.versions() == [2, 4, 5]
   assert [entry.from_version for entry in store.audit() if entry.action == "gc"] == [
     1,

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import pytest
 
+from hardmine.schemas.detector_config import SSDConfig
 from hardmine.trainers.detection import input_pipeline
+from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from tests.trainers.detection.rectangles import rectangle
 
+PREPARED = functools.partial(
+  SSD.prepared, SSDConfig(feature_extractor=object, resolution_px=64)
+)
 SETTINGS = {
-  "resolution_px": 64,
+  "prepared": PREPARED,
+  "augmented": SSD.augmented,
   "batch_size": 4,
   "max_boxes": 3,
-  "augment": True,
   "seed": 7,
 }
 
@@ -69,7 +76,7 @@ def test_boxes_stay_around_their_objects(images):
 
 
 def test_without_augmentation_an_image_is_as_it_is(images):
-  pixels, truth = next(iter(batches(images, augment=False).as_numpy_iterator()))
+  pixels, truth = next(iter(batches(images, augmented=None).as_numpy_iterator()))
   for image, index, boxes in zip(pixels, truth["index"], truth["boxes_yxyx_norm"]):
     np.testing.assert_allclose(boxes[0], rectangle(int(index)).boxes_yxyx_norm[0])
     assert image.shape == (64, 64, 3)
@@ -80,7 +87,7 @@ def test_validation_covers_all_images_in_order(rectangles):
   indices = [
     index
     for _, truth in input_pipeline.validation_batches(
-      held_out, resolution_px=64, batch_size=4, max_boxes=3
+      held_out, prepared=PREPARED, batch_size=4, max_boxes=3
     ).as_numpy_iterator()
     for index in truth["index"].tolist()
   ]

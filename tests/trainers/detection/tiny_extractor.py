@@ -1,7 +1,4 @@
-"""A backbone of five convolutions, which learns rectangles in a hundred steps.
-
-It poses as a module below `trainers.`, as only those are named in configs.
-"""
+"""A backbone of five convolutions, which learns rectangles in a hundred steps."""
 
 from __future__ import annotations
 
@@ -11,16 +8,15 @@ from typing import Any
 import keras
 import numpy as np
 
+from hardmine.schemas.class_names import trust_experiment
 from hardmine.trainers.detection.feature_extractors.extractor import FeatureExtractor
+from hardmine.trainers.detection.meta_architectures.ssd_heads import HEADS, Head
 
 DEPTHS = (16, 24, 32, 48, 64)
 
 
 class TinyExtractor(FeatureExtractor):
   """Strides 16 and 32, 48 and 64 deep."""
-
-  extra_depths = (32, 32)
-  predictor_kernel = 3
 
   @staticmethod
   def normalize(pixels: Any) -> Any:
@@ -51,7 +47,5 @@ class TinyExtractor(FeatureExtractor):
     raise RuntimeError("there are none")
 
 
-TinyExtractor.__module__ = (
-  "hardmine.trainers.detection.feature_extractors.tiny_of_tests"
-)
-sys.modules[TinyExtractor.__module__] = sys.modules[__name__]
+HEADS[TinyExtractor] = Head(extra_depths=(32, 32))
+trust_experiment(sys.modules[__name__])  # or no config could name the class

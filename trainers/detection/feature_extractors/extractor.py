@@ -13,15 +13,7 @@ from hardmine.schemas.config import require
 
 
 class FeatureExtractor(abc.ABC):
-  """A family of backbones; its subclasses hold no state.
-
-  Attributes:
-    extra_depths: of the maps that SSD adds behind the backbone's own.
-    predictor_kernel: side of SSD's predictor convolutions.
-  """
-
-  extra_depths: tuple[int, ...] = (512, 256, 256, 128)
-  predictor_kernel: int = 3
+  """A family of backbones; its subclasses hold no state."""
 
   @staticmethod
   @abc.abstractmethod

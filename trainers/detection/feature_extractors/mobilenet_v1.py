@@ -38,8 +38,6 @@ _NAME = re.compile(r"conv1(?:_.*)?$|conv_[dp]w_(\d+)(?:_.*)?$")
 class MobileNetV1(FeatureExtractor):
   """Width 1 has 3,228,864 parameters; 0.25, 0.5 and 0.75 are the usual smaller ones."""
 
-  predictor_kernel = 1
-
   @staticmethod
   def normalize(pixels: Any) -> Any:
     """[0, 255] to [-1, 1]."""

@@ -2,7 +2,7 @@
 
 import json
 
-from hardmine.pipelines.run_history import setting_changes
+from hardmine.pipelines.setting_changes import setting_changes
 
 
 def test_equal_settings_have_no_changes():

@@ -13,11 +13,10 @@ from PIL import Image
 from hardmine.schemas.detector_config import SSDConfig
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.checkpoints import Checkpoints
-from hardmine.trainers.detection import export, run_fn
+from hardmine.trainers.detection import run_fn
 from hardmine.trainers.detection.boxes import pairwise_iou
 from hardmine.trainers.detection.detector import Detector
-from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
-from hardmine.trainers.detection.meta_architectures.ssd import SSD, ssd
+from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from hardmine.trainers.images import decode_rgb
 from tests.trainers.detection.rectangles import CATEGORIES, rectangle
 from tests.trainers.detection.tiny_extractor import TinyExtractor
@@ -63,15 +62,6 @@ def trained(rectangles, tmp_path_factory):
 @pytest.fixture(scope="module")
 def detector(trained):
   return Detector.load(trained / "model")
-
-
-@pytest.mark.parametrize(("side", "num"), [(300, 1917), (600, 7326)])
-def test_resolutions_have_the_studys_anchors(side, num):
-  config = SSDConfig(feature_extractor=MobileNetV1, width=0.25, resolution_px=side)
-  model = SSD(config, num_categories=2)
-  assert model.anchors_yxyx_norm.shape == (num, 4)
-  assert model.output["class_logits"].shape == (None, num, 3)
-  assert model.output["box_codes"].shape == (None, num, 4)
 
 
 def test_it_finds_what_it_has_not_seen(detector):
@@ -174,8 +164,8 @@ def test_frozen_parts_stay_and_others_move(rectangles, tmp_path, optimizer):
     summary_steps=2,
     ema_decay=0.5,
   )
-  before = {w.path: np.array(w) for w in ssd(CONFIG, 2, training).weights}
-  model = run_fn.compiled_ssd(CONFIG, 2, training)
+  before = {w.path: np.array(w) for w in SSD.to_train(CONFIG, 2, training).weights}
+  model = run_fn.compiled_detector(CONFIG, 2, training)
   run_fn.run_fn(trainer_arguments(rectangles, tmp_path, training=training))
   (folder,) = (tmp_path / "checkpoints").glob("*")
   assert Checkpoints(folder).restore(model) == 2
@@ -193,11 +183,3 @@ def test_softmax_l2_and_bipartite_train_too(rectangles, tmp_path):
   run_fn.run_fn(trainer_arguments(rectangles, tmp_path, config, training))
   found = Detector.load(tmp_path / "model").detect(np.zeros((50, 40, 3), np.uint8))
   assert np.isfinite(found.scores).all()
-
-
-def test_raw_scores_are_probabilities():
-  model = SSD(CONFIG, num_categories=2)
-  boxes, scores = export.raw_detections(model, np.zeros((1, 96, 96, 3), np.float32))
-  assert boxes.shape == (1, model.anchors_yxyx_norm.shape[0], 4)
-  assert float(scores.numpy().min()) >= 0
-  assert float(scores.numpy().max()) <= 1

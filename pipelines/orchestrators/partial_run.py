@@ -1,0 +1,67 @@
+"""Running a part of a pipeline with what earlier runs left of the others."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+  from hardmine.pipelines.run_history import RunHistory
+
+
+def partial_run(
+  pipeline: Any, history: RunHistory, from_node: str | None, to_node: str | None
+):
+  """TFX's RunOptions for a part; None for the whole.
+
+  Args:
+    pipeline: a `tfx.dsl.Pipeline`.
+    history: of this pipeline.
+    from_node: start here, with the outputs that the newest fitting run left.
+    to_node: stop after this node and what it needs.
+
+  Raises:
+    ValueError: there is no such node, or no earlier run to start from.
+  """
+  from tfx.proto.orchestration import pipeline_pb2
+
+  order = [component.id for component in pipeline.components]
+  for name in (from_node, to_node):
+    if name is not None and name not in order:
+      raise ValueError(f"Expected a node among {', '.join(order)}. Received: {name!r}")
+  if from_node is None and to_node is None:
+    return None
+  options = pipeline_pb2.RunOptions()
+  settings = options.partial_run.snapshot_settings
+  settings.latest_pipeline_run_strategy.SetInParent()
+  if to_node is not None:
+    options.partial_run.to_nodes.append(to_node)
+  if from_node is not None:
+    options.partial_run.from_nodes.append(from_node)
+    needed = _before(pipeline, from_node)
+    base = history.last_run_with(needed)
+    if base is None and needed:
+      raise ValueError(
+        f"Expected an earlier run of {', '.join(needed)} to start from; "
+        f"run without --from first. Received: --from {from_node}"
+      )
+    if base is not None:
+      settings.base_pipeline_run_strategy.base_run_id = base
+  return options
+
+
+def skipped_nodes(plan: Any) -> set[str]:
+  """The ids that TFX marked in its compiled plan as not of the part."""
+  return {
+    node.pipeline_node.node_info.id
+    for node in plan.nodes
+    if node.pipeline_node.execution_options.HasField("skip")
+  }
+
+
+def _before(pipeline: Any, node: str) -> list[str]:
+  """What a partial run takes over: everything not downstream of `node`."""
+  downstream = {node}
+  for component in pipeline.components:  # in topological order
+    if any(upstream.id in downstream for upstream in component.upstream_nodes):
+      downstream.add(component.id)
+  return [c.id for c in pipeline.components if c.id not in downstream]

@@ -1,0 +1,214 @@
+"""What training and export ask of a detector, whatever its meta-architecture.
+
+    photograph ─ augmented ─ prepared ─> inputs ─ model ─> outputs ─ batch_loss ─> loss
+    photograph ───────────── prepared ─> inputs ─ detections ─> boxes, scores, labels
+
+Inputs are the meta-architecture's own: callers batch them and hand them on. Boxes,
+true or found, are shares of the photograph as it came to `prepared`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
+
+import keras
+import numpy as np
+from keras import ops
+
+from hardmine.schemas.detector_config import DetectorConfig
+from hardmine.schemas.training_config import DetectorTrainingConfig
+from hardmine.trainers.detection import nms
+from hardmine.trainers.detection.feature_extractors.extractor import load_weights
+from hardmine.trainers.devices import num_replicas
+
+if TYPE_CHECKING:
+  _Model = keras.Model
+else:
+  _Model = object
+
+M = TypeVar("M", bound="MetaArchitecture")
+
+
+class MetaArchitecture(_Model):
+  """The first base of a detector's class; `keras.Model` is the second.
+
+  It is no `keras.Model` itself, since Keras rewrites the bases of a model that is
+  made of inputs and outputs: those of another kind that shared a base would be
+  rewritten with it. Nor is it an `abc.ABC`, as Keras then makes an instance of it.
+
+  Attributes:
+    PARTS: names of the parts of the loss, each of which is logged.
+    config: the network.
+    num_categories: C.
+    suspects: positions in the training set of the first batch whose loss was not a
+      number; -1 as long as there was none.
+  """
+
+  PARTS: ClassVar[tuple[str, ...]] = ()
+
+  def __init__(
+    self,
+    config: Any,
+    num_categories: int,
+    training: DetectorTrainingConfig | None = None,
+    **kwargs: Any,
+  ):
+    """Subclasses take the same three, and leave with all weights made, at random.
+
+    Args:
+      config: of the subclass's own kind.
+      num_categories: C, without the background.
+      training: how it will be trained, where it will be.
+      **kwargs: of `keras.Model`, `inputs` and `outputs` among them.
+    """
+    super().__init__(**kwargs)
+    self.config = config
+    self.num_categories = num_categories
+    self.weight_decay = training.weight_decay if training else 0.0
+    self.trackers = [keras.metrics.Mean(name=part) for part in self.PARTS]
+    self.suspects = keras.Variable(
+      -np.ones(training.batch_size if training else 1, "int64"),
+      trainable=False,
+      name="suspects",
+    )
+
+  @classmethod
+  def to_train(
+    cls: type[M],
+    config: DetectorConfig,
+    num_categories: int,
+    training: DetectorTrainingConfig,
+  ) -> M:
+    """A detector to be trained: initial weights loaded, frozen parts frozen.
+
+    Raises:
+      ValueError: the initial weights do not fit.
+      RuntimeError: they cannot be downloaded.
+    """
+    keras.utils.set_random_seed(training.seed)
+    model = cls(config, num_categories, training)
+    if config.initial_weights is not None:
+      load_weights(
+        model, config.feature_extractor, config.initial_weights, config.width
+      )
+    for layer in model.layers:
+      if model.is_frozen(layer, training):
+        layer.trainable = False  # batch normalisation then also uses its statistics
+    return model
+
+  @staticmethod
+  def augmented(
+    pixels: Any, boxes_yxyx_norm: Any, labels: Any, is_crowd: Any, seed: Any
+  ) -> tuple[Any, Any, Any, Any]:
+    """A photograph and its objects as training sees them, drawn anew for every seed.
+
+    Args:
+      pixels: uint8 [h, w, 3].
+      boxes_yxyx_norm: float32 [g, 4].
+      labels: int64 [g], from 1.
+      is_crowd: int64 [g].
+      seed: int64 [2]; equal ones give equal results.
+
+    Returns:
+      The first four, changed alike; there may be fewer objects.
+    """
+    raise NotImplementedError
+
+  @staticmethod
+  def prepared(config: Any, pixels: Any) -> Any:
+    """A photograph to one element of the inputs, or a batch to a batch of them.
+
+    Training and the exported model both resize here.
+
+    Args:
+      config: of the network.
+      pixels: uint8 [h, w, 3] or [b, h, w, 3].
+    """
+    raise NotImplementedError
+
+  @staticmethod
+  def prepared_spec(config: Any) -> Any:
+    """What `prepared` makes of one photograph: a `tf.TensorSpec`, or several nested."""
+    raise NotImplementedError
+
+  def batch_loss(self, outputs: Any, truth: Any) -> tuple[Any, dict[str, Any]]:
+    """The loss of a batch (1611.10012, equation 1), without weight decay.
+
+    Args:
+      outputs: of the model.
+      truth: `boxes_yxyx_norm` float32 [b, g, 4]; `labels` int32 [b, g], 0 where it is
+        padding; `is_crowd` int32 [b, g]; `index` int64 [b].
+
+    Returns:
+      The total, and its parts by the names in `PARTS`; float32 scalars.
+    """
+    raise NotImplementedError
+
+  def raw_detections(self, inputs: Any) -> tuple[Any, Any]:
+    """Before suppression: boxes_yxyx_norm [b, N, 4], scores [b, N, C] in [0, 1]."""
+    raise NotImplementedError
+
+  def detections(self, inputs: Any) -> tuple[Any, Any, Any, Any]:
+    """What a batch of images shows, as `nms.detections` returns it."""
+    return nms.detections(*self.raw_detections(inputs), self.config.postprocessing)
+
+  def is_frozen(self, layer: Any, training: DetectorTrainingConfig) -> bool:
+    """Whether a layer keeps its initial weights: some of the feature extractor's."""
+    block = self.config.feature_extractor.block_of(layer.name)
+    if block is None:
+      return False
+    is_norm = isinstance(layer, keras.layers.BatchNormalization)
+    return block < training.frozen_blocks or (
+      is_norm and training.batch_norm == "freeze"
+    )
+
+  def model_id(self) -> bytes:
+    """Eight bytes that name a model: SHA-256 over config and weights."""
+    digest = hashlib.sha256(self.config.to_json().encode("utf-8"))
+    for layer in self.layers:
+      for weight in layer.weights:
+        values = np.asarray(ops.convert_to_numpy(weight))
+        digest.update(values.astype("<f4").tobytes())
+    return digest.digest()[:8]
+
+  def compute_loss(
+    self,
+    x: Any = None,
+    y: Any = None,
+    y_pred: Any = None,
+    sample_weight: Any = None,
+    training: bool = True,
+  ) -> Any:
+    """The loss that Keras' `fit` makes small: the batch's and the weight decay.
+
+    Args:
+      x: inputs, not looked at.
+      y: the truth.
+      y_pred: the outputs.
+      sample_weight: not used.
+      training: whether the batch is one to learn from.
+    """
+    loss, parts = self.batch_loss(y_pred, y)
+    for tracker in self.trackers:
+      tracker.update_state(parts[tracker.name])
+    if not training:
+      return loss
+    first = ops.logical_and(
+      ops.logical_not(ops.isfinite(loss)), ops.all(self.suspects < 0)
+    )
+    self.suspects.assign(
+      ops.where(first, ops.cast(y["index"], "int64"), self.suspects.value)
+    )
+    return (loss + self._decay()) / num_replicas()
+
+  def _decay(self) -> Any:
+    """Half the sum of the squared kernels; depthwise ones are few and left alone."""
+    kernels = [
+      layer.kernel
+      for layer in self.layers
+      if type(layer) is keras.layers.Conv2D and layer.trainable
+    ]
+    if not self.weight_decay or not kernels:
+      return 0.0
+    return 0.5 * self.weight_decay * sum(ops.sum(ops.square(k)) for k in kernels)

@@ -1,0 +1,37 @@
+"""What SSD adds behind each family of backbones (1611.10012, section 3.6).
+
+The depths of the extra maps are the supplement's. The predictors' kernels are those of
+the configurations that the study's authors released: 1x1 behind MobileNet, 3x3 behind
+the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+
+from hardmine.trainers.detection.feature_extractors.extractor import FeatureExtractor
+from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Head:
+  """The layers of an SSD that are not its backbone's.
+
+  Attributes:
+    extra_depths: of the maps behind the backbone's own, each half as wide.
+    predictor_kernel: side of the predictor convolutions.
+  """
+
+  extra_depths: tuple[int, ...] = (512, 256, 256, 128)
+  predictor_kernel: int = 3
+
+
+HEADS: dict[type[FeatureExtractor], Head] = {MobileNetV1: Head(predictor_kernel=1)}
+
+
+def head_of(extractor: type[FeatureExtractor]) -> Head:
+  """The head of a family, or of the nearest one that it is derived from."""
+  for family in extractor.__mro__:
+    if family in HEADS:
+      return HEADS[family]
+  return Head()
