@@ -26,7 +26,7 @@ class Gate(Config):
     metric: key in `metrics.json`.
     direction: which way is better.
     bound: the worst value that passes; None sets no bound.
-    min_improvement: how much better than the baseline the value must be, in the
+    min_improvement: how much better than the rival the value must be, in the
       metric's unit; 0 is "not worse", a negative number tolerates that much
       loss, None does not compare.
   """
@@ -76,27 +76,27 @@ def is_enough(gained: float, required: float) -> bool:
 
 
 def judge(
-  gates: tuple[Gate, ...], metrics: dict[str, float], baseline: dict[str, float] | None
+  gates: tuple[Gate, ...], metrics: dict[str, float], rival: dict[str, float] | None
 ) -> Verdict:
   """Holds metrics against gates.
 
   Args:
     gates: all must pass; no gate at all passes nothing.
     metrics: of the candidate.
-    baseline: of the last blessed model, or None where there is none yet: then
+    rival: of the last blessed model, or None where there is none yet: then
       a comparison passes.
   """
-  results = tuple(_judge_one(gate, metrics, baseline) for gate in gates)
+  results = tuple(_judge_one(gate, metrics, rival) for gate in gates)
   return Verdict(
     passed=bool(results) and all(r.passed for r in results), results=results
   )
 
 
 def _judge_one(
-  gate: Gate, metrics: dict[str, float], baseline: dict[str, float] | None
+  gate: Gate, metrics: dict[str, float], rival: dict[str, float] | None
 ) -> GateResult:
   value = metrics.get(gate.metric)
-  reference = (baseline or {}).get(gate.metric)
+  reference = (rival or {}).get(gate.metric)
   failures, reasons = [], []
   if value is None or not math.isfinite(value):
     failures.append(f"{gate.metric} was not measured (value: {value})")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+MAX_LINES = 350
 FOLDERS = ("schemas", "trainers", "serving", "components", "pipelines")  # left to right
 SOURCES = sorted(
   path
@@ -128,6 +129,12 @@ def test_no_module_imports_to_its_right(module):
 def test_no_module_is_named_after_nothing():
   names = {name.rpartition(".")[2] for name in modules()}
   assert not names & {"utils", "common", "helpers", "misc"}
+
+
+@pytest.mark.parametrize("module", sorted(modules()))
+def test_a_module_holds_one_idea(module):
+  """What is longer holds two: split it."""
+  assert len(modules()[module].read_text("utf-8").splitlines()) <= MAX_LINES
 
 
 def test_there_are_no_circles():

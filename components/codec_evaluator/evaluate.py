@@ -9,7 +9,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from hardmine.components.codec_evaluator.baselines import measure_baselines
+from hardmine.components.codec_evaluator.conventional import measure_conventional
 from hardmine.components.codec_evaluator.measurement import Measurement, Scorer
 from hardmine.components.evaluation.environment import environment
 from hardmine.components.evaluation.evaluation_set import evaluation_set
@@ -62,7 +62,7 @@ class Evaluation:
     verdict: None where nothing was to be judged.
     candidate: None where there was no model, or it could not be measured.
     rival: the last blessed model, if there was one.
-    baselines: conventional codecs.
+    conventional: JPEG and WebP.
     samples: pictures of the candidate's work.
     problems: what went wrong, in sentences; empty when all went well.
     environment: package to version.
@@ -72,7 +72,7 @@ class Evaluation:
   verdict: Verdict | None
   candidate: Measurement | None
   rival: Measurement | None
-  baselines: tuple[Measurement, ...]
+  conventional: tuple[Measurement, ...]
   samples: tuple[Sample, ...]
   problems: tuple[str, ...]
   environment: dict[str, str]
@@ -86,7 +86,7 @@ class Evaluation:
       "evaluation_set": self.evaluation_set,
       "candidate": self.candidate.to_plain() if self.candidate else None,
       "baseline_model": self.rival.to_plain() if self.rival else None,
-      "baselines": {one.key: one.to_plain() for one in self.baselines},
+      "baselines": {one.key: one.to_plain() for one in self.conventional},
       "problems": list(self.problems),
       "environment": self.environment,
     }
@@ -133,7 +133,7 @@ def evaluate(
     verdict=judged.verdict,
     candidate=candidate,
     rival=rival,
-    baselines=tuple(measure_baselines(images, report=report)),
+    conventional=tuple(measure_conventional(images, report=report)),
     samples=samples,
     problems=judged.problems,
     environment=environment(PACKAGES),

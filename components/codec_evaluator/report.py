@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from hardmine.components.codec_evaluator.baselines import FAMILIES, decode, encode
+from hardmine.components.codec_evaluator.conventional import FAMILIES, decode, encode
 from hardmine.components.codec_evaluator.evaluate import Evaluation, Sample
 from hardmine.components.codec_evaluator.figures import curves, middle
 from hardmine.components.codec_evaluator.measurement import Measurement
@@ -71,7 +71,7 @@ def render(
 ) -> str:
   """The page as text."""
   own = [one for one in (evaluation.candidate, evaluation.rival) if one is not None]
-  measured = [*own, *evaluation.baselines]
+  measured = [*own, *evaluation.conventional]
   return render_page(
     TEMPLATE,
     verdict=evaluation.verdict,
@@ -148,7 +148,7 @@ def _sample_section(evaluation: Evaluation, sample: Sample) -> dict[str, Any]:
             title="This model",
             caption=_caption(bpp, float(candidate.scores[row, iteration - 1, 0])),
           ),
-          _closest_jpeg(evaluation.baselines, sample, row, bpp),
+          _closest_jpeg(evaluation.conventional, sample, row, bpp),
         ],
       }
     )

@@ -125,9 +125,9 @@ def _load(reference: str | None) -> tuple[Codec | None, str]:
 def _areas(evaluation: Evaluation) -> dict:
   candidate = evaluation.candidate
   return {
-    "num_images": len(evaluation.baselines[0].images),
+    "num_images": len(evaluation.conventional[0].images),
     "candidate": candidate.areas() if candidate else None,
-    "baselines": {one.key: one.areas() for one in evaluation.baselines},
+    "baselines": {one.key: one.areas() for one in evaluation.conventional},
   }
 
 
@@ -141,7 +141,7 @@ def _print_table(evaluation: Evaluation) -> None:
   table.add_column("area from 0.125 to 2 bits per pixel")
   for title in METRICS.values():
     table.add_column(title, justify="right")
-  for one in (evaluation.candidate, *evaluation.baselines):
+  for one in (evaluation.candidate, *evaluation.conventional):
     if one is not None:
       areas = one.areas()
       table.add_row(one.title, *(f"{areas[f'{name}_auc']:.4f}" for name in METRICS))

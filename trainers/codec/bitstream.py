@@ -3,16 +3,7 @@
 Iterations refine one another, so any prefix that ends at a chunk is a whole,
 coarser image. Integers are unsigned and little endian.
 
-    header, 28 bytes
-      0   4  magic 89 48 4D 43 ("\\x89HMC"; its high bit exposes 7-bit transfers)
-      4   1  format version: 1, or 2 where the model sends gains
-      5   1  entropy level, 0 (raw bits)
-      6   1  iterations written, 1 to 255
-      7   1  padding in blocks of 16 px: 1 or 2
-      8   8  model id: first bytes of a SHA-256 over the model's config and weights
-     16   4  width in pixels, of the image before padding
-     20   4  height in pixels; width * height <= 2^28
-     24   4  CRC32C of bytes 0 to 23
+    header, 28 bytes (`stream_header`)
 
     chunk, 8 bytes + payload, for iteration i = 0, 1, ...
       0   4  bytes of the payload
@@ -38,101 +29,47 @@ does not know a level refuses it.
 from __future__ import annotations
 
 import dataclasses
-import math
 import struct
 
 import google_crc32c
 import numpy as np
 
-from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.schemas.config import require
+from hardmine.trainers.codec.stream_header import (
+  HEADER_BYTES,
+  MAX_ITERATIONS,
+  MAX_PIXELS,
+  RAW,
+  BitstreamError,
+  Header,
+  check_model,
+  code_grid,
+  pack_header,
+  read_header,
+)
 
-MAGIC = b"\x89HMC"
-VERSION = 1
-VERSION_WITH_GAINS = 2
-RAW = 0  # entropy level: the bits as they are
-MODEL_ID_BYTES = 8
-MAX_ITERATIONS = 255
+__all__ = [
+  "HEADER_BYTES",
+  "MAX_ITERATIONS",
+  "MAX_PIXELS",
+  "RAW",
+  "BitstreamError",
+  "Chunk",
+  "Header",
+  "Stream",
+  "check_model",
+  "code_grid",
+  "pack",
+  "read_chunks",
+  "read_header",
+  "unpack",
+]
+
 MAX_GAIN = 63
-MAX_PIXELS = 1 << 28
-HEADER_BYTES = 28
 CHUNK_OVERHEAD_BYTES = 8
 
-_HEADER = struct.Struct("<4sBBBB8sII")  # without its checksum
 _U32 = struct.Struct("<I")
-
-
-class BitstreamError(ValueError):
-  """Bytes that are not a stream this version can decode, and why, in one line."""
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Header:
-  """What a stream says about itself.
-
-  Attributes:
-    model_id: 8 bytes, the prefix of the model's SHA-256.
-    height_px: of the image itself, before padding.
-    width_px: likewise.
-    padding_px: the image was padded to a multiple of this, 16 or 32.
-    iterations: chunks written, 1 to 255.
-    entropy_level: 0, raw bits.
-    sends_gains: every iteration carries a gain.
-  """
-
-  model_id: bytes
-  height_px: int
-  width_px: int
-  padding_px: int
-  iterations: int
-  entropy_level: int = RAW
-  sends_gains: bool = False
-
-  def __post_init__(self):
-    require(
-      len(self.model_id) == MODEL_ID_BYTES,
-      f"a model id of {MODEL_ID_BYTES} bytes",
-      model_id=self.model_id,
-    )
-    require(
-      self.height_px > 0
-      and self.width_px > 0
-      and self.height_px * self.width_px <= MAX_PIXELS,
-      f"an image of 1 to {MAX_PIXELS:,} pixels",
-      height_px=self.height_px,
-      width_px=self.width_px,
-    )
-    require(
-      self.padding_px in (STRIDE_PX, 2 * STRIDE_PX),
-      "padding of 16 or 32 px",
-      padding_px=self.padding_px,
-    )
-    require(
-      1 <= self.iterations <= MAX_ITERATIONS,
-      f"1 to {MAX_ITERATIONS} iterations",
-      iterations=self.iterations,
-    )
-    require(
-      self.entropy_level == RAW,
-      "entropy level 0; others were written by a newer version of hardmine",
-      entropy_level=self.entropy_level,
-    )
-
-  @property
-  def grid(self) -> tuple[int, int]:
-    """Rows and columns of one iteration's code."""
-    return code_grid(self.height_px, self.width_px, self.padding_px)
-
-  @property
-  def version(self) -> int:
-    """Of the format, the lowest that says all there is to say."""
-    return VERSION_WITH_GAINS if self.sends_gains else VERSION
-
-  @property
-  def payload_bytes(self) -> int:
-    """Exact size of one iteration's payload."""
-    rows, columns = self.grid
-    return rows * columns * CODE_DEPTH // 8 + self.sends_gains
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -197,7 +134,7 @@ def pack(header: Header, codes: np.ndarray, gains: np.ndarray | None = None) -> 
   )
   require(codes.max() <= 1, "codes of 0 and 1", maximum=int(codes.max()))
   sent = _checked_gains(gains, len(codes)) if header.sends_gains else None
-  head = _pack_header(header)
+  head = pack_header(header)
   parts = [head]
   for index, payload in enumerate(np.packbits(codes.reshape(len(codes), -1), axis=1)):
     content = payload.tobytes()
@@ -263,47 +200,6 @@ def unpack(data: bytes, iterations: int | None = None) -> Stream:
   )
 
 
-def read_header(data: bytes) -> Header:
-  """Reads the first 28 bytes.
-
-  Raises:
-    BitstreamError: too short, not a stream, of a newer version, or damaged.
-  """
-  if data[: len(MAGIC)] != MAGIC[: len(data)] or not data:
-    raise BitstreamError(
-      f"Expected a hardmine stream (first bytes {MAGIC.hex(' ')}). "
-      f"Received: {data[: len(MAGIC)].hex(' ') or 'no bytes'}"
-    )
-  if len(data) > len(MAGIC) and data[len(MAGIC)] not in (VERSION, VERSION_WITH_GAINS):
-    raise BitstreamError(
-      f"Expected format version {VERSION} or {VERSION_WITH_GAINS}. Received: "
-      f"{data[len(MAGIC)]}, written by a newer version of hardmine, or damaged"
-    )
-  if len(data) < HEADER_BYTES:
-    raise BitstreamError(
-      f"Expected a header of {HEADER_BYTES} bytes. Received: a file cut after "
-      f"{len(data)} bytes"
-    )
-  fields, crc = data[: _HEADER.size], data[_HEADER.size : HEADER_BYTES]
-  if _U32.unpack(crc)[0] != google_crc32c.value(fields):
-    raise BitstreamError("Expected an undamaged header. Received: its checksum differs")
-  _, version, level, iterations, blocks, model_id, width_px, height_px = _HEADER.unpack(
-    fields
-  )
-  try:
-    return Header(
-      model_id=model_id,
-      height_px=height_px,
-      width_px=width_px,
-      padding_px=blocks * STRIDE_PX,
-      iterations=iterations,
-      entropy_level=level,
-      sends_gains=version == VERSION_WITH_GAINS,
-    )
-  except ValueError as error:  # well-formed, but forged or of a later hardmine
-    raise BitstreamError(str(error)) from error
-
-
 def read_chunks(data: bytes, header: Header, iterations: int) -> list[Chunk]:
   """Looks at the first chunks, whole or not; raises nothing.
 
@@ -318,24 +214,6 @@ def read_chunks(data: bytes, header: Header, iterations: int) -> list[Chunk]:
   ]
 
 
-def check_model(header: Header, model_id: bytes) -> None:
-  """Raises BitstreamError, naming both hashes, unless the model wrote the stream."""
-  if header.model_id != model_id:
-    raise BitstreamError(
-      f"Expected a stream of model {model_id.hex()}. Received: one of model "
-      f"{header.model_id.hex()}"
-    )
-
-
-def code_grid(height_px: int, width_px: int, padding_px: int) -> tuple[int, int]:
-  """Rows and columns of the code of an image that is padded to multiples of a size."""
-  rows, columns = (
-    math.ceil(side_px / padding_px) * padding_px // STRIDE_PX
-    for side_px in (height_px, width_px)
-  )
-  return rows, columns
-
-
 def _checked_gains(gains: np.ndarray | None, iterations: int) -> np.ndarray:
   if gains is None or gains.shape != (iterations,) or gains.dtype != np.uint8:
     raise ValueError(
@@ -347,22 +225,8 @@ def _checked_gains(gains: np.ndarray | None, iterations: int) -> np.ndarray:
   return gains
 
 
-def _pack_header(header: Header) -> bytes:
-  fields = _HEADER.pack(
-    MAGIC,
-    header.version,
-    header.entropy_level,
-    header.iterations,
-    header.padding_px // STRIDE_PX,
-    header.model_id,
-    header.width_px,
-    header.height_px,
-  )
-  return fields + _U32.pack(google_crc32c.value(fields))
-
-
 def _chunk_crc(head: bytes, index: int, length: bytes, payload: bytes) -> int:
-  crc = google_crc32c.value(head[_HEADER.size :] + bytes([index]) + length)
+  crc = google_crc32c.value(head[-_U32.size :] + bytes([index]) + length)
   return google_crc32c.extend(crc, payload)
 
 

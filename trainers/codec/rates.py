@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 
 from hardmine.schemas.config import require
-from hardmine.trainers.codec.bitstream import (
-  CHUNK_OVERHEAD_BYTES,
+from hardmine.trainers.codec.bitstream import CHUNK_OVERHEAD_BYTES
+from hardmine.trainers.codec.stream_header import (
   HEADER_BYTES,
   MAX_ITERATIONS,
   MODEL_ID_BYTES,

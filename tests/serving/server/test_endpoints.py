@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from hardmine.serving.server import page_files
 from hardmine.trainers.codec import bitstream
+from hardmine.trainers.codec.stream_header import pack_header
 from tests.serving.server.fakes import FakeStore
 from tests.serving.server.loopback import picture, wait_until
 
@@ -227,7 +228,7 @@ def test_streams_that_cannot_be_used(serve):
   def forged(**fields):
     header = {"model_id": whole[8:16], "height_px": 20, "width_px": 20}
     header |= {"padding_px": 16, "iterations": 9, **fields}
-    return bitstream._pack_header(bitstream.Header(**header))
+    return pack_header(bitstream.Header(**header))
 
   assert "Received: 16384x16384" in refused(forged(height_px=1 << 14, width_px=1 << 14))
   assert "1 to 8 iterations" in refused(forged())

@@ -1,4 +1,4 @@
-"""JPEG and WebP as baselines."""
+"""JPEG and WebP, measured as the model is."""
 
 import io
 import itertools
@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hardmine.components.codec_evaluator.baselines import (
+from hardmine.components.codec_evaluator.conventional import (
   FAMILIES,
   JPEG_QUALITIES,
   decode,
   encode,
   header_bytes,
-  measure_baselines,
+  measure_conventional,
 )
 
 JPEG_420, JPEG_444, WEBP = FAMILIES
@@ -49,7 +49,9 @@ def test_files_have_the_chroma_they_are_named_after():
 
 def test_rates_count_whole_files_and_files_without_headers():
   image = photograph(40, 56)
-  (measured,) = measure_baselines([("a", image)], families=[WEBP], qualities=[10, 60])
+  (measured,) = measure_conventional(
+    [("a", image)], families=[WEBP], qualities=[10, 60]
+  )
   sizes = [len(encode(image, WEBP, WEBP.variants[0], q)) for q in (10, 60)]
   np.testing.assert_allclose(measured.file_bpp[0], [8 * s / (40 * 56) for s in sizes])
   np.testing.assert_allclose(measured.file_bpp - measured.bpp, 8 * 20 / (40 * 56))
@@ -71,7 +73,7 @@ def test_the_header_of_a_jpeg_is_the_same_for_every_picture():
 def test_one_worker_and_many_agree():
   images = [(str(seed), photograph(40, 48, seed)) for seed in range(5)]
   results = [
-    measure_baselines(images, qualities=[5, 40], num_workers=n) for n in (1, 3)
+    measure_conventional(images, qualities=[5, 40], num_workers=n) for n in (1, 3)
   ]
   for one, many in zip(*results):
     assert one.key == many.key
@@ -81,21 +83,23 @@ def test_one_worker_and_many_agree():
 
 def test_measuring_stops_after_two_bits_per_pixel():
   noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
-  measured, _ = measure_baselines([("noise", noise)], families=[JPEG_420])
+  measured, _ = measure_conventional([("noise", noise)], families=[JPEG_420])
   assert measured.bpp[0, -1] > 2
   assert len(measured.points) < len(JPEG_QUALITIES)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 17), (33, 31)])
 def test_odd_sizes_are_measured(size):
-  for measured in measure_baselines([("odd", photograph(*size))], qualities=[20, 80]):
+  for measured in measure_conventional(
+    [("odd", photograph(*size))], qualities=[20, 80]
+  ):
     assert np.isfinite(measured.scores).all()
 
 
-def test_every_baseline_names_its_software_and_flags():
+def test_every_conventional_codec_names_its_software_and_flags():
   details = {
     one.key: one.detail
-    for one in measure_baselines([("a", photograph(16, 16))], qualities=[50])
+    for one in measure_conventional([("a", photograph(16, 16))], qualities=[50])
   }
   assert "Pillow" in details["jpeg_420"]
   assert "subsampling=2, optimize=False" in details["jpeg_420"]
@@ -106,11 +110,13 @@ def test_every_baseline_names_its_software_and_flags():
 
 def test_qualities_must_rise():
   with pytest.raises(ValueError, match="rising qualities"):
-    measure_baselines([("a", photograph(16, 16))], qualities=[50, 10])
+    measure_conventional([("a", photograph(16, 16))], qualities=[50, 10])
 
 
 def test_better_quality_costs_more_and_scores_more():
-  for one in measure_baselines([("a", photograph(96, 96))], qualities=[5, 25, 60, 90]):
+  for one in measure_conventional(
+    [("a", photograph(96, 96))], qualities=[5, 25, 60, 90]
+  ):
     for before, after in itertools.pairwise(range(len(one.points))):
       assert one.bpp[0, after] > one.bpp[0, before]
       assert one.scores[0, after, 0] > one.scores[0, before, 0]
@@ -129,7 +135,7 @@ def test_kodak_areas_are_close_to_the_papers(data_dir):
     (path.name, np.asarray(Image.open(path).convert("RGB")))
     for path in sorted((data_dir / "kodak").glob("*.png"))
   ]
-  areas = {one.key: one.areas()["ms_ssim_auc"] for one in measure_baselines(images)}
+  areas = {one.key: one.areas()["ms_ssim_auc"] for one in measure_conventional(images)}
   assert areas["jpeg_420"] == pytest.approx(1.7998, abs=0.006)
   assert areas["jpeg_444"] == pytest.approx(1.7748, abs=0.006)
   assert areas["webp"] == pytest.approx(1.8280, abs=0.006)

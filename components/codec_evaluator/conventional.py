@@ -123,7 +123,7 @@ def software(family: Family) -> str:
   return f"{library} (Pillow {PIL.__version__})"
 
 
-def measure_baselines(
+def measure_conventional(
   images: Sequence[tuple[str, np.ndarray]],
   *,
   families: Sequence[Family] = FAMILIES,
