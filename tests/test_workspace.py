@@ -1,0 +1,50 @@
+"""The tree that `WORKSPACE.md` draws is the tree."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FOLDERS = ("schemas", "trainers", "serving", "components", "pipelines")
+
+
+def drawn():
+  """Every path of the drawing, patterns as they stand."""
+  text = (ROOT / "WORKSPACE.md").read_text("utf-8")
+  (block,) = re.findall(r"^## The tree\n\n```\n(.*?)^```", text, re.S | re.M)
+  folder, found = "", set()
+  for line in block.splitlines():
+    names, *_ = re.split(r"\s{3,}", line.strip(), maxsplit=1)  # then what they are
+    if not line.startswith(" "):
+      folder = names.rstrip("/")
+      found.add(folder)
+      continue
+    found.update(f"{folder}/{name}" for name in names.split())
+  return found
+
+
+@pytest.mark.parametrize("path", sorted(drawn()))
+def test_what_is_drawn_is_there(path):
+  if path.endswith("/"):
+    assert (ROOT / path).is_dir()
+  else:
+    assert (ROOT / path).is_dir() or list(ROOT.glob(f"{path}.py"))
+
+
+@pytest.mark.parametrize("folder", FOLDERS)
+def test_what_is_there_is_drawn(folder):
+  paths = drawn()
+  known = {match for path in paths for match in ROOT.glob(f"{path}.py")}
+  known |= {ROOT / path.rstrip("/") for path in paths}
+  for path in (ROOT / folder).iterdir():
+    if path.name.startswith("__") or path.suffix not in ("", ".py"):
+      continue
+    assert path in known, f"draw {path.relative_to(ROOT)} in WORKSPACE.md"
+
+
+def test_the_map_names_only_files_that_exist():
+  text = (ROOT / "WORKSPACE.md").read_text("utf-8")
+  names = re.findall(r"`((?:\w+/)+\w+\.(?:py|md|jinja))`", text)
+  for name in names:
+    assert list(ROOT.rglob(name)), name
