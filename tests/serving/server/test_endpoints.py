@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -299,8 +298,3 @@ def test_browsers_are_told_to_be_careful(detector, path):
   assert "unsafe" not in policy
   assert headers["X-Content-Type-Options"] == "nosniff"
   assert "Access-Control-Allow-Origin" not in headers
-
-
-def test_the_package_carries_the_page():
-  root = Path(__file__).parents[3]
-  assert '"model_server/page/*"' in (root / "setup.py").read_text("utf-8")

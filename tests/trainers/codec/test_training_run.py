@@ -274,10 +274,24 @@ def test_only_the_training_changes_once_it_has_begun(whole, tmp_path):
 def test_newer_code_takes_the_place_of_the_copy(whole, tmp_path):
   folder = RunFolder(tmp_path / "run")
   shutil.copytree(whole.directory, folder.directory)
-  (folder.code / "trainers" / "old.py").write_text("")
+  trainers = folder.code / "hardmine" / "trainers"
+  (trainers / "old.py").write_text("")
   folder.copy_code()
-  assert not (folder.code / "trainers" / "old.py").exists()
-  assert (folder.code / "trainers" / "codec" / "training_run.py").is_file()
+  assert not (trainers / "old.py").exists()
+  assert (trainers / "codec" / "training_run.py").is_file()
+
+
+def test_a_run_of_version_0_1_goes_on_with_its_own_code(tmp_path):
+  """Its copy has the folders at the top, where they were imported from then."""
+  folder = RunFolder(tmp_path)
+  (folder.code / "trainers" / "codec").mkdir(parents=True)
+  (folder.code / "trainers" / "codec" / "training_run.py").write_text(
+    "def main(directory, nice):\n  print(directory, nice)\n  return 7\n"
+  )
+  done = subprocess.run(
+    folder.command(nice=3), capture_output=True, text=True, check=False
+  )
+  assert (done.returncode, done.stdout) == (7, f"{tmp_path.resolve()} 3\n")
 
 
 def test_a_cut_line_of_the_log_is_not_read(tmp_path):
