@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hardmine.schemas.class_names import own_files
 from hardmine.trainers.codec.run_folder import RunFolder
 
 BASE = {
@@ -71,7 +72,7 @@ def begin(directory, source, changes):
   shutil.copytree(source.held_out, folder.held_out)
   settings = [f"{key}={_json(value)}" for key, value in (BASE | changes).items()]
   folder.begin(source.experiment().override(settings))
-  folder.copy_code()
+  folder.copy_code(own_files(folder.experiment().to_json()))
   return folder
 
 

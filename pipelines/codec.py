@@ -69,6 +69,7 @@ def create_pipeline(experiment: CodecExperiment, site: Site):
       "codec": experiment.codec.to_json(),
       "training": experiment.training.to_json(),
       "checkpoint_dir": site.checkpoint_dir(experiment.name),
+      **stages.own_code(experiment.codec),
       **_initial_weights(experiment.training.initial_weights),
     },
   )

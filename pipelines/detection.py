@@ -57,6 +57,7 @@ def create_pipeline(experiment: DetectionExperiment, site: Site):
       "detector": experiment.detector.to_json(),
       "training": experiment.training.to_json(),
       "checkpoint_dir": site.checkpoint_dir(experiment.name),
+      **stages.own_code(experiment.detector),
     },
   )
   trainer.add_upstream_node(validation[-1])

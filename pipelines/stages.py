@@ -7,9 +7,20 @@ from typing import Any
 
 from hardmine import schemas
 from hardmine.pipelines.site import Site
+from hardmine.schemas.class_names import own_code_sha256
+from hardmine.schemas.config import Config
 from hardmine.schemas.experiment import CodecExperiment, DetectionExperiment
 
 # TFX imports take half a minute: inside the functions.
+
+
+def own_code(config: Config) -> dict[str, str]:
+  """What a Trainer's `custom_config` says of the user's modules that a config names.
+
+  So that a cell that was rewritten is trained anew, from no checkpoint of before.
+  """
+  sha256 = own_code_sha256(config.to_json())
+  return {} if sha256 is None else {"own_code_sha256": sha256}
 
 
 def validation(examples: Any, schema_name: str) -> list[Any]:

@@ -64,6 +64,7 @@ PACKAGES = {
 # Looked for before a command starts: `demo` and `run` would first prepare things,
 # and `serve` would go on looking for a model that it can load.
 _NEEDED_AT_ONCE = {"demo": "tfx", "run": "tfx", "serve": "tensorflow"}
+_OURS = ("schemas", "trainers", "serving", "components", "pipelines")
 # Whose own exceptions say that a bucket, or the right to it, is missing.
 _CLOUD_CLIENTS = {"aiobotocore", "aiohttp", "boto3", "botocore", "gcsfs", "google"}
 
@@ -181,8 +182,13 @@ def _check_needed(command: str) -> None:
 
 def _missing_line(command: str, error: ModuleNotFoundError) -> str:
   module = (error.name or "").split(".")[0]
+  if module in _OURS:  # as experiments of version 0.1 imported it
+    return f"{error}: import it as hardmine.{module}"
   if module not in PACKAGES:
-    return f"{error}; `hardmine doctor` says how to get it"
+    return (
+      f"{error}: install it, or put it beside the experiment that imports it "
+      "(`hardmine doctor` checks hardmine's own packages)"
+    )
   name, extra = PACKAGES[module]
   line = f"{command} needs {name}: pip install 'hardmine[{extra}]'"
   if extra == "pipelines":

@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hardmine.schemas.class_names import forget_modules_in, own_files
 from hardmine.schemas.config import require
 from hardmine.schemas.files import sha256_of
 
@@ -80,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     RuntimeError: another process trains it.
   """
   require(0 <= args.nice <= 19, "0 to 19", nice=args.nice)
-  folder, experiment = _find(args)
+  folder, experiment, own = _find(args)
   if args.status or args.export or args.stop:
     require(folder.exists, "a run that has begun", run=str(folder.directory))
     if args.stop:
@@ -96,26 +97,34 @@ def run(args: argparse.Namespace) -> int:
       if args.set:
         folder.change(args.set)
       if args.new_code or not folder.code.is_dir():
-        folder.copy_code()
+        folder.copy_code(own or own_files(folder.experiment().to_json()))
   else:
     _begin(folder, experiment, args.held_out)
   print(f"training in {folder.directory}; its page is {folder.page}", flush=True)
   os.execv(sys.executable, folder.command(args.nice))
 
 
-def _find(args: argparse.Namespace) -> tuple[RunFolder, Any]:
-  """The run's folder, and the experiment that it begins with, None if it has begun."""
+def _find(args: argparse.Namespace) -> tuple[RunFolder, Any, list[tuple[Path, str]]]:
+  """What is trained, and where.
+
+  Returns:
+    The run's folder; the experiment that it begins with, None if it has begun; and
+    the user's modules as they lie beside the experiment that was named.
+  """
   from hardmine.trainers.codec.run_folder import RunFolder
 
   if (Path(args.experiment) / "run.json").is_file():
     require(args.run is None, "a run's folder or --run, not both", run=args.run)
-    return RunFolder(args.experiment), None
+    return RunFolder(args.experiment), None, []
   from hardmine.pipelines.experiments import find
 
   experiment = find(args.experiment)
   folder = RunFolder(args.run or Path("runs", "trainings", experiment.name))
+  own = own_files(experiment.to_json())
   if not folder.exists:
-    return folder, experiment.override(args.set)
+    return folder, experiment.override(args.set), own
+  # The run has its own copies, which need not be what lies there by now.
+  forget_modules_in(Path(args.experiment).parent)
   begun = folder.experiment().name
   require(
     begun == experiment.name,
@@ -123,7 +132,7 @@ def _find(args: argparse.Namespace) -> tuple[RunFolder, Any]:
     run=str(folder.directory),
     experiment=begun,
   )
-  return folder, None
+  return folder, None, own
 
 
 def _begin(folder: RunFolder, experiment: Any, held_out: list[str] | None) -> None:
@@ -162,7 +171,7 @@ def _begin(folder: RunFolder, experiment: Any, held_out: list[str] | None) -> No
     if initial is not None:
       copy = shutil.copytree if Path(initial).is_dir() else shutil.copyfile
       copy(initial, folder.initial_weights)
-    folder.copy_code()
+    folder.copy_code(own_files(experiment.to_json()))
     folder.begin(experiment)
 
 

@@ -14,7 +14,11 @@ import json
 import pkgutil
 from pathlib import Path
 
-from hardmine.schemas.class_names import trust_experiment, trust_modules_in
+from hardmine.schemas.class_names import (
+  search_modules_in,
+  trust_experiment,
+  trust_modules_in,
+)
 from hardmine.schemas.config import require
 from hardmine.schemas.experiment import CodecExperiment, DetectionExperiment, Experiment
 
@@ -43,6 +47,7 @@ def find(reference: str) -> Experiment:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     trust_modules_in(path.parent)
+    search_modules_in(path.parent.resolve())
     spec.loader.exec_module(module)
     trust_experiment(module)
   else:

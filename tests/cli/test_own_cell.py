@@ -67,14 +67,18 @@ def test_the_page_trains_exports_and_encodes(folder):
   run = folder / "runs" / "trainings" / "coupled_codec"
   assert '"coupled:CoupledCell"' in (run / "run.json").read_text("utf-8")
   copied = {path.name for path in (run / "code").iterdir()}
-  assert copied == {"hardmine", "coupled.py", "coupled_codec.py"}
+  assert copied == {"hardmine", "coupled.py"}
 
-  # The run has all that it needs: it goes on, and exports, without the user's files.
+  # The run has all that it needs: it goes on, also with newer code of ours, and
+  # exports, without the user's files.
   for name in ("coupled.py", "coupled_codec.py"):
     (folder / name).unlink()
   shutil.rmtree(folder / "photos")
-  again = hardmine(folder, ["train", str(run), "--set", "training.steps=3"])
+  again = hardmine(
+    folder, ["train", str(run), "--new-code", "--set", "training.steps=3"]
+  )
   assert "finished at step 3" in again.stdout, again.stderr
+  assert {path.name for path in (run / "code").iterdir()} == copied
   for words in (export, encode):
     done = hardmine(folder, words)
     assert done.returncode == 0, (words, done.stderr)

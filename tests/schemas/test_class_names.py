@@ -9,9 +9,11 @@ import hardmine
 from hardmine.pipelines.experiments import find
 from hardmine.schemas.class_names import (
   class_path,
+  forget_modules_in,
   import_class,
+  own_code_sha256,
+  own_files,
   trust_modules_in,
-  trusted_files,
 )
 from hardmine.schemas.config import Config
 from hardmine.schemas.experiment import CodecExperiment
@@ -119,6 +121,10 @@ def test_a_module_that_another_one_hides_is_refused(folder):
     import_class("random:OwnCell")
 
 
+def names_of(experiment):
+  return [name for _, name in own_files(experiment.to_json())]
+
+
 def test_the_users_files_are_told_and_not_what_lies_deeper(folder):
   (folder / "helper_beside.py").write_text("VALUE = 1\n")
   (folder / "cell_with_helper.py").write_text(
@@ -132,9 +138,89 @@ def test_the_users_files_are_told_and_not_what_lies_deeper(folder):
     "import installed_deeper\n"
     + EXPERIMENT.format(module="cell_with_helper", name="OwnCell")
   )
+  experiment = find(str(path))
+  assert names_of(experiment) == ["cell_with_helper.py", "helper_beside.py"]
+  before = own_code_sha256(experiment.to_json())
+  (folder / "helper_beside.py").write_text("VALUE = 2\n")
+  assert own_code_sha256(experiment.to_json()) != before
+  assert own_files(find("codec_demo").to_json()) == []
+  assert own_code_sha256(find("codec_demo").to_json()) is None
+
+
+def test_a_package_is_told_with_what_it_may_import_late(folder):
+  package = folder / "cells_of_mine"
+  (package / "data").mkdir(parents=True)
+  (package / "__init__.py").write_text("from .own import OwnCell\n")
+  (package / "own.py").write_text(CELL.format(name="OwnCell"))
+  (package / "late.py").write_text("")
+  (package / "data" / "table.txt").write_text("1")
+  path = folder / "experiment.py"
+  path.write_text(EXPERIMENT.format(module="cells_of_mine", name="OwnCell"))
+  experiment = find(str(path))
+  assert '"cells_of_mine.own:OwnCell"' in experiment.to_json()
+  assert names_of(experiment) == [
+    f"cells_of_mine/{name}"
+    for name in ("__init__.py", "data/table.txt", "late.py", "own.py")
+  ]
+
+
+def test_a_module_that_is_a_link_is_one_of_the_folder(folder):
+  (folder / "common").mkdir()
+  (folder / "project").mkdir()
+  (folder / "common" / "a_linked_cell.py").write_text(CELL.format(name="OwnCell"))
+  link = folder / "project" / "a_linked_cell.py"
+  link.symlink_to("../common/a_linked_cell.py")
+  path = folder / "project" / "experiment.py"
+  path.write_text(EXPERIMENT.format(module="a_linked_cell", name="OwnCell"))
+  experiment = find(str(path))
+  assert CodecExperiment.from_json(experiment.to_json()) == experiment
+  assert names_of(experiment) == ["a_linked_cell.py"]
+
+
+def test_two_folders_with_one_name_are_not_mixed_up(folder):
+  for name in ("first", "second"):
+    (folder / name).mkdir()
+    write(folder / name, "cell_of_both", "OwnCell")
+  first = find(str(folder / "first" / "experiment.py"))
+  with pytest.raises(ValueError, match="rename one of them"):
+    find(str(folder / "second" / "experiment.py"))
+  forget_modules_in(folder / "first")
+  second = find(str(folder / "second" / "experiment.py"))
+  assert first.codec.cell is not second.codec.cell
+  assert CodecExperiment.from_json(second.to_json()) == second
+
+
+@pytest.mark.parametrize("name", ["random.py", "numpy.py", "my-cell.py"])
+def test_an_experiment_whose_classes_could_not_be_found_again_is_refused(folder, name):
+  path = folder / name
+  text = EXPERIMENT.format(module="", name="OwnCell").replace(
+    "from  import OwnCell", CELL.format(name="OwnCell")
+  )
+  path.write_text(text)
+  experiment = find(str(path))
+  with pytest.raises(ValueError, match="rename yours"):
+    experiment.to_json()
+
+
+def test_json_alone_starts_no_code_of_its_folder(folder):
+  (folder / "setup.py").write_text("raise SystemExit('started')")
+  path = folder / "saved.json"
+  path.write_text(find("codec_demo").to_json())
+  before = list(sys.path)
   find(str(path))
-  names = ["cell_with_helper.py", "experiment.py", "helper_beside.py"]
-  assert [name for _, name in trusted_files()] == names
+  assert sys.path == before
+
+
+def test_a_package_that_a_cell_needs_is_named_as_missing(folder):
+  (folder / "needs_much.py").write_text("import a_package_that_nobody_has\n")
+  trust_modules_in(folder)
+  with pytest.raises(ModuleNotFoundError, match="a_package_that_nobody_has"):
+    import_class("needs_much:OwnCell")
+
+
+def test_what_is_no_class_is_refused():
+  with pytest.raises(ValueError, match="a class that exists"):
+    import_class("trainers.images:io")
 
 
 def test_a_config_without_kind_is_not_told_one():

@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 
 import hardmine
-from hardmine.schemas.class_names import trust_modules_in, trusted_files
+from hardmine.schemas.class_names import trust_modules_in
 from hardmine.schemas.config import require
 from hardmine.schemas.experiment import CodecExperiment
 from hardmine.schemas.files import write_atomically
@@ -43,7 +43,8 @@ HALF_MADE = (  # names that only a killed process leaves
   *(f".{name}.*.tmp" for name in ("run.json", "weights.npz", "index.html")),
 )
 
-CODE_FOLDERS = ("schemas", "trainers")
+# An experiment's own file, where a class of it is named, imports those that ship.
+CODE_FOLDERS = ("schemas", "trainers", "pipelines/experiments")
 # The code of a run of version 0.1 has no folder `hardmine`.
 _START = """
 import os, sys
@@ -127,8 +128,12 @@ class RunFolder:
     settings["changes"].append({"at": now(), "set": assignments})
     self._write_settings(settings)
 
-  def copy_code(self) -> None:
-    """Makes `code/` a copy of the modules that training imports, as they lie now."""
+  def copy_code(self, own: list[tuple[Path, str]]) -> None:
+    """Makes `code/` a copy of the modules that training imports, as they lie now.
+
+    Args:
+      own: the user's among them, as `own_files` of the experiment gives them.
+    """
     source = Path(hardmine.__file__).parent
     staged = self.directory / f".code.{os.getpid()}"
     shutil.rmtree(staged, ignore_errors=True)
@@ -138,8 +143,9 @@ class RunFolder:
         staged / "hardmine" / folder,
         ignore=shutil.ignore_patterns("__pycache__", "pretrained"),
       )
-    shutil.copy(source / "__init__.py", staged / "hardmine")
-    for path, name in trusted_files():
+    for package in (".", "pipelines"):
+      shutil.copy(source / package / "__init__.py", staged / "hardmine" / package)
+    for path, name in own:
       (staged / name).parent.mkdir(parents=True, exist_ok=True)
       shutil.copy(path, staged / name)
     before = staged.with_name(f"{staged.name}.before")
@@ -202,6 +208,9 @@ class RunFolder:
       file.truncate(0)
       file.write(str(os.getpid()))
       file.flush()
+      for before in self.directory.glob(".code.*.before"):
+        if not self.code.exists():  # killed between its two renames
+          os.rename(before, self.code)
       for pattern in HALF_MADE:
         for left in self.directory.glob(pattern):
           shutil.rmtree(left) if left.is_dir() else left.unlink()

@@ -83,7 +83,7 @@ def begin(directory, **training):
     folder.held_out / "000-noise.png"
   )
   folder.begin(experiment(**training))
-  folder.copy_code()
+  folder.copy_code([])
   return folder
 
 
@@ -276,7 +276,7 @@ def test_newer_code_takes_the_place_of_the_copy(whole, tmp_path):
   shutil.copytree(whole.directory, folder.directory)
   trainers = folder.code / "hardmine" / "trainers"
   (trainers / "old.py").write_text("")
-  folder.copy_code()
+  folder.copy_code([])
   assert not (trainers / "old.py").exists()
   assert (trainers / "codec" / "training_run.py").is_file()
 

@@ -30,8 +30,13 @@ HEADS: dict[type[FeatureExtractor], Head] = {MobileNetV1: Head(predictor_kernel=
 
 
 def head_of(extractor: type[FeatureExtractor]) -> Head:
-  """The head of a family, or of the nearest one that it is derived from."""
+  """The head of a family, or of the nearest one that it is derived from.
+
+  A user's own extractor says in attributes of these names what is not the usual.
+  """
   for family in extractor.__mro__:
     if family in HEADS:
       return HEADS[family]
-  return Head()
+  fields = [field.name for field in dataclasses.fields(Head)]
+  own = {name: getattr(extractor, name) for name in fields if hasattr(extractor, name)}
+  return Head(**own)
