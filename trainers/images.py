@@ -1,7 +1,8 @@
 """The one decoder of photographs: bytes as users bring them to 8-bit RGB.
 
 Mining, evaluation and the command line all read through here, so a photograph is
-refused, rotated or converted in the same way everywhere. It needs Pillow only.
+refused, rotated or converted in the same way everywhere. `image_headers` says what
+kind of file it is, `colour` what its numbers mean. It needs Pillow only.
 """
 
 from __future__ import annotations
@@ -9,13 +10,15 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import io
-import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
 from hardmine.schemas.config import require
+from hardmine.trainers import colour
+from hardmine.trainers.image_headers import Header, read_header
 
 MAX_PIXELS = 1 << 28  # the largest photograph a codec's stream may hold
 
@@ -31,17 +34,21 @@ _TRANSPOSE = {
   7: Image.Transpose.TRANSVERSE,
   8: Image.Transpose.ROTATE_90,
 }
-# Raw modes such as `RGB;16B` are read as 8 bits without a word; a bitmap's
-# `BGR;16` is 5+6+5 bits and loses nothing.
-_SIXTEEN_BIT_RAW_MODE = re.compile(r"(?<!BGR);16")
+# Pillow's mode of a file: the mode that its pixels are converted from.
+_PLAIN_MODES = {
+  **dict.fromkeys(("1", "L", "LA", "La"), "L"),
+  "CMYK": "CMYK",
+  "LAB": "LAB",
+}
 
 
 class ImageError(ValueError):
   """Bytes that are not a usable photograph.
 
   Attributes:
-    reason: a word to count by: `empty`, `not_an_image`, `truncated`, `damaged`,
-      `too_large`, `animated`, `more_than_8_bits` or `transparent`.
+    reason: a word to count by: `empty`, `not_an_image`, `unsupported_format`,
+      `camera_raw`, `truncated`, `damaged`, `too_large`, `animated`, `several_pages`,
+      `more_than_8_bits`, `high_dynamic_range` or `transparent`.
   """
 
   def __init__(self, reason: str, message: str):
@@ -54,12 +61,14 @@ class ImageError(ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Photograph:
-  """Pixels as a viewer would show them, and what was done to get them.
+  """Pixels as a viewer would show them in sRGB, and what was done to get them.
 
   Attributes:
     pixels: uint8 [height_px, width_px, 3] RGB.
     notes: words to count by, among `grey`, `converted` (palette, CMYK),
-      `turned` (EXIF orientation) and `opaque_alpha` (a channel that was dropped).
+      `colour_converted` (to sRGB, as the file describes its colours),
+      `profile_ignored` (that description is damaged or of no use), `turned` (EXIF
+      orientation) and `opaque_alpha` (a channel that was dropped).
   """
 
   pixels: np.ndarray
@@ -89,9 +98,11 @@ def decode_photograph(
   """Decodes a photograph the way a viewer would show it.
 
   The content decides about the format, never a file name. EXIF rotation is
-  applied; grey, palette and CMYK become RGB by Pillow's plain formulas (colour
-  profiles are ignored); an alpha channel that is opaque everywhere is dropped.
-  Of a camera's multi-picture JPEG the first picture is taken.
+  applied; colours become sRGB by the file's ICC profile, PNG's cICP, gAMA and cHRM or
+  AVIF's nclx (`colour.plan`), and those that are sRGB already keep every value. Grey
+  and palette become RGB, as does CMYK, without a profile by Pillow's plain formula.
+  An alpha channel that is opaque everywhere is dropped. Of a camera's multi-picture
+  JPEG the first picture is taken.
 
   Args:
     data: a whole AVIF, BMP, GIF, JPEG, JPEG 2000, PNG, PPM, TIFF or WebP file.
@@ -102,16 +113,18 @@ def decode_photograph(
   Raises:
     ImageError: anything else; its `reason` is one word, its text one line.
   """
-  with _open(data, max_pixels) as image, _refusing_damage():
-    upright, notes, orientation = _load(image)
-    upright = upright.convert("RGB")
-    if orientation in _TRANSPOSE:
-      upright = upright.transpose(_TRANSPOSE[orientation])
-  if max_side_px is not None and max(upright.size) > max_side_px:
-    scale = max_side_px / max(upright.size)
-    width_px, height_px = (max(1, round(side * scale)) for side in upright.size)
-    upright = upright.resize((width_px, height_px), Image.Resampling.LANCZOS)
-  return Photograph(pixels=np.array(upright), notes=tuple(notes))
+  require(max_pixels > 0, "max_pixels > 0", max_pixels=max_pixels)
+  with _refusing_damage(), _open(data, max_pixels) as (image, header):
+    loaded = _load(image, header)
+    plain = loaded.image if loaded.convert is None else loaded.convert(loaded.image)
+    upright = plain.convert("RGB")
+    if loaded.orientation in _TRANSPOSE:
+      upright = upright.transpose(_TRANSPOSE[loaded.orientation])
+    if max_side_px is not None and max(upright.size) > max_side_px:
+      scale = max_side_px / max(upright.size)
+      width_px, height_px = (max(1, round(side * scale)) for side in upright.size)
+      upright = upright.resize((width_px, height_px), Image.Resampling.LANCZOS)
+    return Photograph(pixels=np.array(upright), notes=loaded.notes)
 
 
 def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -132,45 +145,100 @@ def check_photograph(data: bytes, *, max_pixels: int = MAX_PIXELS) -> Photograph
   Raises:
     ImageError: as `decode_photograph` does.
   """
-  with _open(data, max_pixels) as image, _refusing_damage():
+  require(max_pixels > 0, "max_pixels > 0", max_pixels=max_pixels)
+  with _refusing_damage(), _open(data, max_pixels) as (image, header):
     (width_px, height_px), kind = image.size, image.format or ""
     if kind == "JPEG":
       image.draft(None, (1, 1))
-    loaded, notes, orientation = _load(image)
+    loaded = _load(image, header)
     if kind != "JPEG":  # a TIFF that was turned has another size by now
-      width_px, height_px = loaded.size
-    if orientation in _TRANSPOSE and orientation >= 5:  # the sides change places
+      width_px, height_px = loaded.image.size
+    if loaded.orientation in _TRANSPOSE and loaded.orientation >= 5:  # sides swap
       width_px, height_px = height_px, width_px
-  return PhotographFacts(
-    height_px=height_px,
-    width_px=width_px,
-    format="JPEG" if kind == "MPO" else kind,
-    notes=tuple(notes),
+    return PhotographFacts(
+      height_px=height_px,
+      width_px=width_px,
+      format="JPEG" if kind == "MPO" else kind,
+      notes=loaded.notes,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Loaded:
+  """An image with all pixels decoded, as they lie in the file.
+
+  Attributes:
+    image: of mode L, RGB, CMYK or LAB.
+    convert: makes it sRGB, of mode L or RGB; None where it needs no profile.
+    orientation: EXIF's, None if there is none.
+    notes: those of `Photograph`.
+  """
+
+  image: Image.Image
+  convert: colour.Conversion | None
+  orientation: int | None
+  notes: tuple[str, ...]
+
+
+@contextlib.contextmanager
+def _open(data: bytes, max_pixels: int) -> Iterator[tuple[Image.Image, Header]]:
+  """Reads the header, and refuses what need not be decoded for that."""
+  if not data:
+    raise ImageError("empty", "Expected an image. Received: 0 bytes")
+  header = read_header(data)
+  _check_header(header)
+  with _read_with_pillow(data, header) as image:
+    width_px, height_px = image.size
+    if width_px * height_px > max_pixels:
+      raise ImageError(
+        "too_large",
+        f"Expected at most {max_pixels:,} pixels. Received: {width_px}x{height_px}",
+      )
+    if image.mode in ("I", "F") or image.mode.startswith("I;16"):
+      raise _too_deep(f"mode {image.mode}")
+    _check_range(image.info, header)
+    yield image, header
+
+
+def _check_header(header: Header) -> None:
+  if header.raw:
+    raise ImageError(
+      "camera_raw",
+      "Expected a developed photograph; develop it first, as with `darktable-cli IN "
+      f"OUT.png`. Received: a camera raw ({header.raw})",
+    )
+  if header.foreign:
+    first = "`heif-convert IN OUT.png` or the Python package pillow-heif"
+    if header.foreign != "HEIC":
+      first = "`magick IN OUT.png`"
+    raise ImageError(
+      "unsupported_format",
+      f"Expected one of {', '.join(_FORMATS)}; convert it first, as with {first}. "
+      f"Received: {header.foreign}",
+    )
+  _check_range({}, header)  # first: with 8 bits it would still be refused
+  if header.bits > 8:
+    raise _too_deep(f"{header.bits} bits" + " of floating point" * header.is_float)
+
+
+def _check_range(info: Mapping[Any, Any], header: Header) -> None:
+  if transfer := colour.hdr_transfer(info, header):
+    raise ImageError(
+      "high_dynamic_range",
+      "Expected a standard dynamic range; export the image for sRGB screens first. "
+      f"Received: the transfer function {transfer}",
+    )
+
+
+def _too_deep(received: str) -> ImageError:
+  return ImageError(
+    "more_than_8_bits",
+    "Expected 8 bits a channel; convert the image first, as with `magick IN -depth 8 "
+    f"OUT.png`. Received: {received}",
   )
 
 
-def _open(data: bytes, max_pixels: int) -> Image.Image:
-  """Reads the header, and refuses what need not be decoded for that."""
-  require(max_pixels > 0, "max_pixels > 0", max_pixels=max_pixels)
-  if not data:
-    raise ImageError("empty", "Expected an image. Received: 0 bytes")
-  image = _read_header(data)
-  width_px, height_px = image.size
-  if width_px * height_px > max_pixels:
-    raise ImageError(
-      "too_large",
-      f"Expected at most {max_pixels:,} pixels. Received: {width_px}x{height_px}",
-    )
-  if _has_deep_pixels(image):
-    raise ImageError(
-      "more_than_8_bits",
-      "Expected 8 bits a channel; convert the image first. Received: "
-      f"{image.format} with more (mode {image.mode})",
-    )
-  return image
-
-
-def _read_header(data: bytes) -> Image.Image:
+def _read_with_pillow(data: bytes, header: Header) -> Image.Image:
   Image.init()  # or formats beyond the commonest five are not registered yet
   known = [name for name in _FORMATS if name in Image.OPEN]
   try:
@@ -179,6 +247,12 @@ def _read_header(data: bytes) -> Image.Image:
     raise ImageError("too_large", str(error)) from error
   except Exception as error:  # a plugin raises whatever its parser stumbled over
     received = f"Received: {len(data)} bytes starting with {data[:8]!r}"
+    if header.has_picture:
+      raise ImageError(
+        "unsupported_format",
+        "Expected a TIFF that Pillow can read; convert it first, as with `magick IN "
+        f"OUT.png`. {received}",
+      ) from error
     for name in known:
       accepts = Image.OPEN[name][1]
       if accepts is not None and accepts(data[:16]) is True:
@@ -190,58 +264,76 @@ def _read_header(data: bytes) -> Image.Image:
     ) from error
 
 
-def _has_deep_pixels(image: Image.Image) -> bool:
-  if image.mode in ("I", "F") or image.mode.startswith("I;16"):
-    return True
-  for codec_name, _, _, arguments in getattr(image, "tile", ()):
-    if codec_name.startswith("ppm"):
-      return arguments[1] > 255  # the largest value, as the file declares it
-    if _SIXTEEN_BIT_RAW_MODE.search(repr(arguments)):
-      return True
-  return False
-
-
-def _load(image: Image.Image) -> tuple[Image.Image, list[str], int | None]:
-  """(the image with all pixels decoded, notes of `Photograph`, EXIF orientation)."""
+def _check_single(image: Image.Image) -> None:
   # A camera's multi-picture JPEG holds previews, and is no animation.
   num_frames = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)
-  if num_frames > 1:
+  if num_frames == 1:
+    return
+  if image.format == "TIFF":
     raise ImageError(
-      "animated",
-      f"Expected one picture. Received: {image.format} with {num_frames} frames",
+      "several_pages",
+      "Expected one picture; split the file first, as with `tiffsplit IN`. Received: "
+      f"TIFF of {num_frames} pages",
     )
+  raise ImageError(
+    "animated",
+    f"Expected one picture. Received: {image.format} with {num_frames} frames",
+  )
+
+
+def _load(image: Image.Image, header: Header) -> _Loaded:
+  _check_single(image)
   image.load()
   notes = []
   orientation, mode = _read_orientation(image), image.mode
+  info, kind = dict(image.info), image.format or ""
   if image.has_transparency_data:
     image = image.convert("RGBA")
-    lowest_alpha = int(np.asarray(image)[..., 3].min())
-    if lowest_alpha < 255:
-      raise ImageError(
-        "transparent",
-        "Expected an opaque image; flatten it first. Received: pixels of alpha "
-        f"{lowest_alpha} of 255",
-      )
+    _check_opaque(image)
     notes.append("opaque_alpha")
   if mode in ("1", "L", "LA", "La"):
     notes.append("grey")
   elif mode not in ("RGB", "RGBA", "RGBX", "RGBa"):
     notes.append("converted")
+  plain = _PLAIN_MODES.get(mode, "RGB")
+  convert, note = colour.plan(plain, kind, info, header)
+  if note is not None:
+    notes.append(note)
   if orientation in _TRANSPOSE:
     notes.append("turned")
-  return image, notes, orientation
+  return _Loaded(
+    image=image.convert(plain) if image.mode != plain else image,
+    convert=convert,
+    orientation=orientation,
+    notes=tuple(notes),
+  )
+
+
+def _check_opaque(image: Image.Image) -> None:
+  lowest_alpha = int(np.asarray(image)[..., 3].min())
+  if lowest_alpha < 255:
+    raise ImageError(
+      "transparent",
+      "Expected an opaque image; flatten it first. Received: pixels of alpha "
+      f"{lowest_alpha} of 255",
+    )
 
 
 @contextlib.contextmanager
 def _refusing_damage() -> Iterator[None]:
-  """Whatever a decoder stumbles over becomes an `ImageError`."""
+  """Whatever is raised over a file becomes an `ImageError` of one line."""
   try:
     yield
   except ImageError:
     raise
+  except MemoryError as error:
+    raise ImageError(
+      "too_large", "Expected pixels that fit into the memory. Received: MemoryError"
+    ) from error
   except Exception as error:  # also SyntaxError, struct.error, EOFError
-    reason = "truncated" if "truncated" in str(error).lower() else "damaged"
-    raise ImageError(reason, f"Expected a whole image. Received: {error}") from error
+    text = " ".join(str(error).split())[:200] or type(error).__name__
+    reason = "truncated" if "truncated" in text.lower() else "damaged"
+    raise ImageError(reason, f"Expected a whole image. Received: {text}") from error
 
 
 def _read_orientation(image: Image.Image) -> int | None:
