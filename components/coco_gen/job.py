@@ -29,8 +29,8 @@ from hardmine.components.jobs.sources import Source, fingerprint
 from hardmine.schemas.categories import CATEGORIES_NAME, Categories
 from hardmine.schemas.config import require
 from hardmine.schemas.conversion_config import ConversionConfig
-from hardmine.schemas.files import StagedFolder
 from hardmine.schemas.manifest import write_manifest
+from hardmine.schemas.outputs import ANNOTATED_IMAGES, StagedFolder
 
 _READ = "read"  # the folder of what was read, below the staging folder
 
@@ -57,7 +57,7 @@ def run_job(
       worker sees.
     make_pipeline: gives a Beam pipeline on the wanted runner.
     shard_path: (split, shard, num_shards) to a path below the output.
-    overwrite: replaces an output that has content.
+    overwrite: replaces records that were made before.
     on_progress: called now and then with (images done, images).
 
   Returns:
@@ -65,11 +65,12 @@ def run_job(
 
   Raises:
     ValueError: annotations that cannot be read as a whole or that disagree, no
-      image, or the output has content.
+      image, or the output holds what may not be replaced.
     RuntimeError: too much is dead, or what was written does not add up.
   """
-  folder = StagedFolder(output_dir, overwrite=overwrite)
+  folder = StagedFolder(output_dir, overwrite=overwrite, kind=ANNOTATED_IMAGES)
   files = input_files(config)
+  folder.refuse_sources(file.path for found in files.values() for file in found)
   with folder as staging:
     plan, categories = _read_and_plan(config, files, shard_path, staging)
     reports = run_parts(
@@ -92,7 +93,7 @@ def run_job(
     manifest = write_manifest(
       staging,
       [*images, dead_letters.DEAD_LETTERS, CATEGORIES_NAME],
-      kind="annotated_images",
+      kind=ANNOTATED_IMAGES,
       config=json.loads(config.to_json()),
       categories=json.loads(categories.to_json())["categories"],
       input={"fingerprint": input_fingerprint(files)},

@@ -34,9 +34,10 @@ from hardmine.components.jobs.sources import (
 )
 from hardmine.components.patch_gen.mine_part import MinePart, mine_part
 from hardmine.components.patch_gen.scoring import score_definition
-from hardmine.schemas.files import StagedFolder, write_atomically
+from hardmine.schemas.files import write_atomically
 from hardmine.schemas.manifest import write_manifest
 from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.outputs import PATCHES, StagedFolder
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,18 +84,19 @@ def run_job(
       worker sees.
     make_pipeline: gives a Beam pipeline on the wanted runner.
     layout: the names of the files.
-    overwrite: replaces an output that has content.
+    overwrite: replaces patches that were mined before.
     on_progress: called now and then with (photographs done, photographs).
 
   Returns:
     The manifest as written, with `counts`, `score`, `config` and `input`.
 
   Raises:
-    ValueError: no image, or the output has content.
+    ValueError: no image, or the output holds what may not be replaced.
     RuntimeError: too many dead letters, or what was written does not add up.
   """
-  folder = StagedFolder(output_dir, overwrite=overwrite)
+  folder = StagedFolder(output_dir, overwrite=overwrite, kind=PATCHES)
   sources, num_repeated = list_sources(config.images)
+  folder.refuse_sources(source.path for source in sources)
   with folder as staging:
 
     def mine(splits: dict[str, list[Source]]) -> list[dict[str, Any]]:
@@ -113,7 +115,7 @@ def run_job(
     manifest = write_manifest(
       staging,
       [*patches, dead_letters.DEAD_LETTERS],
-      kind="patches",
+      kind=PATCHES,
       config=json.loads(config.to_json()),
       score=score_definition(config.patch_px),
       input={"fingerprint": fingerprint(sources)},

@@ -58,10 +58,12 @@ def run(args: argparse.Namespace) -> int:
   """Converts, then prints what was kept, what was refused and where it lies.
 
   Raises:
-    ValueError: an argument is out of range, or annotations are no annotations.
+    ValueError: an argument is out of range, annotations are no annotations, or the
+      output holds what may not be replaced.
     RuntimeError: the job failed.
   """
   from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
+  from hardmine.schemas.outputs import ANNOTATED_IMAGES
 
   source = AnnotatedFolder(
     images=args.images, annotations=args.annotations, split=args.split, only=args.only
@@ -72,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     max_dead_share=args.max_dead_share,
   )
   start = time.monotonic()
-  with job_options(args, "converting", "images") as options:
+  with job_options(args, "converting", "images", ANNOTATED_IMAGES) as options:
     from hardmine.components.coco_gen.job import run_job
 
     manifest = run_job(config, args.output, **options)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
-from pathlib import Path
 
 from hardmine.pipelines.cli import images
 from hardmine.pipelines.cli.model_ref import (
@@ -12,17 +12,20 @@ from hardmine.pipelines.cli.model_ref import (
   choose_model,
   read_model_id,
 )
+from hardmine.schemas.outputs import OutputFile
 
 HELP = (
-  "Decodes a compressed file. A file that was cut short gives the coarser image of "
-  "its complete iterations."
+  "Decodes a compressed file; `-` reads or writes a pipe. A file that was cut short "
+  "gives the coarser image of its complete iterations."
 )
 
 
 def add_arguments(parser) -> None:
   """Adds the command's arguments."""
-  parser.add_argument("file", metavar="FILE", help="made by hardmine encode")
-  parser.add_argument("image", metavar="IMAGE", help="to write, such as photo.png")
+  parser.add_argument("file", metavar="FILE", help="made by hardmine encode, or -")
+  parser.add_argument(
+    "image", metavar="IMAGE", help="to write, such as decoded.png; - pipes a PNG"
+  )
   add_model_argument(parser)
   parser.add_argument(
     "--iterations",
@@ -30,14 +33,16 @@ def add_arguments(parser) -> None:
     metavar="N",
     help="decode the first N only; also reads what lies before a damaged place",
   )
+  parser.add_argument(
+    "--overwrite", action="store_true", help="replace an image of this name"
+  )
   parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(args) -> int:
   """Decodes; everything that can fail early does, before the model is loaded."""
-  images.check_image_name(args.image)
-  images.check_destination(args.image, args.file)
-  data = Path(args.file).read_bytes()
+  output = _output(args)
+  data = images.read_input(args.file)
 
   from hardmine.trainers.codec import bitstream
 
@@ -61,7 +66,11 @@ def run(args) -> int:
     from hardmine.trainers.codec.codec import Codec
 
     image = Codec.load(model_dir).decode_stream(stream)
-  images.write_image(args.image, image)
+  content = images.encode_image(args.image, image)
+  if output is None:
+    images.write_pipe(content)
+  else:
+    output.write(content)
 
   height_px, width_px, _ = image.shape
   facts = {
@@ -74,11 +83,23 @@ def run(args) -> int:
     "model_id": stream.header.model_id.hex(),
     "model_dir": str(model_dir),
   }
-  if args.json:
-    print(json.dumps(facts))
-  else:
-    print(
-      f"{args.image}: {width_px}x{height_px}, iterations: {len(stream.codes)} of "
-      f"{stream.header.iterations}"
-    )
+  with contextlib.redirect_stdout(sys.stdout if output else sys.stderr):
+    if args.json:
+      print(json.dumps(facts))
+    else:
+      print(
+        f"{args.image}: {width_px}x{height_px}, iterations: {len(stream.codes)} of "
+        f"{stream.header.iterations}"
+      )
   return 0
+
+
+def _output(args) -> OutputFile | None:
+  """Where the image goes, looked at; None for the standard output."""
+  if args.image == images.PIPE:
+    images.check_pipe()
+    return None
+  images.check_image_name(args.image)
+  return OutputFile(
+    args.image, images.IMAGE, overwrite=args.overwrite, sources=[args.file]
+  )

@@ -7,9 +7,10 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hardmine.pipelines.cli.images import check_destination, read_image, write_image
+from hardmine.pipelines.cli.images import IMAGE, encode_image, read_image
 from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
 from hardmine.schemas.config import require
+from hardmine.schemas.outputs import OutputFile, check_folder
 
 if TYPE_CHECKING:
   import numpy as np
@@ -34,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="gets the images with their boxes drawn: JPEG for JPEG, else PNG",
   )
   parser.add_argument(
+    "--overwrite", action="store_true", help="replace images of these names in DIR"
+  )
+  parser.add_argument(
     "--min-score",
     type=float,
     default=0.3,
@@ -53,19 +57,20 @@ def run(args: argparse.Namespace) -> int:
   """
   require(0 <= args.min_score <= 1, "0 to 1", min_score=args.min_score)
   model_dir = choose_model(args.model, kind="detector")
-  drawn_paths = _drawn_paths(args.images, args.output)
+  outputs = _outputs(args)
 
   from hardmine.trainers.detection.detector import Detector
 
   detector = Detector.load(model_dir)
   names = dict(zip(detector.categories.ids, detector.categories.names))
   facts = []
-  for path, drawn_path in zip(args.images, drawn_paths):
+  for path, output in zip(args.images, outputs):
     image = read_image(path)
     found = detector.detect(image, args.min_score)
     fact = _facts(path, image, found, detector.categories)
-    if drawn_path is not None:
-      write_image(drawn_path, _drawn(image, found, names))
+    if output is not None:
+      drawn_path, file = output
+      file.write(encode_image(drawn_path, _drawn(image, found, names)))
       fact["drawn"] = str(drawn_path)
     facts.append(fact)
     if not args.json:
@@ -84,23 +89,20 @@ def run(args: argparse.Namespace) -> int:
   return 0
 
 
-def _drawn_paths(images: list[str], output: str | None) -> list[Path | None]:
-  """Where each image is drawn; makes the folder, after everything is checked."""
-  if output is None:
-    return [None] * len(images)
-  folder = Path(output)
-  require(folder.is_dir() or not folder.exists(), "a folder, or nothing", output=output)
-  paths: list[Path | None] = []
-  for image in map(Path, images):
+def _outputs(args: argparse.Namespace) -> list[tuple[Path, OutputFile] | None]:
+  """Where each image is drawn, looked at: its name, and the file."""
+  if args.output is None:
+    return [None] * len(args.images)
+  check_folder(args.output)
+  outputs: dict[Path, OutputFile] = {}
+  for image in map(Path, args.images):
     suffix = image.suffix if image.suffix.lower() in (".jpg", ".jpeg") else ".png"
-    path = folder / f"{image.stem}{suffix}"
-    require(path not in paths, "images of different names", image=str(image))
-    paths.append(path)
-    if folder.is_dir():
-      for source in images:
-        check_destination(path, source)
-  folder.mkdir(parents=True, exist_ok=True)
-  return paths
+    path = Path(args.output) / f"{image.stem}{suffix}"
+    require(path not in outputs, "images of different names", image=str(image))
+    outputs[path] = OutputFile(
+      path, IMAGE, overwrite=args.overwrite, sources=args.images, makes_folder=True
+    )
+  return list(outputs.items())
 
 
 def _facts(

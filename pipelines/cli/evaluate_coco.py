@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 from typing import TYPE_CHECKING
 
-from hardmine.schemas.config import require
+from hardmine.schemas.outputs import FileKind, OutputFile, check_folder
 
 if TYPE_CHECKING:
   from hardmine.trainers.metrics.coco_map import CocoMap, DetectedBoxes, GroundTruth
@@ -19,6 +20,7 @@ HELP = (
 )
 SUMMARY = "a detector's mean average precision"
 OUTPUT = "metrics.json"
+METRICS = FileKind("numbers of an evaluation", re.compile(rb'(?s)\{.*"num_images"'))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "of the original image) and score",
   )
   parser.add_argument("--output", metavar="DIR", help=f"gets {OUTPUT}")
+  parser.add_argument(
+    "--overwrite", action="store_true", help=f"replace an earlier {OUTPUT}"
+  )
   parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -44,17 +49,10 @@ def run(args: argparse.Namespace) -> int:
   """Measures, writes the file and prints the numbers.
 
   Raises:
-    ValueError: a file is not what it should be, or there is no such output folder.
+    ValueError: a file is not what it should be, or the numbers may not be written.
     OSError: a file cannot be read or written.
   """
-  require(
-    args.output is None
-    or os.path.isdir(args.output)
-    or not os.path.exists(args.output),
-    "a folder, or nothing, there",
-    output=args.output,
-  )
-  from hardmine.schemas.files import write_atomically
+  output = _output(args)
   from hardmine.trainers.metrics.coco_map import (
     coco_map,
     read_detections,
@@ -65,16 +63,29 @@ def run(args: argparse.Namespace) -> int:
   detections = read_detections(args.detections, ground_truth)
   metrics = _metrics(ground_truth, detections, coco_map(ground_truth, detections))
   files = {}
-  if args.output is not None:
+  if output is not None:
     files[OUTPUT] = os.path.join(args.output, OUTPUT)
-    os.makedirs(args.output, exist_ok=True)
-    write_atomically(files[OUTPUT], json.dumps(metrics, indent=2) + "\n")
+    output.write(json.dumps(metrics, indent=2) + "\n")
   if args.json:
     print(json.dumps({**metrics, "files": files}))
   else:
     _print_tables(metrics)
     print(*files.values(), sep="\n", end="\n" if files else "")
   return 0
+
+
+def _output(args: argparse.Namespace) -> OutputFile | None:
+  """Where the numbers go, looked at; None where nobody wants a file."""
+  if args.output is None:
+    return None
+  check_folder(args.output)
+  return OutputFile(
+    os.path.join(args.output, OUTPUT),
+    METRICS,
+    overwrite=args.overwrite,
+    sources=[args.annotations, args.detections],
+    makes_folder=True,
+  )
 
 
 def _metrics(

@@ -6,11 +6,12 @@ import argparse
 import dataclasses
 import json
 import os
+import re
 import sys
 from typing import TYPE_CHECKING
 
 from hardmine.schemas.codec_config import USUAL_ITERATIONS
-from hardmine.schemas.config import require
+from hardmine.schemas.outputs import FileKind, OutputFile, check_folder
 
 if TYPE_CHECKING:
   from hardmine.components.codec_evaluator.evaluate import Evaluation
@@ -21,7 +22,15 @@ HELP = (
   "JPEG and WebP at every rate up to 2 bits per pixel, on the same photographs."
 )
 SUMMARY = "a codec's curves and their areas"
-OUTPUTS = ("metrics.json", "report.html")
+OUTPUTS = {
+  "metrics.json": FileKind(
+    "numbers of an evaluation", re.compile(rb'(?s)\{.*"num_images"')
+  ),
+  "report.html": FileKind(
+    "a report of an evaluation",
+    re.compile(rb"(?s).{0,400}<!doctype html.*Codec evaluation"),
+  ),
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,6 +63,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "--max-images", type=int, metavar="N", help="only the first N, in order of name"
   )
   parser.add_argument(
+    "--overwrite",
+    action="store_true",
+    help="replace metrics.json and report.html of an earlier call",
+  )
+  parser.add_argument(
     "--json", action="store_true", help="print the areas as one JSON object"
   )
 
@@ -62,7 +76,8 @@ def run(args: argparse.Namespace) -> int:
   """Measures, writes the files and prints the areas.
 
   Raises:
-    ValueError: no image matches, one cannot be used, or there is no such model.
+    ValueError: no image matches, one cannot be used, there is no such model, or the
+      files may not be written.
     RuntimeError: the model loads but fails.
   """
   from hardmine.schemas.evaluation_config import CodecEvaluationConfig
@@ -72,11 +87,7 @@ def run(args: argparse.Namespace) -> int:
     iterations=USUAL_ITERATIONS if args.iterations is None else args.iterations,
     max_images=args.max_images,
   )
-  require(
-    os.path.isdir(args.output) or not os.path.exists(args.output),
-    "a folder, or nothing, there",
-    output=args.output,
-  )
+  _check_output(args)
   codec, model_dir = _load(args.model)
   if codec is not None and args.iterations is None:
     config = dataclasses.replace(config, iterations=codec.iterations)
@@ -105,6 +116,13 @@ def run(args: argparse.Namespace) -> int:
     _print_table(evaluation)
     print(*paths.values(), sep="\n")
   return 0
+
+
+def _check_output(args: argparse.Namespace) -> None:
+  check_folder(args.output)
+  for name, kind in OUTPUTS.items():
+    path = os.path.join(args.output, name)
+    OutputFile(path, kind, overwrite=args.overwrite, makes_folder=True)  # looks only
 
 
 def _load(reference: str | None) -> tuple[Codec | None, str]:

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import sys
+from typing import TYPE_CHECKING
+
+from hardmine.pipelines.cli.images import read_input
+
+if TYPE_CHECKING:
+  from hardmine.trainers.codec.bitstream import Chunk, Header
 
 HELP = (
   "Says what a compressed file holds and checks every checksum. Exits 1 when it is "
-  "damaged; a file cut short still decodes, and is no error."
+  "damaged, or cut before its first iteration ends; one that was cut later still "
+  "decodes, and is no error."
 )
 
 
 def add_arguments(parser) -> None:
   """Adds the command's arguments."""
-  parser.add_argument("file", metavar="FILE", help="made by hardmine encode")
+  parser.add_argument(
+    "file", metavar="FILE", help="made by hardmine encode, or - for stdin"
+  )
   parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -21,13 +30,15 @@ def run(args) -> int:
   """Prints the header and the state of every iteration."""
   from hardmine.trainers.codec import bitstream, rates
 
-  data = Path(args.file).read_bytes()
+  data = read_input(args.file)
   try:
     header = bitstream.read_header(data)
   except bitstream.BitstreamError as error:
     raise ValueError(f"{args.file}: {error}") from error
   chunks = bitstream.read_chunks(data, header, header.iterations)
-  problems = [chunk.problem for chunk in chunks]
+  problems = [
+    "damaged" if _has_wrong_gain(chunk, header) else chunk.problem for chunk in chunks
+  ]
   whole_size = rates.size_bytes(
     header.height_px,
     header.width_px,
@@ -63,4 +74,18 @@ def run(args) -> int:
     for name, value in facts.items():
       shown = f"{value:.4f}" if isinstance(value, float) else value
       print(f"{name.replace('_', ' '):<20} {shown if shown != [] else 'none'}")
+  if state == "cut" and None not in problems:
+    print(
+      f"hardmine: {args.file}: cut before the end of its first iteration: nothing can "
+      "be decoded",
+      file=sys.stderr,
+    )
+    return 1
   return 1 if state == "damaged" else 0
+
+
+def _has_wrong_gain(chunk: Chunk, header: Header) -> bool:
+  """Whether a chunk that arrived as it was written says what no encoder says."""
+  from hardmine.trainers.codec.bitstream import MAX_GAIN
+
+  return header.sends_gains and not chunk.problem and chunk.payload[0] > MAX_GAIN

@@ -12,6 +12,7 @@ from typing import Any
 from hardmine.pipelines.beam_runners import direct, pipeline_maker
 from hardmine.pipelines.cli.progress import progress
 from hardmine.schemas.config import Config
+from hardmine.schemas.outputs import StagedFolder
 
 
 def job_arguments(
@@ -57,7 +58,9 @@ def job_arguments(
     help=f"processes; more than 1 pays off from {pays_off_from} (default %(default)s)",
   )
   parser.add_argument(
-    "--overwrite", action="store_true", help="replace an output that has content"
+    "--overwrite",
+    action="store_true",
+    help=f"replace {made} of an earlier call; any other content is refused",
   )
   parser.add_argument("--json", action="store_true", help="print one JSON object")
 
@@ -69,7 +72,7 @@ def defaults_of(config: type[Config]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def job_options(
-  args: argparse.Namespace, verb: str, noun: str
+  args: argparse.Namespace, verb: str, noun: str, kind: str
 ) -> Iterator[dict[str, Any]]:
   """How a `run_job` is to run, and its progress while it does.
 
@@ -77,14 +80,17 @@ def job_options(
     args: with those of `job_arguments`.
     verb: what the job does, as `mining`.
     noun: to what, as `photographs`.
+    kind: of the folder that the job makes (`schemas.outputs`).
 
   Yields:
     Keyword arguments of the `run_job`, whose module is to be imported here, where
     the arguments are known to be right: Beam takes seconds to import.
 
   Raises:
-    ValueError: an argument is out of range.
+    ValueError: an argument is out of range, or the output holds what may not be
+      replaced.
   """
+  StagedFolder(args.output, overwrite=args.overwrite, kind=kind)  # looks only
   make_pipeline = pipeline_maker(direct(args.workers))
   with progress(verb, noun, quiet=args.json) as on_progress:
     yield {

@@ -84,10 +84,12 @@ def run(args: argparse.Namespace) -> int:
   """Mines, then prints what was kept, what was refused and where it lies.
 
   Raises:
-    ValueError: an argument is out of range, or no image matches.
+    ValueError: an argument is out of range, no image matches, or the output holds
+      what may not be replaced.
     RuntimeError: the job failed.
   """
   from hardmine.schemas.mining_config import MiningConfig
+  from hardmine.schemas.outputs import PATCHES
 
   config = MiningConfig(
     images=tuple(args.images),
@@ -100,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
     max_dead_share=args.max_dead_share,
   )
   start = time.monotonic()
-  with job_options(args, "mining", "photographs") as options:
+  with job_options(args, "mining", "photographs", PATCHES) as options:
     from hardmine.components.patch_gen.job import run_job
 
     manifest = run_job(config, args.output, **options)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import (
   FACTS_PATHS,
   is_exported,
@@ -43,6 +44,7 @@ def resolve_model(ref: str, kind: str = "codec") -> Path:
       would be one.
     RuntimeError: a store cannot be reached, or what it holds is damaged.
   """
+  _refuse_empty(ref)
   path = Path(ref).expanduser()
   if path.is_dir():
     found = _model_in(path)
@@ -108,6 +110,7 @@ def choose_model(
   Raises:
     ValueError: none was named and none fits; the line says what to pass.
   """
+  _refuse_empty(ref)
   ref = ref or os.environ.get(ENVIRONMENT)
   if ref:
     found = resolve_model(ref, kind)
@@ -135,6 +138,11 @@ def shipped_models(kind: str = "codec") -> dict[str, Path]:
     return {}
   found = {path.name: _model_in(path) for path in sorted(SHIPPED_DIR.iterdir())}
   return {name: path for name, path in found.items() if path and kind_of(path) == kind}
+
+
+def _refuse_empty(ref: str | None) -> None:
+  """A variable that was never set is to give neither the default nor `.`."""
+  require(ref != "", "a REF behind --model, or no --model", model=ref)
 
 
 def read_model_id(model_dir: Path) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from typing import TYPE_CHECKING
 
 from hardmine.pipelines.cli.model_store_arguments import (
   add_action,
@@ -15,6 +16,10 @@ from hardmine.pipelines.cli.model_store_arguments import (
   public_keys_of,
   reason_of,
 )
+
+if TYPE_CHECKING:
+  from hardmine.serving.store.absences import Absences
+  from hardmine.serving.store.store import ModelStore
 
 _PRIVATE_KEY = "HARDMINE_PRIVATE_KEY"
 _PASSWORD = "HARDMINE_PRIVATE_KEY_PASSWORD"
@@ -84,35 +89,92 @@ def run_sign(args: argparse.Namespace) -> int:
 
 
 def run_verify(args: argparse.Namespace) -> int:
-  """A line a version; 1 if one is damaged, or lacks a signature that was asked for."""
-  from hardmine.serving.store.signing import short, verify_signature
+  """A line a version and a faulty alias; 1 if anything is damaged, missing, or lacks a
+  signature that was asked for."""
+  from hardmine.serving.store.absences import absences
 
   store, public_keys = open_store(args), public_keys_of(args)
-  references = args.versions or store.versions()
-  numbers = sorted({store.resolve(reference) for reference in references})
+  lost = absences(store)
+  numbers = _numbers(store, args.versions, lost)
   faults: dict[int, str] = {}
   keys: dict[int, str] = {}
   for number in numbers:
-    found = "as it was added"
-    try:
-      store.verify(number)
-      if public_keys:
-        keys[number] = verify_signature(store, number, public_keys)
-        found += f", signed by {short(keys[number])}"
-    except RuntimeError as error:
-      found = faults[number] = str(error)
+    found, key = _verified(store, number, public_keys, lost)
+    if found is not None:
+      faults[number] = found
+    elif key is not None:
+      keys[number] = key
     if not args.json:
-      print(f"version {number}: {found.removeprefix(f'version {number} ')}", flush=True)
+      line = _verdict(found, key).removeprefix(f"version {number} ")
+      print(f"version {number}: {line}", flush=True)
+  # What was asked about by number is not to fail for something else.
+  others = {} if args.versions else lost.aliases
+  log = None if args.versions else lost.log
   if args.json:
     rows = [
       {"number": number, "fault": faults.get(number), "signed_by": keys.get(number)}
       for number in numbers
     ]
-    print_json({"store": store.url, "versions": rows})
-  elif faults:
-    what = "damaged or not signed" if public_keys else "damaged"
+    plain = {"store": store.url, "versions": rows, "aliases": others, "log": log}
+    print_json(plain)
+  else:
+    for alias, fault in others.items():
+      print(f"alias {alias}: {fault.removeprefix(f'{alias} ')}", flush=True)
+    if log is not None:
+      print(f"log: {log}")
+    _print_sum(faults, numbers, others, lost, signed=bool(public_keys))
+  return 1 if faults or others or log else 0
+
+
+def _numbers(store: ModelStore, references: list[str], lost: Absences) -> list[int]:
+  """The versions to look at, those that are missing among them."""
+  if not references:
+    return sorted({*store.versions(), *lost.versions})
+  missing = {str(number) for number in lost.versions}
+  return sorted(
+    {int(one) if one in missing else store.resolve(one) for one in references}
+  )
+
+
+def _verified(
+  store: ModelStore, number: int, public_keys: list[str], lost: Absences
+) -> tuple[str | None, str | None]:
+  """The fault of a version, and the key that signed it where there is none."""
+  from hardmine.serving.store.signing import verify_signature
+
+  if number in lost.versions:
+    return lost.versions[number], None
+  try:
+    store.verify(number)
+    return None, verify_signature(store, number, public_keys) if public_keys else None
+  except RuntimeError as error:
+    return str(error), None
+
+
+def _verdict(fault: str | None, key: str | None) -> str:
+  from hardmine.serving.store.signing import short
+
+  if fault is not None:
+    return fault
+  return "as it was added" + (f", signed by {short(key)}" if key else "")
+
+
+def _print_sum(
+  faults: dict[int, str],
+  numbers: list[int],
+  aliases: dict[str, str],
+  lost: Absences,
+  *,
+  signed: bool,
+) -> None:
+  """One line about everything that is wrong, nothing where all is well."""
+  if faults:
+    what = "damaged" + " or missing" * any(number in lost.versions for number in faults)
+    what += " or not signed" * signed
     print(f"hardmine: {len(faults)} of {len(numbers)} are {what}", file=sys.stderr)
-  return 1 if faults else 0
+  elif aliases:
+    what = "aliases are damaged or name a version that is missing"
+    print(f"hardmine: {len(aliases)} {what}", file=sys.stderr)
 
 
 def run_gc(args: argparse.Namespace) -> int:

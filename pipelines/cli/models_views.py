@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 from hardmine.pipelines.cli.model_store_arguments import (
@@ -16,10 +17,23 @@ from hardmine.pipelines.cli.model_store_arguments import (
 )
 
 if TYPE_CHECKING:
+  from hardmine.serving.store.absences import Absences
   from hardmine.serving.store.entries import Version
+  from hardmine.serving.store.store import ModelStore
 
 _COLUMN = 25  # of `show`: the longest name, and a space
 _HEADLINES = ("ms_ssim_auc", "AP")  # of a codec, of a detector
+
+
+@dataclasses.dataclass(frozen=True)
+class _Unusable:
+  """A version that is `missing` or `damaged`."""
+
+  number: int
+  state: str
+
+  def facts(self) -> dict[str, Any]:
+    return {"number": self.number, self.state: True}
 
 
 def add_actions(actions: argparse._SubParsersAction) -> None:
@@ -33,30 +47,36 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
 
 def run_list(args: argparse.Namespace) -> int:
   """A row a version, newest first."""
+  from hardmine.serving.store.absences import absences
+
   store = open_store(args)
+  held = {a: p.version for a, p in sorted(store.all_aliases().pointers.items())}
   names: dict[int, list[str]] = {}
-  for alias, number in sorted(store.aliases().items()):
+  for alias, number in held.items():
     names.setdefault(number, []).append(alias)
-  found: list[Version | str] = []
-  for number in reversed(store.versions()):
-    try:
-      found.append(store.version(number))
-    except RuntimeError:  # the others can still be listed; `verify` says what is wrong
-      found.append(str(number))
+  lost = absences(store)
+  found = _found(store, lost)
+  faults = [*lost.aliases.values(), *filter(None, [lost.log])]
   if args.json:
     rows = [
-      {"number": int(one), "damaged": True}
-      if isinstance(one, str)
+      {**one.facts(), "aliases": names.get(one.number, [])}
+      if isinstance(one, _Unusable)
       else {**_facts(one), "aliases": names.get(one.number, [])}
       for one in found
     ]
-    print_json({"store": store.url, "aliases": store.aliases(), "versions": rows})
+    plain = {"store": store.url, "aliases": held, "versions": rows, "faults": faults}
+    print_json(plain)
     return 0
   print_table(
     (">version", "aliases", "kind", "model", "made", ">MB", "verdict", "measured"),
     [
-      (one, "", "damaged", "", "", "", "", "")
-      if isinstance(one, str)
+      (
+        str(one.number),
+        ", ".join(names.get(one.number, [])),
+        one.state,
+        *[""] * 5,
+      )
+      if isinstance(one, _Unusable)
       else (
         str(one.number),
         ", ".join(names.get(one.number, [])),
@@ -70,7 +90,23 @@ def run_list(args: argparse.Namespace) -> int:
       for one in found
     ],
   )
+  for fault in faults:
+    print(f"hardmine: {fault}", file=sys.stderr)
   return 0
+
+
+def _found(store: ModelStore, lost: Absences) -> list[Version | _Unusable]:
+  """What there is, and what ought to be, newest first."""
+  found: list[Version | _Unusable] = []
+  for number in sorted({*store.versions(), *lost.versions}, reverse=True):
+    if number in lost.versions:
+      found.append(_Unusable(number, "missing"))
+      continue
+    try:
+      found.append(store.version(number))
+    except RuntimeError:  # the others can still be listed; `verify` says what is wrong
+      found.append(_Unusable(number, "damaged"))
+  return found
 
 
 def run_show(args: argparse.Namespace) -> int:
@@ -79,7 +115,8 @@ def run_show(args: argparse.Namespace) -> int:
 
   store = open_store(args)
   one = store.version(store.resolve(args.reference))
-  aliases = sorted(a for a, number in store.aliases().items() if number == one.number)
+  pointers = store.all_aliases().pointers
+  aliases = sorted(a for a, p in pointers.items() if p.version == one.number)
   documents = {
     "verdict": one.verdict,
     "lineage": one.lineage,
@@ -122,7 +159,9 @@ def run_history(args: argparse.Namespace) -> int:
   rows = []
   for entry in entries:
     why = [entry.why, f"OVERRIDE: {entry.override}" if entry.override else ""]
-    why += [f"refused: {text}" for text in entry.details.get("refused", {}).values()]
+    refused = entry.details.get("refused")
+    if isinstance(refused, dict):
+      why += [f"refused: {text}" for text in refused.values()]
     move = f"{entry.from_version or '-'} -> {entry.to_version or '-'}"
     rows.append(
       (

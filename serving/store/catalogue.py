@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from hardmine.schemas.config import require
-from hardmine.schemas.files import StagedFolder
+from hardmine.schemas.outputs import StagedFolder
 from hardmine.serving.store import contents
 from hardmine.serving.store.entries import AuditEntry, Pointer, Version
 from hardmine.serving.store.local import LocalStorage
+from hardmine.serving.store.parsing import Aliases
 from hardmine.serving.store.storage import Storage
 
 
@@ -104,19 +105,31 @@ class Catalogue:
     return {name: pointer.version for name, pointer in self.pointers().items()}
 
   def pointers(self) -> dict[str, Pointer]:
-    """Alias to version, digest, and the move that made it so."""
-    return self._storage.pointers()
+    """Alias to version, digest, and the move that made it so.
+
+    Raises:
+      RuntimeError: one cannot be read.
+    """
+    return self.all_aliases().sound()
+
+  def all_aliases(self) -> Aliases:
+    """What `pointers` gives, and what is wrong with those that cannot be read."""
+    return self._storage.aliases()
 
   def resolve(self, reference: str | int) -> int:
     """The version that a number or an alias means.
 
     Raises:
       ValueError: neither; the line says what there is.
+      RuntimeError: the alias cannot be read; that another cannot does not matter.
     """
     text = str(reference)
-    aliases = self.aliases()
+    found = self.all_aliases()
+    if text in found.faults:
+      raise RuntimeError(found.faults[text])
+    aliases = found.pointers
     if text in aliases:
-      return aliases[text]
+      return aliases[text].version
     numbers = self.versions()
     if text.isascii() and text.isdecimal() and int(text) in numbers:
       return int(text)

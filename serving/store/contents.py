@@ -182,7 +182,9 @@ def parse_manifest(text: bytes, where: str) -> dict[str, Any]:
       manifest["kind"] in KINDS
       and GRAPH in files
       and manifest["digest"] == digest_of(manifest["kind"], manifest["model_id"], files)
-      and manifest["num_bytes"] == sum(int(f["bytes"]) for f in files.values())
+      and all(isinstance(f["sha256"], str) for f in files.values())
+      and all(isinstance(f["bytes"], int) for f in files.values())
+      and manifest["num_bytes"] == sum(f["bytes"] for f in files.values())
       and isinstance(manifest["passed"], bool)
       and isinstance(manifest["model_id"], str)
       and isinstance(manifest["numbers"], dict)
@@ -191,7 +193,7 @@ def parse_manifest(text: bytes, where: str) -> dict[str, Any]:
       and isinstance(manifest["added"], dict)
       and all(isinstance(manifest["added"][key], str) for key in ("id", "who", "why"))
     )
-  except (ValueError, KeyError, TypeError, AttributeError) as error:
+  except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError) as error:
     raise RuntimeError(
       f"{where} is damaged ({type(error).__name__}: {error})"
     ) from error

@@ -28,7 +28,14 @@ from hardmine.serving.store.contents import (
   parse_manifest,
 )
 from hardmine.serving.store.durability import sync, sync_tree
-from hardmine.serving.store.entries import AuditEntry, Pointer, State
+from hardmine.serving.store.entries import AuditEntry, State
+from hardmine.serving.store.parsing import (
+  Aliases,
+  parse_entry,
+  parse_log,
+  parse_object,
+  read_aliases,
+)
 
 LOCK_TIMEOUT_SECONDS = 60
 MAX_SIGNATURE_BYTES = 1 << 20  # a line a file: thousands of files
@@ -98,23 +105,9 @@ class LocalStorage:
       for changed in (folder, self._signatures, self._root):
         sync(changed)
 
-  def pointers(self) -> dict[str, Pointer]:
-    """Every alias."""
-    try:
-      names = sorted(os.listdir(self._aliases))
-    except FileNotFoundError:
-      return {}
-    found = {}
-    for name in names:
-      if name.endswith(".json") and not name.startswith("."):
-        plain = _read_json(self._aliases / name)
-        if plain["version"] is not None:  # else it was removed
-          found[name.removesuffix(".json")] = Pointer(
-            version=plain["version"],
-            digest=plain["digest"],
-            moved=AuditEntry.from_plain(plain["moved"]),
-          )
-    return found
+  def aliases(self) -> Aliases:
+    """Every alias, those included that cannot be read."""
+    return read_aliases(self._aliases)
 
   def entries(self) -> list[AuditEntry]:
     """The log; a line that its writer did not finish is no line."""
@@ -122,11 +115,7 @@ class LocalStorage:
       text = self._audit.read_bytes()
     except FileNotFoundError:
       return []
-    lines = text[: text.rfind(b"\n") + 1].splitlines()
-    try:
-      return [AuditEntry.from_plain(json.loads(line)) for line in lines]
-    except (ValueError, TypeError) as error:
-      raise RuntimeError(f"{self._audit} is damaged: {error}") from error
+    return parse_log(text, str(self._audit))
 
   def add(
     self,
@@ -183,7 +172,8 @@ class LocalStorage:
         State(versions=frozenset(), aliases={})
       )
     with self._locked():
-      state = State(versions=frozenset(self.numbers()), aliases=self.pointers())
+      pointers = self.aliases().sound()
+      state = State(versions=frozenset(self.numbers()), aliases=pointers)
       entries = decide(state)
       for entry in entries:
         if entry.alias is not None:
@@ -296,9 +286,10 @@ class LocalStorage:
           self._append(self._lost_entry(number))
     ids = {entry.id for entry in entries}
     for path in sorted(self._aliases.glob("[!.]*.json")):
-      moved = AuditEntry.from_plain(_read_json(path)["moved"])
-      if moved.id not in ids:
-        self._append(moved)
+      with contextlib.suppress(RuntimeError, OSError):  # as `verify` says
+        moved = parse_entry(parse_object(path.read_bytes(), "").get("moved"), "")
+        if moved.id not in ids:
+          self._append(moved)
 
   def _lost_entry(self, number: int) -> AuditEntry:
     manifest = parse_manifest(
@@ -332,10 +323,3 @@ def _remove_tree(path: Path) -> None:
     shutil.rmtree(path, ignore_errors=True)
   else:
     path.unlink(missing_ok=True)
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-  try:
-    return json.loads(path.read_bytes())
-  except ValueError as error:
-    raise RuntimeError(f"{path} is damaged: {error}") from error

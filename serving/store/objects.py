@@ -35,6 +35,13 @@ from hardmine.serving.store.contents import (
   parse_manifest,
 )
 from hardmine.serving.store.entries import AuditEntry, Pointer, State
+from hardmine.serving.store.parsing import (
+  Aliases,
+  parse_entry,
+  parse_line,
+  parse_object,
+  parse_pointer,
+)
 from hardmine.serving.store.storage import Decide
 
 MAX_ATTEMPTS = 100  # at one line of the log, against other writers
@@ -135,18 +142,18 @@ class ObjectStorage:
     """Replaces what the key has signed before."""
     self._bucket.write(f"signatures/{number}/{key}.sig", content)
 
-  def pointers(self) -> dict[str, Pointer]:
+  def aliases(self) -> Aliases:
     """Every alias, as of the last line of the log."""
-    return _pointers(self._last_line()[1])
+    return Aliases(pointers=_pointers(self._last_line()[1]), faults={})
 
   def entries(self) -> list[AuditEntry]:
     """The log."""
     names = sorted(self._bucket.names("audit"))
     lines = self._bucket.read_all([f"audit/{name}" for name in names])
     return [
-      AuditEntry.from_plain(plain)
+      parse_entry(plain, self._where(name))
       for name in names
-      for plain in json.loads(lines[f"audit/{name}"])["entries"]
+      for plain in self._parse_line(name, lines[f"audit/{name}"])["entries"]
     ]
 
   def add(
@@ -280,7 +287,10 @@ class ObjectStorage:
     texts = self._bucket.read_all([f"commits/{number}.json" for number in unknown])
     for number in unknown:
       where = f"commits/{number}.json"
-      manifest = json.loads(texts[where])["manifest"]
+      plain = parse_object(texts[where], f"{self.url}/{where}")
+      if "manifest" not in plain:
+        raise RuntimeError(f"{self.url}/{where} is damaged: it holds no manifest")
+      manifest = plain["manifest"]
       if manifest is not None:
         text = _manifest_bytes(manifest)
         manifest = parse_manifest(text, f"{self.url}/{where}")
@@ -291,7 +301,15 @@ class ObjectStorage:
     sequence = max(self._numbers_in("audit"), default=0)
     if sequence == 0:
       return 0, {"entries": [], "aliases": {}, "logged": [], "removed": []}
-    return sequence, json.loads(self._bucket.read(f"audit/{sequence:010}.json"))
+    name = f"{sequence:010}.json"
+    line = self._parse_line(name, self._bucket.read(f"audit/{name}"))
+    return sequence, line
+
+  def _parse_line(self, name: str, text: bytes) -> dict[str, Any]:
+    return parse_line(text, self._where(name))
+
+  def _where(self, name: str) -> str:
+    return f"{self.url}/audit/{name}"
 
 
 def _folders(number: int) -> tuple[str, str]:
@@ -304,14 +322,8 @@ def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
 
 
 def _pointers(line: dict[str, Any]) -> dict[str, Pointer]:
-  return {
-    alias: Pointer(
-      version=plain["version"],
-      digest=plain["digest"],
-      moved=AuditEntry.from_plain(plain["moved"]),
-    )
-    for alias, plain in line["aliases"].items()
-  }
+  found = {alias: parse_pointer(p, alias) for alias, p in line["aliases"].items()}
+  return {alias: pointer for alias, pointer in found.items() if pointer is not None}
 
 
 def _next_line(last: dict[str, Any], entries: list[AuditEntry]) -> dict[str, Any]:

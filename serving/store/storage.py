@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
-from hardmine.serving.store.entries import AuditEntry, Pointer, State
+from hardmine.serving.store.entries import AuditEntry, State
+from hardmine.serving.store.parsing import Aliases
 
 Decide = Callable[[State], list[AuditEntry]]
 
@@ -48,8 +49,8 @@ class Storage(Protocol):
     """Replaces what the key has signed before."""
     ...
 
-  def pointers(self) -> dict[str, Pointer]:
-    """Every alias."""
+  def aliases(self) -> Aliases:
+    """Every alias, those included that cannot be read."""
     ...
 
   def entries(self) -> list[AuditEntry]:

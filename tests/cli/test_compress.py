@@ -114,7 +114,8 @@ def test_a_cut_file_gives_the_shorter_prefixes_image(
   for complete in (1, ITERATIONS - 1):
     length = bitstream.HEADER_BYTES + complete * chunk + complete  # inside the next
     (folder / "cut.hmc").write_bytes(encoded[:length])
-    assert main(["decode", "cut.hmc", "out.png", "--model", model]) == 0
+    words = ["decode", "cut.hmc", "out.png", "--model", model, "--overwrite"]
+    assert main(words) == 0
     assert f"decoded {complete} of {ITERATIONS}" in capsys.readouterr().err
     np.testing.assert_array_equal(pixels(), references[complete - 1])
 
@@ -173,7 +174,7 @@ def test_iterations_are_those_of_the_training(model, tmp_path, capsys):
   assert main([*words, "--json"]) == 0
   out, err = capsys.readouterr()
   assert (json.loads(out)["iterations"], err) == (2, "")
-  assert main([*words, "--iterations", "3"]) == 0
+  assert main([*words, "--iterations", "3", "--overwrite"]) == 0
   assert "2 iterations help" in capsys.readouterr().err
 
 
@@ -190,7 +191,7 @@ def test_a_stream_finds_its_model_when_the_alias_has_moved(
   assert main(words) == 0
   assert json.loads(capsys.readouterr().out)["model_dir"] == str(store.local_dir(1))
   store.gc(1)
-  assert main(words) == 2
+  assert main([*words, "--overwrite"]) == 2
   assert "Received: one of model" in capsys.readouterr().err
 
 
@@ -207,7 +208,7 @@ def test_a_rate_is_kept_with_everything_counted(model, capsys):
   words = ["encode", "photo.png", "photo.hmc", "--model", model]
   assert main([*words, "--bpp", "1"]) == 0
   assert os.path.getsize("photo.hmc") * 8 <= 40 * 33
-  assert main([*words, "--bpp", "0.1"]) == 2
+  assert main([*words, "--bpp", "0.1", "--overwrite"]) == 2
   assert "bits per pixel" in capsys.readouterr().err
 
 
@@ -241,9 +242,13 @@ def test_no_model_says_what_to_pass(encoded, capsys):
 def test_existing_files_are_replaced_only_by_whole_ones(folder, encoded, model):
   (folder / "out.png").write_bytes(b"old")
   (folder / "bad.hmc").write_bytes(encoded[:40])
-  assert main(["decode", "bad.hmc", "out.png", "--model", model]) == 2
+  assert main(["decode", "bad.hmc", "new.png", "--model", model]) == 2
   assert (folder / "out.png").read_bytes() == b"old"
-  assert main(["decode", "photo.hmc", "out.png", "--model", model]) == 0
+  words = ["decode", "photo.hmc", "out.png", "--model", model, "--overwrite"]
+  assert main(words) == 2
+  (folder / "out.png").write_bytes((folder / "photo.png").read_bytes())
+  assert main(words[:-1]) == 2
+  assert main(words) == 0
   assert pixels().shape == PHOTO.shape
   assert sorted(path.name for path in folder.iterdir()) == [
     "bad.hmc",
@@ -262,6 +267,8 @@ def test_jpeg_is_written_with_a_warning(encoded, model, capsys):
 @pytest.mark.parametrize(
   ("words", "status", "message"),
   [
+    (["encode", "photo.png", "text.jpg"], 2, "a name that no picture has"),
+    (["encode", "photo.png", "p.hmc", "--bpp", "0"], 2, "bpp=0.0"),
     (["encode", "none.png", "p.hmc"], 1, "none.png: No such file"),
     (["encode", "photo.png", "photo.png"], 2, "another file"),
     (["encode", "photo.png", "none/p.hmc"], 2, "a folder that exists"),

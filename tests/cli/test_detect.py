@@ -95,12 +95,17 @@ def test_drawn_images_keep_size_and_kind_and_the_inputs_stay(folder, capsys):
   with Image.open("new/drawn/black.png") as drawn:
     assert not np.asarray(drawn).any()
   assert (folder / "photo.jpg").read_bytes() == before
+  words += ["--output", "new/drawn"]
+  assert main(words) == 2
+  assert "a new name, or --overwrite" in capsys.readouterr().err
+  assert main([*words, "--overwrite"]) == 0
 
 
 @pytest.mark.parametrize(
   ("words", "status", "message"),
   [
     (["photo.jpg", "--output", "."], 2, "another file"),
+    (["photo.jpg", "--output", ".", "--overwrite"], 2, "another file"),
     (["photo.jpg", "--output", "black.png"], 2, "a folder, or nothing"),
     (["photo.jpg", "./photo.jpg", "--output", "new"], 2, "different names"),
     (["photo.jpg", "--min-score", "30"], 2, "min_score=30"),

@@ -77,8 +77,20 @@ def test_the_file_holds_the_same_numbers(evaluate, tmp_path):
   (path,) = metrics.pop("files").values()
   with open(path, encoding="utf-8") as file:
     assert json.load(file) == metrics
-  status, out, _ = evaluate("--output", str(tmp_path / "new" / "folder"))
+  words = ("--output", str(tmp_path / "new" / "folder"))
+  status, _, err = evaluate(*words)
+  assert status == 2
+  assert "a new name, or --overwrite" in err
+  status, out, _ = evaluate(*words, "--overwrite")
   assert (status, out.splitlines()[-1]) == (0, path)
+
+
+def test_numbers_of_something_else_stay(evaluate, tmp_path):
+  (tmp_path / "metrics.json").write_text('{"mine": 1}')
+  status, _, err = evaluate("--output", str(tmp_path), "--overwrite")
+  assert status == 2
+  assert "which alone is replaced" in err
+  assert (tmp_path / "metrics.json").read_text() == '{"mine": 1}'
 
 
 def test_nothing_at_all_is_measured(evaluate):

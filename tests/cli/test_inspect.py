@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from hardmine.pipelines.cli.main import main
+from hardmine.trainers.codec import bitstream
 from hardmine.trainers.codec.bitstream import Header, pack
 
 
@@ -65,6 +66,36 @@ def test_people_read_the_same_facts(tmp_path, capsys, data):
 def test_a_cut_file_is_no_error(tmp_path, capsys, data):
   status, facts = inspect(tmp_path, capsys, data[:-1])
   assert (status, facts["state"], facts["whole_iterations"]) == (0, "cut", 2)
+
+
+def test_a_file_without_a_whole_iteration_is_of_no_use(tmp_path, capsys, data):
+  for length in (28, 28 + 31):
+    path = tmp_path / "photo.hmc"
+    path.write_bytes(data[:length])
+    assert main(["inspect", str(path), "--json"]) == 1
+    out, err = capsys.readouterr()
+    facts = json.loads(out)
+    assert (facts["state"], facts["whole_iterations"]) == ("cut", 0)
+    assert "nothing can be decoded" in err
+    assert err.count("\n") == 1
+
+
+def test_gains_that_no_encoder_sends_are_damage(tmp_path, capsys, monkeypatch):
+  header = Header(
+    model_id=bytes(8),
+    height_px=16,
+    width_px=16,
+    padding_px=16,
+    iterations=2,
+    sends_gains=True,
+  )
+  codes = np.zeros((2, 1, 1, 32), np.uint8)
+  gains = np.array([63, 64], np.uint8)
+  with monkeypatch.context() as patch:
+    patch.setattr(bitstream, "MAX_GAIN", 255)
+    data = pack(header, codes, gains)
+  status, facts = inspect(tmp_path, capsys, data)
+  assert (status, facts["state"], facts["damaged_iterations"]) == (1, "damaged", [2])
 
 
 def test_every_damaged_iteration_is_named(tmp_path, capsys, data):

@@ -91,15 +91,21 @@ def test_no_image_is_the_callers_mistake(tmp_path):
   assert not any(tmp_path.iterdir())
 
 
-def test_output_with_content_is_refused_unless_overwritten(photographs, tmp_path):
+def test_only_patches_are_overwritten(photographs, tmp_path):
   output = tmp_path / "out"
   output.mkdir()
   (output / "precious.txt").write_text("mine")
   with pytest.raises(ValueError, match="does not exist or is empty"):
     mine(config(photographs), output)
   assert [p.name for p in output.iterdir()] == ["precious.txt"]
-  mine(config(photographs), output, overwrite=True)
-  assert not (output / "precious.txt").exists()
+  with pytest.raises(ValueError, match="holds patches made before and nothing else"):
+    mine(config(photographs), output, overwrite=True)
+  (output / "precious.txt").unlink()
+  for _ in range(2):
+    mine(config(photographs), output, overwrite=True)
+  assert len(patches(output)) == 45
+  with pytest.raises(ValueError, match="without any of the files that are read"):
+    mine(config(output, images=[f"{output}/*"]), output, overwrite=True)
   assert len(patches(output)) == 45
 
 
