@@ -24,13 +24,12 @@ def direct(workers: int = 1) -> list[str]:
       more.
   """
   require(workers > 0, "workers > 0", workers=workers)
-  runner = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
   if workers == 1:
+    runner = "apache_beam.runners.portability.fn_api_runner.fn_runner.FnApiRunner"
     return [f"--runner={runner}"]
   return [
-    f"--runner={runner}",
+    "--runner=hardmine.components.jobs.process_runner.ProcessRunner",
     f"--direct_num_workers={workers}",
-    "--direct_running_mode=multi_processing",
   ]
 
 
