@@ -31,7 +31,7 @@ def trust_modules_in(directory: str | Path) -> None:
       and Python would give that one.
   """
   directory = Path(directory).resolve()
-  for name, module in list(sys.modules.items()):
+  for name, module in _imported().items():
     file = _file_of(module)
     elsewhere = any(file in _resolved(_places(d, name)) for d in _trusted_dirs)
     places = [place for place in _places(directory, name) if place.is_file()]
@@ -67,12 +67,13 @@ def trust_experiment(module: ModuleType) -> None:
 def forget_modules_in(directory: str | Path) -> None:
   """Undoes what an experiment's folder brought: another copy of it is to be used."""
   directory = Path(directory).resolve()
-  for name, module in [*sys.modules.items(), *_experiments.items()]:
+  if directory not in _trusted_dirs:
+    return
+  for name, module in [*_imported().items(), *_experiments.items()]:
     if _file_of(module) in _resolved(_places(directory, name)):
       sys.modules.pop(name, None)
       _experiments.pop(name, None)
-  if directory in _trusted_dirs:
-    _trusted_dirs.remove(directory)
+  _trusted_dirs.remove(directory)
   sys.path[:] = [path for path in sys.path if path != str(directory)]
   importlib.invalidate_caches()
 
@@ -90,7 +91,7 @@ def own_files(text: str) -> list[tuple[Path, str]]:
     where a class of it is named.
   """
   named = {module for module in _experiments if f'"{module}:' in text}
-  imported = {name: module for name, module in sys.modules.items() if module}
+  imported = _imported()
   imported |= {name: _experiments[name] for name in named}
   for directory in _trusted_dirs:
     found: dict[str, Path] = {}
@@ -168,7 +169,7 @@ def _import(module: str, path: str) -> ModuleType:
     return importlib.import_module(f"{_PACKAGE}.{module}")
   if module in _experiments:
     return _experiments[module]
-  for directory in _trusted_dirs:
+  for directory in _trusted_dirs if module.partition(".")[0] != _PACKAGE else ():
     places = [place for place in _places(directory, module) if place.is_file()]
     if places:
       search_modules_in(directory)
@@ -183,6 +184,15 @@ def _import(module: str, path: str) -> ModuleType:
     f"Expected a class of hardmine's {_OURS}, or of a module beside the experiment's "
     f"file. Received: path={path!r}"
   )
+
+
+def _imported() -> dict[str, ModuleType]:
+  """All modules but ours, of which a run's folder and a checkout hold copies."""
+  return {
+    name: module
+    for name, module in list(sys.modules.items())
+    if name.partition(".")[0] != _PACKAGE
+  }
 
 
 def _places(directory: Path, module: str) -> list[Path]:

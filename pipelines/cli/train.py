@@ -124,7 +124,8 @@ def _find(args: argparse.Namespace) -> tuple[RunFolder, Any, list[tuple[Path, st
   if not folder.exists:
     return folder, experiment.override(args.set), own
   # The run has its own copies, which need not be what lies there by now.
-  forget_modules_in(Path(args.experiment).parent)
+  if Path(args.experiment).suffix:
+    forget_modules_in(Path(args.experiment).parent)
   begun = folder.experiment().name
   require(
     begun == experiment.name,

@@ -190,6 +190,16 @@ def test_two_folders_with_one_name_are_not_mixed_up(folder):
   assert CodecExperiment.from_json(second.to_json()) == second
 
 
+def test_nothing_of_ours_is_ever_forgotten(monkeypatch):
+  """Whoever works in a checkout has all of it below the current folder."""
+  monkeypatch.chdir(CHECKOUT)
+  trust_modules_in(".")
+  before = {name for name in sys.modules if name.startswith("hardmine")}
+  forget_modules_in(".")
+  assert {name for name in sys.modules if name.startswith("hardmine")} == before
+  assert find("codec_demo") == find("codec_demo")
+
+
 @pytest.mark.parametrize("name", ["random.py", "numpy.py", "my-cell.py"])
 def test_an_experiment_whose_classes_could_not_be_found_again_is_refused(folder, name):
   path = folder / name
