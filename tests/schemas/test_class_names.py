@@ -194,9 +194,11 @@ def test_nothing_of_ours_is_ever_forgotten(monkeypatch):
   """Whoever works in a checkout has all of it below the current folder."""
   monkeypatch.chdir(CHECKOUT)
   trust_modules_in(".")
-  before = {name for name in sys.modules if name.startswith("hardmine")}
+  before = dict(sys.modules)
   forget_modules_in(".")
-  assert {name for name in sys.modules if name.startswith("hardmine")} == before
+  after = set(sys.modules)
+  sys.modules.update(before)  # these tests lie there too, and were forgotten
+  assert {name for name in before if name.partition(".")[0] == "hardmine"} <= after
   assert find("codec_demo") == find("codec_demo")
 
 

@@ -74,7 +74,7 @@ def test_coco_is_kept_whole(coco, converted, data_dir):
   assert counts["objects"] == kept == sum(counts["objects_by_category"].values())
   assert counts["crowds"] == 29
   assert counts["without_objects"] == 3
-  # Cameras' and Adobe's profiles; those that are sRGB change no pixel and count nothing.
+  # Cameras' and Adobe's profiles; an sRGB one changes no pixel and counts nothing.
   assert counts["notes"] == {"colour_converted": 56, "grey": 1}
   assert counts["splits"] == {"train": {"images": 343}}
 
