@@ -3,13 +3,13 @@
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from tests.cli.process import hardmine
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "your_own_cell.md"
 SMALL = (
@@ -43,19 +43,6 @@ def folder(tmp_path_factory):
       Image.fromarray(pixels.astype("uint8")).save(path / name / f"{index}.png")
   Image.fromarray(np.zeros((20, 30, 3), "uint8")).save(path / "photo.png")
   return path
-
-
-def hardmine(folder, words):
-  code = "import sys; sys.path[:] = filter(None, sys.path); " + (
-    "from hardmine.pipelines.cli.main import run; run()"
-  )
-  return subprocess.run(
-    [sys.executable, "-c", code, *words],
-    cwd=folder,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
 
 
 def test_the_page_trains_exports_and_encodes(folder):

@@ -2,8 +2,6 @@
 
 import re
 import shlex
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +12,7 @@ from hardmine.pipelines.cli import main
 from hardmine.pipelines.experiments import find
 from hardmine.trainers.codec.codec import Codec
 from hardmine.trainers.codec.run_folder import RunFolder
+from tests.cli.process import hardmine
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "train_a_codec.md"
 # In the place of the experiment that the page names: as it is, but small.
@@ -59,19 +58,6 @@ def folder(tmp_path_factory):
       Image.fromarray(pixels.astype("uint8")).save(path / name / f"{index}.png")
   Image.fromarray(np.zeros((20, 30, 3), "uint8")).save(path / "photo.png")
   return path
-
-
-def hardmine(folder, words):
-  code = "import sys; sys.path[:] = filter(None, sys.path); " + (
-    "from hardmine.pipelines.cli.main import run; run()"
-  )
-  return subprocess.run(
-    [sys.executable, "-c", code, *words],
-    cwd=folder,
-    capture_output=True,
-    text=True,
-    check=False,
-  )
 
 
 @pytest.fixture(scope="module")
