@@ -190,6 +190,7 @@ def test_two_folders_with_one_name_are_not_mixed_up(folder):
   assert CodecExperiment.from_json(second.to_json()) == second
 
 
+@pytest.mark.usefixtures("folder")
 def test_nothing_of_ours_is_ever_forgotten(monkeypatch):
   """Whoever works in a checkout has all of it below the current folder."""
   monkeypatch.chdir(CHECKOUT)
