@@ -18,11 +18,12 @@ WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
 demo: install  ## Mine, train, evaluate, push and compress, on bundled photographs
 	$(BIN)/hardmine demo --workdir runs/demo
 
-test: install  ## Run every test
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+test: install  ## Run the tests; with HARDMINE_ALL_TESTS=1 the slow ones too
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder \
+	  $(if $(HARDMINE_ALL_TESTS),,-m "not slow")
 
 # Where the host itself has the newest lane, this is `test`.
-test-current: $(if $(filter tfx-1.21,$(LANE)),test)  ## Run every test on the newest lane, in a Debian 13 root if need be
+test-current: $(if $(filter tfx-1.21,$(LANE)),test)  ## Run them on the newest lane, in a Debian 13 root if need be
 	$(if $(filter tfx-1.21,$(LANE)),,.ci/debian13 make test)
 
 lint: install  ## Check style and types

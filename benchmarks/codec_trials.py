@@ -25,6 +25,7 @@ BASE = {
   "codec.width": 0.25,
   "training.iterations": 16,
   "training.batch_size": 4,
+  "training.learning_rate": 1e-3,
   "training.warmup_steps": 200,
   "training.ema_decay": 0.99,
   "training.score_steps": 250,

@@ -22,7 +22,7 @@ from hardmine.serving.store.store import ModelStore
 from tests.serving.store.fake_models import add, by, facts, write_model
 
 # Each takes a tenth of a second; continuous integration takes them all.
-NUM_KILLS = 200 if os.environ.get("HARDMINE_ALL_FAULTS") else 40
+NUM_KILLS = 200 if os.environ.get("HARDMINE_ALL_TESTS") else 40
 
 
 @pytest.fixture
