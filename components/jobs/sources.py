@@ -6,8 +6,10 @@ import collections
 import dataclasses
 import hashlib
 import json
+from collections.abc import Collection, Sequence
 from typing import Any
 
+from hardmine.components.jobs.patterns import PICTURES, file_system, match
 from hardmine.schemas.config import require
 
 
@@ -20,7 +22,8 @@ class Source:
       put before it. Unique within a job, and the same on every machine.
     path: what fsspec opens, with its protocol where it is not a local file.
     is_directory: matched, but nothing that can be read.
-    stamp: size and time of change, or whatever else the store tells them by.
+    stamp: size and time of change, or whatever else the store tells them by; of local
+      files the inode and its own time too, which no tool that sets dates back hides.
   """
 
   id: str
@@ -29,29 +32,49 @@ class Source:
   stamp: str
 
 
-def list_sources(globs: tuple[str, ...]) -> tuple[list[Source], int]:
-  """Expands globs.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Listing:
+  """What patterns match together.
+
+  Attributes:
+    sources: sorted by id.
+    num_repeated: how often a path was matched once more.
+    skipped: path to why it is no source, in order of path (`patterns.Matches`).
+  """
+
+  sources: list[Source]
+  num_repeated: int
+  skipped: dict[str, str]
+
+
+def find_sources(
+  patterns: Sequence[str],
+  *,
+  endings: Collection[str] = PICTURES,
+  what: str = "image",
+) -> Listing:
+  """Expands patterns as `patterns.match` says.
 
   Args:
-    globs: local patterns, or URLs of any file system fsspec knows (`gs://...`
-      needs `pip install hardmine[gcs]`). A pattern without `*?[` is one file.
-
-  Returns:
-    (sources sorted by id, number of times a path was matched once more).
+    patterns: local ones, or URLs of any file system fsspec knows (`gs://...`
+      needs `pip install hardmine[gcs]`).
+    endings: of the names that a folder is searched for.
+    what: is sought, for errors.
 
   Raises:
-    ValueError: a glob matches nothing, or its file system is not installed.
+    ValueError: a pattern matches nothing, or its file system is not installed.
   """
   matched: dict[str, tuple[str, dict[str, Any]]] = {}  # path -> (root, its facts)
+  skipped: dict[str, str] = {}
   repeated = 0
-  for pattern in globs:
-    found, root = _expand(pattern)
-    require(bool(found), "a glob that matches at least one image", images=pattern)
-    for path, facts in found.items():
-      repeated += path in matched
-      # Which of two globs comes first must not change a name: the longest root wins.
-      if path not in matched or len(matched[path][0]) < len(root):
-        matched[path] = (root, facts)
+  for pattern in patterns:
+    for matches in match(pattern, endings=endings, what=what):
+      skipped |= matches.skipped
+      for path, facts in matches.found.items():
+        repeated += path in matched
+        # Which of two globs comes first must not change a name: the longest root wins.
+        if path not in matched or len(matched[path][0]) < len(matches.root):
+          matched[path] = (matches.root, facts)
   labels = _labels({root for root, _ in matched.values()})
   sources = [
     Source(
@@ -64,8 +87,22 @@ def list_sources(globs: tuple[str, ...]) -> tuple[list[Source], int]:
   ]
   ids = collections.Counter(source.id for source in sources)
   twice = [name for name, count in ids.items() if count > 1]
-  require(not twice, "photographs whose ids differ", twice=twice[:3])
-  return sorted(sources, key=lambda source: source.id), repeated
+  require(not twice, f"{what}s whose ids differ", twice=twice[:3])
+  return Listing(
+    sources=sorted(sources, key=lambda source: source.id),
+    num_repeated=repeated,
+    skipped={path: skipped[path] for path in sorted(skipped) if path not in matched},
+  )
+
+
+def list_sources(globs: tuple[str, ...]) -> tuple[list[Source], int]:
+  """The photographs of `find_sources`, and how often one was matched once more.
+
+  Raises:
+    ValueError: as there.
+  """
+  listing = find_sources(globs)
+  return listing.sources, listing.num_repeated
 
 
 def list_below(path: str) -> list[Source]:
@@ -74,14 +111,14 @@ def list_below(path: str) -> list[Source]:
   Args:
     path: local, or a URL as in `list_sources`.
   """
-  file_system, bare = _file_system(path)
+  files, bare = file_system(path)
   bare = bare.rstrip("/")
-  found = file_system.find(bare, detail=True)
+  found = files.find(bare, detail=True)
   root = bare.rpartition("/")[0] if bare in found else bare
   sources = [
     Source(
       id=_printable(name[len(root) :].lstrip("/")),
-      path=file_system.unstrip_protocol(name) if "://" in path else name,
+      path=files.unstrip_protocol(name) if "://" in path else name,
       is_directory=False,
       stamp=_stamp(facts),
     )
@@ -131,38 +168,6 @@ def _position(source: Source) -> float:
   return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def _expand(pattern: str) -> tuple[dict[str, dict[str, Any]], str]:
-  """({path: facts}, root): what a pattern matches and the folder it starts from."""
-  file_system, bare = _file_system(pattern)
-  if file_system.exists(bare):  # a name may hold a bracket without meaning a class
-    found = {bare: file_system.info(bare)}
-    root = bare.rpartition("/")[0]
-  else:
-    found = file_system.glob(bare, detail=True)
-    steps = bare.split("/")
-    magic = next((i for i, step in enumerate(steps) if set(step) & set("*?[")), -1)
-    root = "/".join(steps[:magic])
-    if steps[-1] == "**":  # asks for every file below; its folders are only the way
-      found = {p: f for p, f in found.items() if f.get("type") != "directory"}
-  if "://" in pattern:
-    found = {file_system.unstrip_protocol(p): facts for p, facts in found.items()}
-    root = file_system.unstrip_protocol(root)
-  return found, root
-
-
-def _file_system(pattern: str) -> tuple[Any, str]:
-  """(fsspec's file system, the pattern without its protocol)."""
-  import fsspec
-
-  try:
-    return fsspec.core.url_to_fs(pattern)
-  except (ImportError, ValueError) as error:
-    raise ValueError(
-      f"Expected a local path or glob, or a URL whose file system is installed "
-      f"({error}). Received: images={pattern!r}"
-    ) from error
-
-
 def _labels(roots: set[str]) -> dict[str, str]:
   """What goes before an id: nothing for one root, else as much as tells them apart."""
   if len(roots) <= 1:
@@ -180,5 +185,8 @@ def _printable(name: str) -> str:
 
 
 def _stamp(facts: dict[str, Any]) -> str:
-  keys = ("size", "mtime", "etag", "ETag", "md5Hash", "generation", "LastModified")
+  keys = (
+    *("size", "mtime", "ino", "created"),  # fsspec calls a local file's ctime so
+    *("etag", "ETag", "md5Hash", "generation", "LastModified"),
+  )
   return json.dumps({key: str(facts[key]) for key in keys if key in facts})
