@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib
+import os
 import sys
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -31,7 +32,7 @@ def trust_modules_in(directory: str | Path) -> None:
       and Python would give that one.
   """
   directory = Path(directory).resolve()
-  for name, module in _imported().items():
+  for name, module in _imported(directory).items():
     file = _file_of(module)
     elsewhere = any(file in _resolved(_places(d, name)) for d in _trusted_dirs)
     places = [place for place in _places(directory, name) if place.is_file()]
@@ -69,7 +70,7 @@ def forget_modules_in(directory: str | Path) -> None:
   directory = Path(directory).resolve()
   if directory not in _trusted_dirs:
     return
-  for name, module in [*_imported().items(), *_experiments.items()]:
+  for name, module in [*_imported(directory).items(), *_experiments.items()]:
     if _file_of(module) in _resolved(_places(directory, name)):
       sys.modules.pop(name, None)
       _experiments.pop(name, None)
@@ -91,10 +92,9 @@ def own_files(text: str) -> list[tuple[Path, str]]:
     where a class of it is named.
   """
   named = {module for module in _experiments if f'"{module}:' in text}
-  imported = _imported()
-  imported |= {name: _experiments[name] for name in named}
   for directory in _trusted_dirs:
     found: dict[str, Path] = {}
+    imported = _imported(directory) | {name: _experiments[name] for name in named}
     for name, module in imported.items():
       for place in _places(directory, name):  # not what lies deeper, as a .venv does
         if place.is_file() and place.resolve() == _file_of(module):
@@ -186,12 +186,20 @@ def _import(module: str, path: str) -> ModuleType:
   )
 
 
-def _imported() -> dict[str, ModuleType]:
-  """All modules but ours, of which a run's folder and a checkout hold copies."""
+def _imported(directory: Path) -> dict[str, ModuleType]:
+  """The modules whose names a folder has too, wherever they came from.
+
+  Never ours, of which a run's folder and a checkout hold copies.
+  """
+  # Thousands are imported with TFX: to look for the files of each takes seconds.
+  try:
+    there = {name.partition(".")[0] for name in os.listdir(directory)} - {_PACKAGE}
+  except OSError:  # none of it is there, or nobody may look
+    there = set()
   return {
     name: module
     for name, module in list(sys.modules.items())
-    if name.partition(".")[0] != _PACKAGE
+    if name.partition(".")[0] in there
   }
 
 

@@ -45,6 +45,7 @@ def folder(tmp_path_factory):
   return path
 
 
+@pytest.mark.slow
 def test_the_page_trains_exports_and_encodes(folder):
   begin, export, encode = (shlex.split(line)[1:] for line in blocks("")[0].splitlines())
   settings = [word for setting in SMALL for word in ("--set", setting)]

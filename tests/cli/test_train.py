@@ -80,6 +80,7 @@ def run(folder, answers):
   return RunFolder(folder / "runs" / "trainings" / "codec_shipped")
 
 
+@pytest.mark.slow
 def test_each_command_of_the_page_says_what_it_did(answers):
   begun, status, stopped, again, changed, exported, encoded = answers
   # two reductions of three photographs: three patches whole, and of 80x72 pixels one
@@ -94,6 +95,7 @@ def test_each_command_of_the_page_says_what_it_did(answers):
   assert "photo.hmc" in encoded
 
 
+@pytest.mark.slow
 def test_a_run_has_all_it_needs_in_its_folder(run):
   assert {path.name for path in run.directory.iterdir()} == {
     "checkpoints",
@@ -111,12 +113,14 @@ def test_a_run_has_all_it_needs_in_its_folder(run):
   assert [line["step"] for line in run.logged() if "loss" in line] == [10, 20]
 
 
+@pytest.mark.slow
 def test_the_exported_codec_stops_where_iterations_stop_helping(folder, answers):
   codec = Codec.load(folder / "model")
   assert codec.iterations == codec.facts["iterations"] <= 2
   assert len(codec.facts["held_out_ms_ssim"]) == 2
 
 
+@pytest.mark.slow
 def test_a_model_that_is_there_is_not_overwritten(folder, answers, capsys):
   words = ["train", str(folder / "runs/trainings/codec_shipped")]
   assert main.main([*words, "--export", str(folder / "model")]) == 2
@@ -162,6 +166,7 @@ def test_a_photograph_that_cannot_be_scored_on_is_named(folder, tmp_path, capsys
   assert not (tmp_path / "r").exists()
 
 
+@pytest.mark.slow
 def test_another_experiment_does_not_go_on_in_the_folder_of_one(run, capsys):
   assert main.main(["train", "codec_cpu", "--run", str(run.directory)]) == 2
   assert "experiment='codec_shipped'" in capsys.readouterr().err

@@ -64,6 +64,7 @@ def train(tmp_path, name, **settings):
   return Codec.load(tmp_path / name)
 
 
+@pytest.mark.slow
 def test_the_recipe_trains_exports_its_average_and_says_where_to_stop(tmp_path):
   write_patches(tmp_path / "train" / "0.gz", 8, seed=0)
   write_patches(tmp_path / "eval" / "0.gz", 3, seed=1)

@@ -148,6 +148,7 @@ def test_stopped_and_gone_on_equals_undisturbed(whole, tmp_path):
     assert ours[step] == theirs[step]
 
 
+@pytest.mark.slow
 def test_killed_copied_elsewhere_and_gone_on_equals_undisturbed(whole, tmp_path):
   folder = begin(tmp_path / "run")
   train(folder, until_step=70, how=signal.SIGKILL)
@@ -254,6 +255,7 @@ def test_what_a_killed_process_left_is_swept_and_nothing_else(tmp_path):
   assert all((folder.directory / name).exists() for name in kept)
 
 
+@pytest.mark.slow
 def test_only_the_training_changes_once_it_has_begun(whole, tmp_path):
   folder = RunFolder(tmp_path / "run")
   shutil.copytree(whole.directory, folder.directory)
@@ -314,6 +316,7 @@ def test_steps_that_were_trained_again_are_told_once(tmp_path):
   assert told == [(10, 1.0, None), (20, 2.5, None), (20, None, 2.5), (30, 3.5, None)]
 
 
+@pytest.mark.slow
 def test_a_scoring_that_was_prevented_is_made_up_for(tmp_path):
   folder = begin(tmp_path / "run", steps=10, score_steps=10)
   patches = load_patches(folder.patches.iterdir())
@@ -327,6 +330,7 @@ def test_a_scoring_that_was_prevented_is_made_up_for(tmp_path):
   assert [line["step"] for line in folder.logged() if "area" in line] == [10]
 
 
+@pytest.mark.slow
 def test_a_changed_rate_is_the_one_that_is_used(tmp_path):
   folder = begin(tmp_path / "run", steps=10, schedule="constant", learning_rate=1e-3)
   patches = load_patches(folder.patches.iterdir())

@@ -128,6 +128,7 @@ def test_logs_hold_scalars_and_pictures(trained):
   assert "ground truth beside predictions" in tags
 
 
+@pytest.mark.slow
 def test_a_killed_run_ends_at_the_same_weights(rectangles, trained, tmp_path):
   """The last checkpoint is lost; what follows the one before is repeated."""
   (kept,) = (trained / "checkpoints").glob("*")
