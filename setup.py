@@ -5,6 +5,7 @@ on. Extras add the rest:
 
   worker      Beam, for mining and conversion, on any Python too
   pipelines   TensorFlow, Keras and TFX, with `worker`
+  formats     HEIC and JPEG XL, as telephones write them
 
 TFX binds TensorFlow, Beam and protobuf to a few versions, so `pipelines` has two
 lanes, chosen by the Python version (WORKSPACE.md, "Dependencies"):
@@ -43,6 +44,7 @@ PIPELINES = [
   f"tfx>=1.21,<1.22; {NEW}",
 ]
 BUCKETS = {"gcs": ["gcsfs>=2024.6"], "s3": ["s3fs>=2024.6"]}
+FORMATS = ["pillow-heif>=1.1", "pillow-jxl-plugin>=1.3.2"]  # HEIC, JPEG XL
 SIGNING = ["model-signing>=1.1,<2", "pyopenssl>=24"]  # it imports OpenSSL unasked
 
 setup(
@@ -110,10 +112,12 @@ setup(
       f"tensorflow[and-cuda]>=2.21,<2.22; {NEW}",
     ],
     **BUCKETS,
+    "formats": FORMATS,
     "signing": SIGNING,
     "dev": [
       *BUCKETS["gcs"],
       *BUCKETS["s3"],
+      *FORMATS,
       *SIGNING,
       "hypothesis>=6.100",
       "jax>=0.4.30",  # the tests train one step on this Keras backend too

@@ -11,6 +11,8 @@ import re
 import struct
 from collections.abc import Iterator
 
+from hardmine.trainers.jxl_header import CODESTREAM, CONTAINER, read_jxl
+
 _PNG = b"\x89PNG\r\n\x1a\n"
 _JP2 = b"\0\0\0\x0cjP  \r\n\x87\n"
 _TIFF = {  # byte order, and whether offsets have 64 bits
@@ -35,7 +37,7 @@ _RAW_MAGIC = (  # offset, bytes, name
   (4, b"ftypcrx ", "CR3"),
   (6, b"HEAPCCDR", "CRW"),
 )
-_HEIF_BRANDS = {b"mif1", b"msf1", b"miaf"} | {
+_HEIF_BRANDS = {b"mif1", b"msf1", b"miaf", b"MiHE", b"MiHB"} | {
   b"hei" + letter for letter in (b"c", b"x", b"m", b"s")
 }
 _HEIF_BRANDS |= {b"hev" + letter for letter in (b"c", b"x", b"m", b"s")}
@@ -50,7 +52,10 @@ class Header:
     bits: of the deepest channel of the picture, 8 where nothing else is said.
     is_float: whether its numbers are floating point.
     raw: the name of a camera's raw format, or empty.
-    foreign: the name of a format for photographs that Pillow cannot read, or empty.
+    format: `HEIF` or `JXL`, which Pillow reads with a package more, or empty.
+    size_px: width and height, where they are to be known before all is decoded.
+    is_turned: whether the decoder turns or mirrors the picture as the file says.
+    is_sequence: whether there are several frames, which the decoder may not tell.
     has_picture: whether a TIFF's first directory is whole and lists its pixels.
     code_points: colour primaries, transfer function, matrix and full range flag as
       in ITU-T H.273, from PNG's cICP or the nclx box of an AVIF.
@@ -60,7 +65,10 @@ class Header:
   bits: int = 8
   is_float: bool = False
   raw: str = ""
-  foreign: str = ""
+  format: str = ""
+  size_px: tuple[int, int] | None = None
+  is_turned: bool = False
+  is_sequence: bool = False
   has_picture: bool = False
   code_points: tuple[int, int, int, int] | None = None
   icc_profile: bytes | None = None
@@ -88,8 +96,8 @@ def _read(data: bytes) -> Header:
     return _heif_header(data)
   if data.startswith((_JP2, b"\xff\x4f\xff\x51")):
     return _jpeg_2000_header(data)
-  if data.startswith((b"\xff\x0a", b"\0\0\0\x0cJXL ")):
-    return Header(foreign="JPEG XL")
+  if data.startswith((CODESTREAM, CONTAINER)):
+    return _jxl_header(data)
   if data.startswith(b"Pf"):
     return Header(bits=32, is_float=True)
   if found := _PPM_HEADER.match(data):
@@ -197,22 +205,68 @@ def _heif_header(data: bytes) -> Header:
   first, last = _box(data, b"ftyp", 0, len(data))
   brands = {data[first : first + 4]}
   brands |= {data[place : place + 4] for place in range(first + 8, last, 4)}
-  if not brands & {b"avif", b"avis"}:
-    return Header(foreign="HEIC" if brands & _HEIF_BRANDS else "")
-  bits, code_points = 8, None
+  is_avif = bool(brands & {b"avif", b"avis"})
+  if not is_avif and not brands & _HEIF_BRANDS:
+    return Header()
+  bits, code_points, is_turned = 8, None, False
   for kind, start, end in _picture_properties(data):
     if kind == b"pixi":
       bits = max(bits, *data[start + 5 : end])
     elif kind == b"av1C":  # two flags: 10 bits and more, 12 bits
       bits = max(bits, 8 + 2 * (data[start + 2] >> 5 & 3).bit_count())
+    elif kind == b"hvcC":
+      bits = max(bits, *(8 + (data[start + place] & 7) for place in (17, 18)))
     elif kind == b"colr" and data[start : start + 4] == b"nclx":
       primaries, transfer, matrix, flags = struct.unpack_from(">3HB", data, start + 4)
       code_points = (primaries, transfer, matrix, flags >> 7)
-  return Header(bits=bits, code_points=code_points)
+    elif kind == b"imir" or (kind == b"irot" and data[start] & 3):
+      is_turned = True
+  return Header(
+    bits=bits,
+    code_points=code_points,
+    format="" if is_avif else "HEIF",
+    is_turned=is_turned and not is_avif,  # of AVIF Pillow tells it as EXIF
+    is_sequence=not is_avif and _is_sequence(data),
+  )
+
+
+def _is_sequence(data: bytes) -> bool:
+  kinds = {kind for kind, _, _ in _boxes(data, 0, len(data))}
+  return b"moov" in kinds and b"meta" not in kinds
+
+
+def _jxl_header(data: bytes) -> Header:
+  codestream = data
+  if data.startswith(CONTAINER):
+    boxes = list(_boxes(data, 0, len(data)))
+    first = min((b for b in boxes if b[0] in (b"jxlc", b"jxlp")), default=None)
+    if first is None:
+      return Header(format="JXL")
+    kind, start, end = first
+    codestream = data[start + (4 if kind == b"jxlp" else 0) : end]  # numbered parts
+  try:
+    found = read_jxl(codestream)
+  except IndexError:  # cut short: its decoder will say so
+    return Header(format="JXL")
+  return Header(
+    format="JXL",
+    bits=max(8, found.bits),
+    is_float=found.is_float,
+    size_px=(found.width_px, found.height_px),
+    is_turned=found.orientation > 1,
+    is_sequence=found.is_animated,
+  )
 
 
 def _picture_properties(data: bytes) -> list[tuple[bytes, int, int]]:
   """Of the primary item alone: previews and gain maps have others."""
+  try:
+    return _linked_properties(data)
+  except (struct.error, IndexError):  # cut short: its decoder will say so
+    return []
+
+
+def _linked_properties(data: bytes) -> list[tuple[bytes, int, int]]:
   start, end = _box(data, b"meta", 0, len(data))
   start += 4  # version and flags
   primary, _ = _box(data, b"pitm", start, end)

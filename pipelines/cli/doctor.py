@@ -42,6 +42,8 @@ _EXTRAS = (
   ("gs:// paths", "gcs", "gcsfs"),
   ("s3:// paths", "s3", "s3fs"),
   ("signatures", "signing", "model-signing"),
+  ("HEIC", "formats", "pillow-heif"),
+  ("JPEG XL", "formats", "pillow-jxl-plugin"),
 )
 
 

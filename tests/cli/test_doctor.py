@@ -35,7 +35,7 @@ def test_lines_for_people_name_the_same_subjects(capsys):
 def test_the_tested_versions_include_every_requirement():
   lane = doctor.lane_of(sys.version_info[:2])
   lock = (doctor._REPOSITORY / "requirements" / f"{lane}.lock").read_text("utf-8")
-  for extra in ("", "worker", "pipelines", "gcs", "s3", "signing", "dev"):
+  for extra in ("", "worker", "pipelines", "gcs", "s3", "formats", "signing", "dev"):
     findings = doctor.check_requirements(extra)
     assert findings
     for finding in findings:
