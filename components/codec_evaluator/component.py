@@ -44,7 +44,9 @@ class Executor(EvaluatorExecutor):
     config: CodecEvaluationConfig = given.config
     return evaluate(
       given.load_candidate,
-      photographs.load(photographs.find(config.images, config.max_images)),
+      photographs.load(
+        photographs.find(config.images, config.max_images, given.report)
+      ),
       iterations=config.iterations,
       gates=config.gates,
       load_rival=given.load_rival,

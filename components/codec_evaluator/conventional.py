@@ -8,16 +8,18 @@ pixels in fewer bytes and move JPEG's MS-SSIM area by a per cent, so both are sh
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 import PIL
-from PIL import Image, features
+from PIL import Image, ImageFile, features
 
 from hardmine.components.codec_evaluator.measurement import Measurement, Scorer
 from hardmine.schemas.config import require
@@ -32,6 +34,7 @@ JPEG_QUALITIES = (
 WEBP_QUALITIES = (
   *(1, 3, 6, 10, 14, 19, 25, 33, 42, 52, 64, 75, 80, 84, 88, 91, 93, 95),
 )
+_ROOM = threading.Lock()
 WAVE = 6  # settings measured before asking whether 2 bits per pixel are passed
 
 
@@ -81,10 +84,39 @@ FAMILIES = (
 
 
 def encode(image: np.ndarray, family: Family, variant: Variant, quality: int) -> bytes:
-  """A whole JPEG or WebP file of uint8 [height, width, 3], without metadata."""
+  """A whole JPEG or WebP file of uint8 [height, width, 3], without metadata.
+
+  Raises:
+    OSError, ValueError: it cannot be written, as one too large for the format.
+  """
+  try:
+    return _saved(image, family, variant, quality)
+  except OSError:
+    if family.format != "JPEG":
+      raise
+    # With tables of its own a JPEG is written in one go, into a buffer that Pillow
+    # guesses; noise needs more.
+    with _room_for_jpeg(image):
+      return _saved(image, family, variant, quality)
+
+
+def _saved(image: np.ndarray, family: Family, variant: Variant, quality: int) -> bytes:
   file = io.BytesIO()
   Image.fromarray(image).save(file, family.format, quality=quality, **variant.options)
   return file.getvalue()
+
+
+@contextlib.contextmanager
+def _room_for_jpeg(image: np.ndarray) -> Iterator[None]:
+  """No coefficient takes more than 27 bits, and no image more than its blocks."""
+  height_px, width_px = (side + 16 for side in image.shape[:2])
+  with _ROOM:  # Pillow's buffers are as large as one variable of the module says
+    before = ImageFile.MAXBLOCK
+    ImageFile.MAXBLOCK = max(before, (1 << 16) + 11 * height_px * width_px)
+    try:
+      yield
+    finally:
+      ImageFile.MAXBLOCK = before
 
 
 def decode(data: bytes) -> np.ndarray:
@@ -130,6 +162,7 @@ def measure_conventional(
   qualities: Sequence[int] | None = None,
   num_workers: int | None = None,
   report: Callable[[str], None] = lambda line: None,
+  on_failure: Callable[[str, str], None] | None = None,
 ) -> list[Measurement]:
   """Encodes, decodes and scores every image at every quality up to 2 bpp.
 
@@ -141,9 +174,14 @@ def measure_conventional(
     num_workers: threads; None is one per core. Pillow and NumPy let go of the
       interpreter while they work, so threads are as good as processes here.
     report: is given a line of progress now and then.
+    on_failure: is told the name of an image that some encoder cannot write, and why;
+      all measurements then are without it. None raises.
 
   Returns:
-    One measurement per variant, in order.
+    One measurement per variant, in order; none where every image failed.
+
+  Raises:
+    RuntimeError: an image cannot be written, and nobody is to be told.
   """
   require(len(images) > 0, "at least one image", images=len(images))
   require(
@@ -152,14 +190,20 @@ def measure_conventional(
     "rising qualities",
     qualities=qualities,
   )
+  failed: dict[str, str] = {}
+  measured: list[Measurement] = []
   with ThreadPoolExecutor(num_workers or len(os.sched_getaffinity(0))) as pool:
-    return [
-      measurement
-      for family in families
-      for measurement in _measure_family(
-        pool, images, family, qualities or family.qualities, report
+    for family in families:
+      living = [image for image in images if image[0] not in failed]
+      measured += _measure_family(
+        pool, living, family, qualities or family.qualities, report, failed
       )
-    ]
+  for name, why in failed.items():
+    if on_failure is None:
+      raise RuntimeError(f"{name}: {why}")
+    on_failure(name, why)
+  names = {name for name, _ in images if name not in failed}
+  return [one.only(names) for one in measured] if names else []
 
 
 def _measure_family(
@@ -168,14 +212,29 @@ def _measure_family(
   family: Family,
   qualities: Sequence[int],
   report: Callable[[str], None],
+  failed: dict[str, str],
 ) -> Iterator[Measurement]:
+  """Yields a measurement a variant, of the images that no encoder failed on.
+
+  Args:
+    pool: does the work.
+    images: as in `measure_conventional`, and so are `qualities` and `report`.
+    family: what to measure.
+    qualities: see there.
+    report: see there.
+    failed: gets names of further images, and why.
+  """
   # Each: per image (rates [2, num_variants, points], scores [points, metrics]).
   waves = []
   for start in range(0, len(qualities), WAVE):
     wave = qualities[start : start + WAVE]
-    waves.append(
-      list(pool.map(lambda image, w=wave: _measure(image[1], family, w), images))
-    )
+    found = list(pool.map(lambda image, w=wave: _attempt(image[1], family, w), images))
+    lost = [isinstance(one, str) for one in found]
+    failed |= {name: one for (name, _), one in zip(images, found) if type(one) is str}
+    images = [image for image, is_lost in zip(images, lost) if not is_lost]
+    waves = [[row for row, gone in zip(w, lost) if not gone] for w in (*waves, found)]
+    if not images:
+      return
     lowest_bpp = np.mean([rates[0, :, -1].min() for rates, _ in waves[-1]])
     report(
       f"{family.variants[0].title}: quality {wave[-1]}, {lowest_bpp:.2f} bits per pixel"
@@ -201,6 +260,18 @@ def _measure_family(
       file_bpp=rates[:, 1, index],
       scores=scores,
     )
+
+
+def _attempt(
+  image: np.ndarray, family: Family, qualities: Sequence[int]
+) -> tuple[np.ndarray, np.ndarray] | str:
+  """What `_measure` returns, or why there is nothing."""
+  try:
+    return _measure(image, family, qualities)
+  except MemoryError:  # says nothing of the image
+    raise
+  except Exception as error:  # encoders raise whatever their library says
+    return f"{family.variants[0].title}: {' '.join(str(error).split())}"
 
 
 def _measure(

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
 
+from hardmine.components.codec_evaluator.comparable import (
+  Images,
+  LeftOut,
+  comparable,
+  require_some,
+)
 from hardmine.components.codec_evaluator.conventional import measure_conventional
 from hardmine.components.codec_evaluator.measurement import Measurement, Scorer
 from hardmine.components.evaluation.environment import environment
@@ -19,7 +25,6 @@ from hardmine.schemas.config import require
 from hardmine.schemas.gates import Gate, Verdict
 from hardmine.trainers.codec.rates import size_bytes
 
-Images = Sequence[tuple[str, np.ndarray]]
 Report = Callable[[str], None]
 
 SHOWN_ITERATIONS = (1, 2, 4, 8, 16)
@@ -65,6 +70,7 @@ class Evaluation:
     conventional: JPEG and WebP.
     samples: pictures of the candidate's work.
     problems: what went wrong, in sentences; empty when all went well.
+    left_out: images that take part in nothing.
     environment: package to version.
     evaluation_set: names the images and the number of iterations.
   """
@@ -75,19 +81,21 @@ class Evaluation:
   conventional: tuple[Measurement, ...]
   samples: tuple[Sample, ...]
   problems: tuple[str, ...]
+  left_out: tuple[LeftOut, ...]
   environment: dict[str, str]
   evaluation_set: str
 
   def metrics(self) -> dict[str, Any]:
     """The content of `metrics.json`: flat numbers first, then what they came from."""
     return {
-      **(self.candidate.areas() if self.candidate else {}),
+      **(self.candidate.known_areas() if self.candidate else {}),
       "num_images": len(self.candidate.images) if self.candidate else 0,
       "evaluation_set": self.evaluation_set,
       "candidate": self.candidate.to_plain() if self.candidate else None,
       "baseline_model": self.rival.to_plain() if self.rival else None,
       "baselines": {one.key: one.to_plain() for one in self.conventional},
       "problems": list(self.problems),
+      "left_out": [dataclasses.asdict(one) for one in self.left_out],
       "environment": self.environment,
     }
 
@@ -105,7 +113,8 @@ def evaluate(
 
   A model that cannot be loaded or fails on an image is no error here: it is not
   blessed, and the verdict says why. Neither is a comparison passed because the
-  blessed model could not be measured.
+  blessed model could not be measured. An image that is too small for MS-SSIM's five
+  scales, or that JPEG or WebP cannot write, is left out of everything.
 
   Args:
     load_candidate: gives the model; None measures conventional codecs only.
@@ -115,15 +124,31 @@ def evaluate(
     gates: what to judge by; None does not judge.
     load_rival: gives the last blessed model, if there is one.
     report: is given lines of progress.
+
+  Raises:
+    ValueError: no image is left.
   """
-  require(len(images) > 0, "at least one test image", num_images=len(images))
+  kept, left_out = comparable(images)
+  for one in left_out:  # now, and not after hours
+    report(str(one))
+  require_some(kept, left_out)
+
+  def fail(name: str, why: str) -> None:
+    left_out.append(LeftOut(image=name, reason="not_encoded", detail=why))
+    report(str(left_out[-1]))
+
+  # First, as what they cannot write is measured with no model either.
+  conventional = measure_conventional(kept, report=report, on_failure=fail)
+  names = conventional[0].images if conventional else ()
+  images = [image for image in kept if image[0] in names]
+  require_some(images, left_out)
   judged = measure_and_judge(
     load_candidate,
     load_rival,
     lambda codec, key, title: measure_codec(
       codec, images, iterations, key, title, report
     ),
-    numbers=lambda measured: measured[0].areas(),
+    numbers=lambda measured: measured[0].known_areas(),
     gates=gates,
     report=report,
   )
@@ -133,9 +158,10 @@ def evaluate(
     verdict=judged.verdict,
     candidate=candidate,
     rival=rival,
-    conventional=tuple(measure_conventional(images, report=report)),
+    conventional=tuple(conventional),
     samples=samples,
     problems=judged.problems,
+    left_out=tuple(left_out),
     environment=environment(PACKAGES),
     evaluation_set=evaluation_set(
       (image for _, image in images), iterations=iterations

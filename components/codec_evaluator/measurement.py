@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -85,18 +85,34 @@ class Measurement:
       ]
     )
 
-  def areas(self) -> dict[str, float]:
+  def areas(self) -> dict[str, float | None]:
     """The areas under the mean curves from 0.125 to 2 bits per pixel.
 
     Returns:
       `<metric>_auc` over rates without headers, `<metric>_auc_files` over those of
-      whole files.
+      whole files; None where no mean rate lies there.
     """
-    return {
-      f"{metric}_auc{suffix}": self.curve(metric, files=bool(suffix)).area()
+    curves = {
+      f"{metric}_auc{suffix}": self.curve(metric, files=bool(suffix))
       for suffix in ("", "_files")
       for metric in METRICS
     }
+    return {name: c.area() if c.reaches() else None for name, c in curves.items()}
+
+  def known_areas(self) -> dict[str, float]:
+    """Those of `areas` that there are."""
+    return {name: area for name, area in self.areas().items() if area is not None}
+
+  def only(self, images: Collection[str]) -> Measurement:
+    """What was measured of these images, in the same order."""
+    rows = [row for row, name in enumerate(self.images) if name in images]
+    return dataclasses.replace(
+      self,
+      images=tuple(self.images[row] for row in rows),
+      bpp=self.bpp[rows],
+      file_bpp=self.file_bpp[rows],
+      scores=self.scores[rows],
+    )
 
   def to_plain(self) -> dict[str, Any]:
     """For `metrics.json`: the mean curves, the areas, and every image."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -10,14 +10,25 @@ from hardmine.components.jobs import sources
 from hardmine.trainers.images import ImageError, decode_rgb
 
 
-def find(globs: Sequence[str], max_images: int | None = None) -> list[sources.Source]:
-  """The first `max_images` matches of the globs, in order of name.
+def find(
+  globs: Sequence[str],
+  max_images: int | None = None,
+  report: Callable[[str], None] = lambda line: None,
+) -> list[sources.Source]:
+  """The first `max_images` matches of the patterns, in order of name.
+
+  Args:
+    globs: as in `components.jobs.patterns`.
+    max_images: None takes all.
+    report: is told of files that match and are skipped.
 
   Raises:
-    ValueError: a glob matches nothing.
+    ValueError: a pattern matches nothing.
   """
-  found, _ = sources.list_sources(tuple(globs))
-  return [source for source in found if not source.is_directory][:max_images]
+  listing = sources.find_sources(globs)
+  for path, reason in listing.skipped.items():
+    report(f"{path} is skipped ({reason})")
+  return [one for one in listing.sources if not one.is_directory][:max_images]
 
 
 def load(found: Sequence[sources.Source]) -> list[tuple[str, np.ndarray]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -75,13 +76,14 @@ def render(
   return render_page(
     TEMPLATE,
     verdict=evaluation.verdict,
-    problems=evaluation.problems,
+    problems=(*evaluation.problems, *map(str, evaluation.left_out)),
     environment=evaluation.environment,
     lineage=lineage,
     config=config,
     evaluation=evaluation,
     metric_titles=METRICS,
     rows=_area_rows(measured),
+    shown_area=shown_area,
     legend=legend(curves(measured, "ms_ssim")),  # of all figures
     figures=[
       (name, title + UNITS[name], rate_distortion(curves(measured, name), name))
@@ -102,13 +104,21 @@ def render(
   )
 
 
+def shown_area(area: float | None, decimals: int) -> str:
+  """An area, or that there is none."""
+  return "none" if area is None else f"{area:.{decimals}f}"
+
+
 def _place(patch: Patch) -> str:
   shrunk = f" at 1/{patch.reduction}" if patch.reduction != 1 else ""
   return f"{patch.source}{shrunk}, row {patch.row_px}, column {patch.column_px}"
 
 
 def _area_rows(measured: Sequence[Measurement]) -> list[dict[str, Any]]:
-  best = {name: max(one.areas()[f"{name}_auc"] for one in measured) for name in METRICS}
+  best = {
+    name: max(one.known_areas().get(f"{name}_auc", -math.inf) for one in measured)
+    for name in METRICS
+  }
   return [
     {
       "title": one.title,
@@ -118,14 +128,12 @@ def _area_rows(measured: Sequence[Measurement]) -> list[dict[str, Any]]:
       "rates": f"{one.bpp.mean(axis=0).min():.3f} to {one.bpp.mean(axis=0).max():.3f}",
       "areas": [
         (
-          f"{one.areas()[f'{name}_auc']:.4f}"
-          if name == "ms_ssim"
-          else f"{one.areas()[f'{name}_auc']:.2f}",
+          shown_area(one.areas()[f"{name}_auc"], 4 if name == "ms_ssim" else 2),
           one.areas()[f"{name}_auc"] == best[name],
         )
         for name in METRICS
       ],
-      "of_files": f"{one.areas()['ms_ssim_auc_files']:.4f}",
+      "of_files": shown_area(one.areas()["ms_ssim_auc_files"], 4),
     }
     for one in measured
   ]

@@ -47,7 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action="extend",
     required=True,
     metavar="GLOB",
-    help="test photographs, never ones that the model was trained on",
+    help="test photographs, never ones that the model was trained on: patterns in "
+    "quotes, files, or folders, of which every picture below is taken; those too small "
+    "for MS-SSIM's scales, or that JPEG or WebP cannot write, are left out and named",
   )
   parser.add_argument(
     "--output", required=True, metavar="DIR", help="gets metrics.json and report.html"
@@ -95,11 +97,14 @@ def run(args: argparse.Namespace) -> int:
   from hardmine.components.codec_evaluator.evaluate import evaluate
   from hardmine.components.codec_evaluator.report import write_evaluation
 
+  def say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
   evaluation = evaluate(
     None if codec is None else lambda: codec,
-    photographs.load(photographs.find(config.images, config.max_images)),
+    photographs.load(photographs.find(config.images, config.max_images, say)),
     iterations=config.iterations,
-    report=lambda line: print(line, file=sys.stderr, flush=True),
+    report=say,
   )
   if evaluation.problems:
     raise RuntimeError("; ".join(evaluation.problems))
@@ -144,6 +149,7 @@ def _areas(evaluation: Evaluation) -> dict:
   candidate = evaluation.candidate
   return {
     "num_images": len(evaluation.conventional[0].images),
+    "left_out": [dataclasses.asdict(one) for one in evaluation.left_out],
     "candidate": candidate.areas() if candidate else None,
     "baselines": {one.key: one.areas() for one in evaluation.conventional},
   }
@@ -154,6 +160,7 @@ def _print_table(evaluation: Evaluation) -> None:
   from rich.table import Table
 
   from hardmine.components.codec_evaluator.measurement import METRICS
+  from hardmine.components.codec_evaluator.report import shown_area
 
   table = Table(box=None, pad_edge=False)
   table.add_column("area from 0.125 to 2 bits per pixel")
@@ -162,5 +169,10 @@ def _print_table(evaluation: Evaluation) -> None:
   for one in (evaluation.candidate, *evaluation.conventional):
     if one is not None:
       areas = one.areas()
-      table.add_row(one.title, *(f"{areas[f'{name}_auc']:.4f}" for name in METRICS))
+      shown = (shown_area(areas[f"{name}_auc"], 4) for name in METRICS)
+      table.add_row(one.title, *shown)
   Console(soft_wrap=True).print(table)
+  if evaluation.left_out:
+    print(f"{len(evaluation.left_out)} left out of all curves:")
+  for one in evaluation.left_out:
+    print(f"  {one.image}: {one.reason}")

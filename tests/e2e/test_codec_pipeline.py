@@ -33,7 +33,7 @@ DOWNSTREAM_OF_GATES = {"CodecEvaluator", "Pusher"}
 
 
 def crop(name: str, path: Path) -> None:
-  Image.open(photograph(name)).crop((100, 100, 260, 228)).save(path)
+  Image.open(photograph(name)).crop((100, 100, 264, 268)).save(path)
 
 
 class Story:

@@ -29,6 +29,8 @@ WINDOW_PX = 11
 SIGMA_PX = 1.5
 C1 = (0.01 * 255) ** 2
 C2 = (0.03 * 255) ** 2
+# Below it the coarsest scale is smaller than the window, and scores stand alone.
+MIN_SIDE_PX = (WINDOW_PX - 1) * 2 ** (len(SCALE_WEIGHTS) - 1) + 1
 CENTRE = 128.0  # taken off all samples, so that squares stay small
 
 
@@ -62,8 +64,8 @@ class MsSsim:
   three windowed averages per scale.
 
   Args:
-    reference: uint8 [height, width, 3], any size from 1x1; below 176 pixels a side
-      the window shrinks at the coarse scales, and scores of such images compare
+    reference: uint8 [height, width, 3], any size from 1x1; below `MIN_SIDE_PX` a
+      side the window shrinks at the coarse scales, and scores of such images compare
       with each other only.
 
   Raises:

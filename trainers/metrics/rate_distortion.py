@@ -16,6 +16,7 @@ from hardmine.schemas.config import Config, require
 
 LOWEST_BPP = 0.125
 HIGHEST_BPP = 2.0
+_ROUNDING = 1e-9  # of a rate that is a mean
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -55,13 +56,27 @@ class Curve(Config):
     """The value at a rate: linear between points, held beyond the outermost."""
     return np.interp(bpp, *self.sorted())
 
+  def reaches(self, low: float = LOWEST_BPP, high: float = HIGHEST_BPP) -> bool:
+    """Whether any rate was measured between two, these included."""
+    rates, _ = self.sorted()
+    return bool(np.any((rates >= low - _ROUNDING) & (rates <= high + _ROUNDING)))
+
   def area(self, low: float = LOWEST_BPP, high: float = HIGHEST_BPP) -> float:
     """Area under the curve between two rates, in the metric's unit times bpp.
 
     A codec that cannot go as low (or was not measured as high) as the limit keeps
     its outermost value up to it.
+
+    Raises:
+      ValueError: the limits are the wrong way round, or nothing was measured between
+        them: the area would be made of held values alone.
     """
     require(low < high, "low < high", low=low, high=high)
+    require(
+      self.reaches(low, high),
+      f"a rate that was measured from {low:g} to {high:g} bits per pixel",
+      bpp=self.bpp,
+    )
     rates, _ = self.sorted()
     inside = rates[(rates > low) & (rates < high)]
     rates = np.concatenate([[low], inside, [high]])

@@ -29,7 +29,7 @@ def models(tmp_path):
 def photographs_in(folder):
   folder.mkdir()
   rng = np.random.default_rng(0)
-  pixels = rng.integers(0, 256, (40, 52, 3), np.uint8)
+  pixels = rng.integers(0, 256, (170, 180, 3), np.uint8)
   Image.fromarray(pixels).save(folder / "a.png")
   return CodecEvaluationConfig(
     images=(str(folder / "*.png"),),

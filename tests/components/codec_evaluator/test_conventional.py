@@ -3,10 +3,11 @@
 import io
 import itertools
 import os
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from hardmine.components.codec_evaluator.conventional import (
   FAMILIES,
@@ -94,6 +95,46 @@ def test_odd_sizes_are_measured(size):
     [("odd", photograph(*size))], qualities=[20, 80]
   ):
     assert np.isfinite(measured.scores).all()
+
+
+@pytest.mark.parametrize("size", [(256, 256), (1, 300), (300, 1), (17, 200)])
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.variants[0].key)
+def test_noise_is_written_at_every_quality(size, family):
+  noise = np.random.default_rng(0).integers(0, 256, (*size, 3), np.uint8)
+  before = ImageFile.MAXBLOCK
+  for variant in family.variants:
+    for quality in (family.qualities[0], family.qualities[-1], 100):
+      assert decode(encode(noise, family, variant, quality)).shape == noise.shape
+  assert before == ImageFile.MAXBLOCK
+
+
+def test_noise_is_written_by_many_threads_at_once():
+  noise = np.random.default_rng(0).integers(0, 256, (256, 256, 3), np.uint8)
+  variant = JPEG_444.variants[1]
+  with ThreadPoolExecutor(8) as pool:
+    files = set(pool.map(lambda _: encode(noise, JPEG_444, variant, 95), range(24)))
+  assert len(files) == 1
+  assert ImageFile.MAXBLOCK == 65536
+
+
+def test_an_image_that_one_codec_cannot_write_is_in_no_measurement():
+  wide = np.zeros((1, 16_384, 3), np.uint8)
+  images = [("a", photograph(40, 48)), ("wide", wide), ("b", photograph(32, 32, 1))]
+  told = []
+  found = measure_conventional(
+    images, qualities=[5, 40], on_failure=lambda *one: told.append(one)
+  )
+  ((name, why),) = told
+  assert name == "wide"
+  assert "WebP: " in why
+  alone = measure_conventional([images[0], images[2]], qualities=[5, 40])
+  for one, right in zip(found, alone, strict=True):
+    assert one.images == ("a", "b")
+    np.testing.assert_array_equal(one.bpp, right.bpp)
+    np.testing.assert_array_equal(one.scores, right.scores)
+  assert measure_conventional(images[1:2], on_failure=lambda *one: None) == []
+  with pytest.raises(RuntimeError, match="wide: WebP"):
+    measure_conventional(images, qualities=[5])
 
 
 def test_every_conventional_codec_names_its_software_and_flags():

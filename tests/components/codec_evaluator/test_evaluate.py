@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from hardmine.components.codec_evaluator import photographs
+from hardmine.components.codec_evaluator import conventional, photographs
 from hardmine.components.codec_evaluator.evaluate import (
   code_bits,
   evaluate,
@@ -58,7 +58,7 @@ def photograph(height, width, seed=0):
   return np.clip(image + rng.normal(size=image.shape) * 8, 0, 255).astype(np.uint8)
 
 
-IMAGES = (("a.png", photograph(48, 64)), ("odd/b.png", photograph(33, 17, 1)))
+IMAGES = (("a.png", photograph(176, 192)), ("odd/b.png", photograph(162, 161, 1)))
 
 
 def run(candidate=PyramidCodec, **options):
@@ -68,8 +68,8 @@ def run(candidate=PyramidCodec, **options):
 def test_rates_pay_for_padding_and_divide_by_true_pixels():
   measured, _ = measure_codec(PyramidCodec(), IMAGES, 4, "candidate", "it")
   np.testing.assert_allclose(measured.bpp[0], [0.125, 0.25, 0.375, 0.5])
-  # 33x17 pads to 48x32: 3 * 2 blocks of 32 bits.
-  np.testing.assert_allclose(measured.bpp[1], np.arange(1, 5) * 6 * 32 / (33 * 17))
+  # 162x161 pads to 176x176: 11 * 11 blocks of 32 bits.
+  np.testing.assert_allclose(measured.bpp[1], np.arange(1, 5) * 121 * 32 / (162 * 161))
 
 
 def test_padding_to_32_costs_more_bits():
@@ -132,6 +132,66 @@ def test_a_comparison_does_not_pass_because_the_blessed_model_fails():
   assert "could not be measured" in evaluation.verdict.results[-1].reason
   # An absolute bound asks nothing of the blessed model.
   assert run(gates=(BOUND,), load_rival=BrokenCodec).verdict.passed
+
+
+def test_what_cannot_be_compared_is_left_out_of_all_curves_and_named(tmp_path):
+  lines = []
+  odd = (
+    *(("dot.png", photograph(1, 1)), ("small.png", photograph(500, 160))),
+    *(("wide.png", np.zeros((161, 16_384, 3), np.uint8)), ("line", photograph(1, 300))),
+  )
+  images = (odd[0], IMAGES[0], *odd[1:], IMAGES[1])
+  mixed = evaluate(PyramidCodec, images, iterations=4, report=lines.append)
+  alone = evaluate(PyramidCodec, IMAGES, iterations=4)
+  assert mixed.candidate.areas() == alone.candidate.areas()
+  for one, right in zip(mixed.conventional, alone.conventional, strict=True):
+    assert one.areas() == right.areas()
+  assert mixed.evaluation_set == alone.evaluation_set
+  reasons = {one.image: one.reason for one in mixed.left_out}
+  small = dict.fromkeys(("dot.png", "small.png", "line"), "too_small")
+  assert reasons == {**small, "wide.png": "too_long"}
+  assert any(": dot.png (too_small)" in line and "161" in line for line in lines[:4])
+  write_evaluation(tmp_path, mixed)
+  metrics = json.loads((tmp_path / "metrics.json").read_text())
+  assert [one["reason"] for one in metrics["left_out"]].count("too_long") == 1
+  page = Page((tmp_path / "report.html").read_text())
+  assert "Left out of all curves: wide.png (too_long)" in page.text
+
+
+def test_an_image_that_an_encoder_fails_on_ends_nothing(monkeypatch):
+  original = conventional.encode
+
+  def failing(image, family, variant, quality):
+    if family.format == "WEBP" and image.shape == IMAGES[0][1].shape:
+      raise OSError("encoding error 6")
+    return original(image, family, variant, quality)
+
+  monkeypatch.setattr(conventional, "encode", failing)
+  evaluation = run()
+  (one,) = evaluation.left_out
+  assert (one.image, one.reason) == ("a.png", "not_encoded")
+  assert "encoding error 6" in one.detail
+  for measured in (evaluation.candidate, *evaluation.conventional):
+    assert measured.images == ("odd/b.png",)
+
+
+def test_no_image_that_can_be_measured_is_the_callers_mistake():
+  with pytest.raises(ValueError, match=r"161 pixels.*1x1.*left_out=\['dot.png'\]"):
+    evaluate(None, [("dot.png", photograph(1, 1))])
+  with pytest.raises(ValueError, match="there is none"):
+    evaluate(None, [])
+
+
+def test_a_codec_without_a_rate_up_to_two_bits_has_no_area(tmp_path):
+  flat = np.full((200, 200, 3), 90, np.uint8)
+  evaluation = evaluate(PyramidCodec, [("flat", flat)], iterations=2, gates=(BOUND,))
+  areas = {one.key: one.areas()["ms_ssim_auc"] for one in evaluation.conventional}
+  assert areas["webp"] is None  # never as much as an eighth of a bit
+  assert evaluation.candidate.areas()["ms_ssim_auc"] == pytest.approx(1.875)
+  write_evaluation(tmp_path, evaluation)
+  metrics = json.loads((tmp_path / "metrics.json").read_text())
+  assert metrics["baselines"]["webp"]["ms_ssim_auc"] is None
+  assert "none" in Page((tmp_path / "report.html").read_text()).text
 
 
 def test_no_gate_blesses_nothing():

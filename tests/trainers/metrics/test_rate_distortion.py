@@ -57,6 +57,20 @@ def test_areas_of_neighbouring_ranges_add_up():
   assert parts == pytest.approx(curve.area())
 
 
+@pytest.mark.parametrize("bpp", [(3.0, 8.0), (0.01, 0.1), (0.1, 2.5)])
+def test_without_a_measured_rate_between_the_limits_there_is_no_area(bpp):
+  curve = Curve(bpp=bpp, value=(0.5,) * len(bpp))
+  assert not curve.reaches()
+  with pytest.raises(ValueError, match="a rate that was measured from 0.125 to 2 bits"):
+    curve.area()
+  assert curve.area(0.001, 9.0) > 0
+
+
+@pytest.mark.parametrize("rate", [0.125, 0.125 - 1e-12, 2.0, 2.0 + 1e-12])
+def test_a_rate_at_a_limit_counts_whatever_rounding_does(rate):
+  assert Curve(bpp=(rate,), value=(0.7,)).area() == pytest.approx(0.7 * 1.875)
+
+
 def test_mean_of_curves_goes_point_by_point():
   mean = mean_curve(
     [
