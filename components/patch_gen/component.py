@@ -50,7 +50,8 @@ class Executor(ExamplesExecutor):
   def summary(self, counts: dict[str, Any]) -> str:
     return (
       f"PatchGen: {counts['patches']} patches of {counts['used']} photographs, "
-      f"{counts['dead']} not usable: {counts['dead_by_reason']}"
+      f"{counts['dead']} not usable: {counts['dead_by_reason']}, "
+      f"{counts['duplicates']} the same as others, skipped: {counts['skipped']}"
     )
 
 

@@ -12,7 +12,7 @@ import json
 import math
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +27,13 @@ from hardmine.components.jobs.shards import (
   tfx_shard_path,
 )
 from hardmine.components.jobs.sources import (
+  Listing,
   Source,
   assign_splits,
+  find_sources,
   fingerprint,
-  list_sources,
 )
+from hardmine.components.patch_gen import duplicates
 from hardmine.components.patch_gen.mine_part import MinePart, mine_part
 from hardmine.components.patch_gen.scoring import score_definition
 from hardmine.schemas.files import write_atomically
@@ -95,23 +97,32 @@ def run_job(
     RuntimeError: too many dead letters, or what was written does not add up.
   """
   folder = StagedFolder(output_dir, overwrite=overwrite, kind=PATCHES)
-  sources, num_repeated = list_sources(config.images)
+  listing = find_sources(config.images)
+  sources = listing.sources
   folder.refuse_sources(source.path for source in sources)
   with folder as staging:
 
-    def mine(splits: dict[str, list[Source]]) -> list[dict[str, Any]]:
-      return run_parts(
-        plan(splits, layout, config.num_shards),
+    def mine(splits: dict[str, list[Source]]) -> _Mined:
+      parts = plan(splits, layout, config.num_shards)
+      reports = run_parts(
+        parts,
         functools.partial(mine_part, config=config, staging_dir=str(staging)),
         staging,
         make_pipeline=make_pipeline,
         on_progress=on_progress,
       )
+      again = duplicates.find(reports)
+      return _Mined(
+        splits=splits,
+        reports=duplicates.drop(parts, reports, again, staging),
+        letters=_letters(reports),
+        duplicates=again,
+      )
 
-    mined = _mine(sources, config, layout, folder.output, mine)
+    mined = _mine(sources, config, layout, folder.output, listing.skipped, mine)
     patches = count_again(staging, mined.reports, "patches")
     shutil.rmtree(staging / PARTS)
-    mined.write_letters(staging / dead_letters.DEAD_LETTERS)
+    mined.write_letters(staging / dead_letters.DEAD_LETTERS, listing.skipped)
     manifest = write_manifest(
       staging,
       [*patches, dead_letters.DEAD_LETTERS],
@@ -119,7 +130,7 @@ def run_job(
       config=json.loads(config.to_json()),
       score=score_definition(config.patch_px),
       input={"fingerprint": fingerprint(sources)},
-      counts=_counts(config, layout, mined, patches, len(sources), num_repeated),
+      counts=_counts(config, layout, mined, patches, listing),
     )
   # Of an earlier failure.
   dead_letters.report_beside(folder.output).unlink(missing_ok=True)
@@ -159,21 +170,41 @@ class _Mined:
     splits: the photographs of each.
     reports: of all parts.
     letters: of all photographs that could not be used.
+    duplicates: id of a photograph to that of the one with the same pixels, which was
+      used in its place.
   """
 
   splits: dict[str, list[Source]]
   reports: list[dict[str, Any]]
   letters: list[dict[str, Any]]
+  duplicates: dict[str, str]
 
   def dead_by_reason(self) -> dict[str, int]:
     return dead_letters.count(letter["reason"] for letter in self.letters)
 
-  def write_letters(self, path: Path) -> None:
-    write_atomically(path, dead_letters.lines(self.letters))
+  def write_letters(self, path: Path, skipped: Mapping[str, str]) -> None:
+    """Writes what was not used and why, the files that were `skipped` last."""
+    told = [
+      *self.letters,
+      *(
+        {"source": source, "reason": "duplicate", "detail": f"the pixels of {first}"}
+        for source, first in self.duplicates.items()
+      ),
+      *(
+        {"source": path, "reason": reason, "detail": "skipped"}
+        for path, reason in skipped.items()
+      ),
+    ]
+    write_atomically(path, dead_letters.lines(told))
 
   def num_used(self, split: str) -> int:
     ids = {source.id for source in self.splits[split]}
     return sum(used in ids for report in self.reports for used in report["used"])
+
+  def sum(self, key: str) -> collections.Counter:
+    """How often a word was said of the photographs that are used."""
+    facts = (one for report in self.reports for one in report["used"].values())
+    return sum((collections.Counter(one[key]) for one in facts), collections.Counter())
 
 
 def _mine(
@@ -181,30 +212,32 @@ def _mine(
   config: MiningConfig,
   layout: Layout,
   output: Path,
-  mine: Callable[[dict[str, list[Source]]], list[dict[str, Any]]],
+  skipped: Mapping[str, str],
+  mine: Callable[[dict[str, list[Source]]], _Mined],
 ) -> _Mined:
   """Mines all photographs, a second time where a split had none that is usable."""
-  splits = layout.assign(sources)
-  reports = mine(splits)
-  letters = sorted(
-    (letter for report in reports for letter in report["dead_letters"]),
-    key=lambda letter: (letter["source"], letter["reason"]),
-  )
-  mined = _Mined(splits=splits, reports=reports, letters=letters)
+  mined = mine(layout.assign(sources))
   dead_letters.check_share(
     mined.dead_by_reason(),
     len(sources),
     config.max_dead_share,
     noun="files",
     output=output,
-    write=mined.write_letters,
+    write=lambda path: mined.write_letters(path, skipped),
   )
-  if all(mined.num_used(split) for split in splits):
+  if all(mined.num_used(split) for split in mined.splits):
     return mined
-  # All photographs of a split were dead: share out the living ones anew.
-  dead = {letter["source"] for letter in letters}
-  splits = layout.assign([s for s in sources if s.id not in dead])
-  return _Mined(splits=splits, reports=mine(splits), letters=letters)
+  # None of a split could be used: share out the others anew.
+  gone = {letter["source"] for letter in mined.letters} | mined.duplicates.keys()
+  again = mine(layout.assign([s for s in sources if s.id not in gone]))
+  return dataclasses.replace(again, letters=mined.letters, duplicates=mined.duplicates)
+
+
+def _letters(reports: list[dict[str, Any]]) -> list[dict[str, Any]]:
+  return sorted(
+    (letter for report in reports for letter in report["dead_letters"]),
+    key=lambda letter: (letter["source"], letter["reason"]),
+  )
 
 
 def _counts(
@@ -212,24 +245,26 @@ def _counts(
   layout: Layout,
   mined: _Mined,
   patches: dict[str, int],
-  num_sources: int,
-  num_repeated: int,
+  listing: Listing,
 ) -> dict[str, Any]:
   """What the manifest says; `patches` are those of each shard."""
-  num_shards, num_dead = config.num_shards, len(mined.letters)
+  num_shards, num_sources = config.num_shards, len(listing.sources)
+  num_dead, num_again = len(mined.letters), len(mined.duplicates)
   shards = {
     split: [layout.shard_path(split, shard, num_shards) for shard in range(num_shards)]
     for split in mined.splits
   }
   return {
     "photographs": num_sources,
-    "used": num_sources - num_dead,
+    "used": num_sources - num_dead - num_again,
     "dead": num_dead,
     "dead_by_reason": mined.dead_by_reason(),
-    "notes": dict(sorted(_sum(mined.reports, "notes").items())),
-    "matched_again": num_repeated,
+    "duplicates": num_again,
+    "notes": dict(sorted(mined.sum("notes").items())),
+    "matched_again": listing.num_repeated,
+    "skipped": dead_letters.count(listing.skipped.values()),
     "patches": sum(patches.values()),
-    **_by_reduction(mined.reports, config),
+    **_by_reduction(mined, config),
     "splits": {
       split: {
         "photographs": mined.num_used(split),
@@ -240,15 +275,9 @@ def _counts(
   }
 
 
-def _sum(reports: list[dict[str, Any]], key: str) -> collections.Counter:
-  return sum((collections.Counter(r[key]) for r in reports), collections.Counter())
-
-
-def _by_reduction(
-  reports: list[dict[str, Any]], config: MiningConfig
-) -> dict[str, dict[str, int]]:
+def _by_reduction(mined: _Mined, config: MiningConfig) -> dict[str, dict[str, int]]:
   """How many patches each reduction gave; nothing where there is but the whole."""
   if config.reductions == (1,):
     return {}
-  kept = _sum(reports, "reductions")
+  kept = mined.sum("reductions")
   return {"patches_by_reduction": {str(r): kept[str(r)] for r in config.reductions}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 
 import numpy as np
 from PIL import Image
@@ -31,10 +32,12 @@ class Mined:
     patches: of each reduction in turn, hardest first.
     notes: those of `hardmine.trainers.images.Photograph`, and `too_small_at_N` for each
       reduction N at which no patch fits.
+    digest: of the pixels, equal for equal photographs.
   """
 
   patches: list[Patch]
   notes: tuple[str, ...]
+  digest: str
 
 
 def mine_image(data: bytes, source: str, config: MiningConfig) -> Mined | DeadLetter:
@@ -65,7 +68,14 @@ def mine_image(data: bytes, source: str, config: MiningConfig) -> Mined | DeadLe
         patches += _resize(pixels, source, config.patch_px)
   if not patches:
     return _too_small(photograph.pixels, source, config)
-  return Mined(patches=patches, notes=tuple(notes))
+  return Mined(patches=patches, notes=tuple(notes), digest=_digest(photograph.pixels))
+
+
+def _digest(pixels: np.ndarray) -> str:
+  """Differs where pixels or sizes do."""
+  found = hashlib.blake2b(str(pixels.shape).encode(), digest_size=16)
+  found.update(np.ascontiguousarray(pixels).data)
+  return found.hexdigest()
 
 
 def _shrink(pixels: np.ndarray, reduction: int) -> np.ndarray:

@@ -33,9 +33,7 @@ def mine_part(
     (path of the shard, name of the part).
   """
   report: dict[str, Any] = {
-    "used": [],
-    "notes": collections.Counter(),
-    "reductions": collections.Counter(),
+    "used": {},
     "dead_letters": [],
   }
 
@@ -48,9 +46,11 @@ def mine_part(
         report["dead_letters"].append(dataclasses.asdict(mined))
         continue
       Metrics.counter("hardmine", "patches-kept").inc(len(mined.patches))
-      report["used"].append(source.id)
-      report["notes"].update(mined.notes)
-      report["reductions"].update(patch.reduction for patch in mined.patches)
+      report["used"][source.id] = {
+        "digest": mined.digest,
+        "notes": mined.notes,
+        "reductions": collections.Counter(patch.reduction for patch in mined.patches),
+      }
       for patch in mined.patches:
         yield serialize(patch)
 

@@ -28,7 +28,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     action="extend",
     required=True,
     metavar="GLOB",
-    help="photographs: patterns in quotes, files, or URLs such as gs://bucket/*.jpg",
+    help="photographs: patterns in quotes such as '~/2026/*.{jpg,png}', files, folders "
+    "(every picture in them and below), or URLs such as gs://bucket/*.jpg",
   )
   _patch_arguments(parser, defaults_of(MiningConfig))
   job_arguments(
@@ -123,6 +124,9 @@ def _rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
     *count_rows(summary["notes"]),
     ("refused", f"{summary['dead']:,}"),
     *count_rows(summary["dead_by_reason"]),
+    *([("duplicate", f"{summary['duplicates']:,}")] if summary["duplicates"] else []),
+    *([("skipped", "")] if summary["skipped"] else []),
+    *count_rows(summary["skipped"]),
     ("patches", f"{summary['patches']:,} in {summary['num_shards']} files"),
     *(
       (f"  at 1/{factor}" if factor != "1" else "  whole", f"{count:,}")

@@ -63,6 +63,27 @@ def test_table_names_what_was_refused_and_where_the_patches_lie(
   assert "mining: 4 of 4 photographs" in captured.err
 
 
+def test_a_folder_is_mined_and_what_is_not_needed_is_counted(
+  photographs, tmp_path, capsys
+):
+  (photographs / "sub").mkdir()
+  Image.open(photographs / "0.png").save(photographs / "sub" / "copy.BMP")
+  (photographs / "._0.png").write_bytes(b"\0\5\x16\7 of a Mac")
+  (photographs / "notes.txt").write_text("x")
+  words = ["mine", "--images", str(photographs), "--output", str(tmp_path / "out")]
+  assert cli.main(words) == 0
+  out = capsys.readouterr().out
+  counts = dict(line.split() for line in out.splitlines()[:6] if len(line.split()) > 1)
+  assert counts == {
+    "photographs": "4",
+    "used": "3",
+    "refused": "0",
+    "duplicate": "1",
+    "other_file": "1",
+  }
+  assert "system_file" in out
+
+
 def test_table_counts_the_patches_of_each_reduction_and_what_was_too_small(
   photographs, tmp_path, capsys
 ):

@@ -58,8 +58,10 @@ def test_manifest_counts_are_the_contents(mined):
     "used": 9,
     "dead": 0,
     "dead_by_reason": {},
+    "duplicates": 0,
     "notes": {},
     "matched_again": 0,
+    "skipped": {},
     "patches": 45,
     "splits": {"all": {"photographs": 9, "patches": 45}},
   }
