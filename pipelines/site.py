@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from hardmine.pipelines.beam_runners import direct
+from hardmine.schemas.config import require
+
+# Of patterns, and what neither ML Metadata nor a line on the screen can hold.
+_REFUSED = re.compile(r"[*?\[\]{}\\\x00-\x1f\x7f\ud800-\udfff]")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -17,7 +22,8 @@ class Site:
       ROOT/metadata.sqlite  artifacts/  checkpoints/  store/  logs/  lock
 
   Attributes:
-    root: folder (or bucket prefix) of everything the runs keep.
+    root: folder (or bucket prefix) of everything the runs keep; local ones become
+      absolute, with `~` for the home folder.
     store: the model store that blessed models go into, a folder or URL; None is
       `store` below the root.
     metadata: TFX's connection to ML Metadata; None where the orchestrator brings
@@ -29,6 +35,9 @@ class Site:
       `hardmine.components.rival.LatestOtherBlessedModel`. Vertex knows TFX's own
       only.
     run_fn: dotted path of the training function; None is the one of the pipeline.
+
+  Raises:
+    ValueError: the root or the store has a character that patterns are made of.
   """
 
   root: str
@@ -38,6 +47,11 @@ class Site:
   enable_cache: bool = True
   rival_strategy: type | None = None
   run_fn: str | None = None
+
+  def __post_init__(self):
+    object.__setattr__(self, "root", _place("root", self.root))
+    if self.store is not None:
+      object.__setattr__(self, "store", _place("store", self.store))
 
   @property
   def metadata_path(self) -> str:
@@ -71,3 +85,22 @@ class Site:
   def lock_path(self) -> str:
     """The file whose lock the one run in this root holds."""
     return os.path.join(self.root, "lock")
+
+
+def _place(name: str, path: str) -> str:
+  """A folder's absolute path, a URL as it is.
+
+  TFX and Beam find the files of a folder by patterns that begin with its path, which
+  then are not these files.
+  """
+  require(bool(path), "a folder or URL", **{name: path})
+  if "://" not in path:
+    path = os.path.abspath(os.path.expanduser(path))
+  found = _REFUSED.search(path)
+  if found:
+    raise ValueError(
+      f"Expected a path without {found[0]!r}, which TFX and Beam take for a part of a "
+      f"pattern: choose or rename the folder, or make a link to it under a plain name. "
+      f"Received: {name}={path!r}"
+    )
+  return path

@@ -63,28 +63,16 @@ class Config:
 
     Args:
       assignments: strings like `training.steps=500`; the value is JSON, or a
-        bare string where it is not.
+        bare string where it is not. A member of a list is named by its place, as in
+        `conversion.sources.0.images=photos`; one bare string stands for a list of it.
 
     Raises:
-      ValueError: no `=`, an unknown field, or a value its config refuses.
+      ValueError: no `=`, an unknown field, no such place, or a value its config
+        refuses.
     """
     plain = _to_plain(self, whole=True)
     for assignment in assignments:
-      path, equals, text = assignment.partition("=")
-      *parents, leaf = path.split(".")
-      node = plain
-      for parent in parents:
-        node = node.get(parent) if isinstance(node, dict) else None
-      if not equals or not isinstance(node, dict) or leaf not in node:
-        known = sorted(node) if isinstance(node, dict) else sorted(plain)
-        raise ValueError(
-          f"Expected FIELD=VALUE with a field among {', '.join(known)}. "
-          f"Received: {assignment!r}"
-        )
-      try:
-        node[leaf] = json.loads(text)
-      except json.JSONDecodeError:
-        node[leaf] = text
+      _assign(plain, assignment)
     return _from_plain(type(self), plain, type(self).__name__)
 
 
@@ -93,6 +81,61 @@ def require(condition: bool, expected: str, **received: Any) -> None:
   if not condition:
     values = ", ".join(f"{name}={value!r}" for name, value in received.items())
     raise ValueError(f"Expected {expected}. Received: {values}")
+
+
+def _assign(plain: dict[str, Any], assignment: str) -> None:
+  """Puts the value of `PATH=VALUE` into nested JSON values."""
+  path, equals, text = assignment.partition("=")
+  *parents, leaf = path.split(".")
+  node: Any = plain
+  for parent in parents:
+    node = node[_place(node, parent, assignment)]
+  place = _place(node, leaf, assignment)
+  if not equals:
+    raise ValueError(
+      f"Expected FIELD=VALUE, as {path}={json.dumps(node[place])}. "
+      f"Received: {assignment!r}"
+    )
+  node[place] = _value(path, text, node[place])
+
+
+def _value(path: str, text: str, now: Any) -> Any:
+  """What a text means in the place of a value, which tells whether it is a list."""
+  try:
+    value = json.loads(text)
+  except json.JSONDecodeError:
+    value = text
+  if not isinstance(now, list) or isinstance(value, list):
+    return value
+  of_objects = bool(now) and isinstance(now[0], dict)
+  example = f"{path}.0.FIELD=... for a field" if of_objects else f'{path}=["a", "b"]'
+  require(
+    not of_objects and text[:1] != "[",
+    f"a list as JSON, in single quotes for the shell, or {example}",
+    value=text,
+  )
+  return [value]
+
+
+def _place(node: Any, name: str, assignment: str) -> Any:
+  """The key or index that a step of a path means."""
+  if isinstance(node, list):
+    if name.isdecimal() and int(name) < len(node):
+      return int(name)
+    raise ValueError(
+      f"Expected a place from 0 on in a list of {len(node)}, and not {name!r}. "
+      f"Received: {assignment!r}"
+    )
+  if not isinstance(node, dict):
+    raise ValueError(
+      f"Expected a field that has fields before {name!r}. Received: {assignment!r}"
+    )
+  if name not in node:
+    raise ValueError(
+      f"Expected FIELD=VALUE with a field among {', '.join(sorted(node))}. "
+      f"Received: {assignment!r}"
+    )
+  return name
 
 
 def _to_plain(value: Any, whole: bool = False) -> Any:
@@ -146,7 +189,8 @@ def _from_plain(expected: Any, plain: Any, where: str) -> Any:
     require(plain in arguments, f"{where} among {arguments}", **{where: plain})
     return plain
   if origin is tuple:
-    require(isinstance(plain, list), f"{where} as a list", **{where: plain})
+    example = ', as ["a", "b"]' if arguments[0] is str else ""
+    require(isinstance(plain, list), f"{where} as a list{example}", **{where: plain})
     if arguments[-1] is Ellipsis:
       return tuple(_from_plain(arguments[0], item, where) for item in plain)
     require(len(plain) == len(arguments), f"{len(arguments)} values", **{where: plain})

@@ -45,3 +45,30 @@ def test_as_many_arguments_as_slots_at_most_and_one_at_least(num):
     beam_environment.filled(["--flag"] * num),
   ):
     pass
+
+
+@pytest.mark.parametrize("root", ["runs/one", "./runs/one", "runs/../runs/one/"])
+def test_a_root_is_one_however_it_is_written(root, tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  assert Site(root=root).root == str(tmp_path / "runs" / "one")
+
+
+def test_a_root_may_lie_in_the_home_folder_and_bear_any_letters(monkeypatch):
+  monkeypatch.setenv("HOME", "/home/ann")
+  assert Site(root="~/my runs é 写真").root == "/home/ann/my runs é 写真"
+  assert Site(root="a", store="~/models").store_url == "/home/ann/models"
+  assert Site(root="gs://bucket/runs").root == "gs://bucket/runs"
+
+
+@pytest.mark.parametrize("letter", [*"*?[]{}\\", "\n", "\x00", "\udc80"])
+@pytest.mark.parametrize("name", ["root", "store"])
+def test_a_letter_of_patterns_is_refused_with_what_to_do(name, letter):
+  with pytest.raises(ValueError, match=f"(?s)rename the folder.*Received: {name}="):
+    Site(**{"root": "/runs", name: f"/runs/one {letter}"})
+
+
+def test_the_folder_around_a_root_counts_too(tmp_path, monkeypatch):
+  (tmp_path / "[1]").mkdir()
+  monkeypatch.chdir(tmp_path / "[1]")
+  with pytest.raises(ValueError, match=r"without '\['"):
+    Site(root="runs/one")

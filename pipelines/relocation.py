@@ -1,0 +1,62 @@
+"""What ML Metadata says of a root that was moved, copied or mounted elsewhere.
+
+Records hold absolute paths. Where what they name is found below the root of today
+under the same name, they are made to say so; all others stay as they are.
+"""
+
+from __future__ import annotations
+
+import os
+
+from ml_metadata import MetadataStore
+from ml_metadata.proto import metadata_store_pb2 as mlmd
+
+from hardmine.pipelines.site import Site
+
+MOVED_FROM = "moved_from"  # the property that says which root an artifact came from
+
+
+def adopt(store: MetadataStore, site: Site) -> set[str]:
+  """Makes the records of a root name what lies in it.
+
+  Args:
+    store: of this root and no other.
+    site: whose root may have been another one before.
+
+  Returns:
+    The roots that were named until now, none where nothing had moved.
+  """
+  moved = [artifact for artifact in store.get_artifacts() if _move(artifact, site)]
+  if moved:
+    store.put_artifacts(moved)
+  return {artifact.custom_properties[MOVED_FROM].string_value for artifact in moved}
+
+
+def _move(artifact: mlmd.Artifact, site: Site) -> bool:
+  """Changes a record whose artifact is found here; whether it was."""
+  folder, *tail = artifact.uri.rsplit("/", 3)  # artifacts/NODE/OUTPUT/ID
+  old_root, name = os.path.split(folder)
+  here = os.path.join(site.artifacts_dir, *tail)
+  if (
+    name != os.path.basename(site.artifacts_dir)
+    or not "".join(tail[2:]).isdecimal()
+    or not os.path.exists(here)
+    or _is_same(folder, site.artifacts_dir)
+  ):
+    return False
+  artifact.uri = here
+  for value in artifact.custom_properties.values():
+    if value.string_value.startswith(f"{old_root}/"):
+      place = site.root + value.string_value[len(old_root) :]
+      if os.path.exists(place):
+        value.string_value = place
+  artifact.custom_properties[MOVED_FROM].string_value = old_root
+  return True
+
+
+def _is_same(one: str, other: str) -> bool:
+  """Whether two names are of one folder, which then was not moved."""
+  try:
+    return one == other or os.path.samefile(one, other)
+  except OSError:
+    return False
