@@ -77,13 +77,17 @@ def test_no_photograph_is_in_both_splits(folder, tmp_path, copies):
 def test_a_split_of_copies_alone_is_filled_with_others(folder, tmp_path):
   settings = config(folder, eval_share=0.01)
   layout = tfx_layout(settings)
-  (first,) = layout.assign(list_sources(settings.images)[0])["eval"]
-  assert first.id > "0.png"  # so that the other one is kept
-  (folder / first.id).write_bytes((folder / "0.png").read_bytes())
+  (only,) = layout.assign(list_sources(settings.images)[0])["eval"]
+  (folder / "+.png").write_bytes(
+    (folder / only.id).read_bytes()
+  )  # kept, as it is first
+  (same,) = layout.assign(list_sources(settings.images)[0])["eval"]
+  assert same.id == only.id
   manifest = mine(settings, tmp_path / "out", layout=layout)
   assert manifest["counts"]["duplicates"] == 1
   assert manifest["counts"]["splits"]["eval"]["photographs"] == 1
-  assert manifest["counts"]["splits"]["train"]["photographs"] == 3
+  assert manifest["counts"]["splits"]["train"]["photographs"] == 4
+  assert only.id not in {patch.source for patch in patches(tmp_path / "out")}
 
 
 def test_copies_are_no_reason_to_fail(folder, tmp_path):
