@@ -22,6 +22,7 @@ from typing import Any
 from hardmine.schemas.config import require
 from hardmine.schemas.files import write_atomically
 from hardmine.schemas.manifest import MANIFEST_NAME
+from hardmine.schemas.staging import ASIDE, make_locked, put_back, staging_path, sweep
 
 # Kinds of folders, as their manifests say.
 PATCHES = "patches"
@@ -131,7 +132,7 @@ class StagedFolder:
 
   That is a hidden folder beside the output, which gets its name in one move at the end.
   An exception in the block, an interrupt too, removes it and leaves the output as it
-  was.
+  was. What a killed process of this machine left of an earlier try is removed.
 
   Attributes:
     output: the absolute path of the output, links followed.
@@ -146,6 +147,9 @@ class StagedFolder:
     remedy: str = " (or --overwrite)",
   ):
     """Looks only; nothing is made before the block is entered.
+
+    One thing is put back: an output that a killed process had moved aside, in the
+    instant before the new one got its name.
 
     Args:
       output_dir: a folder that does not exist or is empty, on storage that every
@@ -166,10 +170,11 @@ class StagedFolder:
     self.output = Path(os.path.realpath(output_dir))
     self._kind = kind if overwrite else None
     self._remedy = remedy
+    put_back(self.output)
     problem = self._problem()
     require(problem is None, str(problem), output=str(output_dir))
-    name = f".{self.output.name}.staging-{uuid.uuid4().hex[:8]}"
-    self._staging = self.output.with_name(name)
+    self._staging = staging_path(self.output)
+    self._lock = -1
 
   def refuse_sources(self, paths: Iterable[str]) -> None:
     """Raises ValueError where one of the files that are read would go."""
@@ -185,7 +190,8 @@ class StagedFolder:
       )
 
   def __enter__(self) -> Path:
-    self._staging.mkdir(parents=True)
+    sweep(self.output)
+    self._lock = make_locked(self._staging)
     return self._staging
 
   def __exit__(
@@ -199,6 +205,8 @@ class StagedFolder:
         self._publish()
     finally:
       shutil.rmtree(self._staging, ignore_errors=True)
+      if self._lock >= 0:
+        os.close(self._lock)
 
   def _problem(self) -> str | None:
     """What would have to be there instead, None where all is well."""
@@ -228,7 +236,7 @@ class StagedFolder:
         f"{self.output} has changed since the start, and was left as it is: what was "
         f"made lies in {kept}"
       )
-    replaced = self._staging.with_name(f"{self._staging.name}-replaced")
+    replaced = self._staging.with_name(self._staging.name + ASIDE)
     if self.output.exists():
       os.rename(self.output, replaced)
     try:

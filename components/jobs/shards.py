@@ -24,7 +24,9 @@ from typing import Any
 
 import apache_beam as beam
 
+from hardmine.components.jobs.failures import one_line_failures
 from hardmine.components.jobs.tfrecords import join_records, read_records, write_records
+from hardmine.schemas.files import naming
 
 PARTS = "parts"  # the folder of the parts' files, below the staging folder
 _POLL_SECONDS = 0.2
@@ -98,7 +100,8 @@ def write_part(
   # The report comes last: a part that has one is whole. Nothing of a job survives a
   # crash, so none of this waits for the disk.
   staged = folder / f".{part.name}.{uuid.uuid4().hex}"
-  staged.write_text(json.dumps(told), "utf-8")
+  with naming(staged):
+    staged.write_text(json.dumps(told), "utf-8")
   os.replace(staged, folder / f"{part.name}.json")
   return part.shard_path, part.name
 
@@ -138,12 +141,17 @@ def run_parts(
     The parts' reports, in the order of `parts`.
 
   Raises:
+    JobFailed: `work` raised, or a process that did it died.
     RuntimeError: the workers wrote somewhere else.
   """
   shutil.rmtree(staging / PARTS, ignore_errors=True)
   (staging / PARTS).mkdir(parents=True)
   write = WriteShards(work=work, staging_dir=str(staging), compressed=compressed)
-  with _watch(staging, parts, on_progress), make_pipeline() as pipeline:
+  with (
+    _watch(staging, parts, on_progress),
+    one_line_failures(),
+    make_pipeline() as pipeline,
+  ):
     _ = pipeline | "Parts" >> beam.Create(parts) | "WriteShards" >> write
   paths = [staging / PARTS / f"{part.name}.json" for part in parts]
   missing = [path.stem for path in paths if not path.is_file()]

@@ -19,6 +19,8 @@ from typing import Any
 import google_crc32c
 from zlib_ng import gzip_ng, zlib_ng
 
+from hardmine.schemas.files import naming
+
 _PIECE = 1 << 20  # bytes
 # The package's types call it an exception, not a class of them.
 _DEFLATE_ERROR: type[Exception] = zlib_ng.error  # pyright: ignore[reportAssignmentType]
@@ -89,6 +91,7 @@ def _whole_file(path: Path, compressed: bool) -> Iterator[Any]:
   staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
   try:
     with contextlib.ExitStack() as stack:
+      stack.enter_context(naming(path))
       file: Any = stack.enter_context(staged.open("wb"))
       if path.suffix == ".gz":
         file = stack.enter_context(_deflating(file) if compressed else _storing(file))

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from hardmine.pipelines.beam_runners import direct, pipeline_maker
+from hardmine.pipelines.beam_runners import beam_log, direct, pipeline_maker
 from hardmine.pipelines.cli.progress import progress
 from hardmine.schemas.config import Config
 from hardmine.schemas.outputs import StagedFolder
@@ -89,10 +89,14 @@ def job_options(
   Raises:
     ValueError: an argument is out of range, or the output holds what may not be
       replaced.
+    JobFailed: from the block, with the path of what Beam said.
   """
   StagedFolder(args.output, overwrite=args.overwrite, kind=kind)  # looks only
   make_pipeline = pipeline_maker(direct(args.workers))
-  with progress(verb, noun, quiet=args.json) as on_progress:
+  with (
+    beam_log(shown=args.traceback),
+    progress(verb, noun, quiet=args.json) as on_progress,
+  ):
     yield {
       "make_pipeline": make_pipeline,
       "overwrite": args.overwrite,

@@ -18,10 +18,15 @@ import argparse
 import importlib
 import importlib.util
 import os
+import signal
 import sys
+import traceback
 import warnings
 from collections.abc import Sequence
 from types import ModuleType
+
+from hardmine.pipelines.cli.signals import signals_raise
+from hardmine.schemas.streams import Streams
 
 COMMANDS = {
   "demo": "the whole codec story on bundled photographs, in minutes",
@@ -74,7 +79,12 @@ def run() -> None:
   if not sys.warnoptions:  # libraries' advice to their own developers
     warnings.simplefilter("ignore")
     os.environ["PYTHONWARNINGS"] = "ignore"  # in Beam's workers too
-  sys.exit(main())
+  streams = Streams()
+  status = main()
+  loss = streams.loss()
+  if loss is not None and status == 0:
+    status = _complain(f"the answer could not be written: {loss.strerror}", 1)
+  sys.exit(status)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -85,44 +95,48 @@ def main(argv: Sequence[str] | None = None) -> int:
 
   Returns:
     0; 2 for what the caller can fix (a usage error, a ValueError); 1 for what the
-    world did (a RuntimeError, an OSError, a missing package); 130 when
-    interrupted; or what the sub-command returned.
+    world did (a RuntimeError, an OSError, a missing package); 128 and its number
+    when a signal ended it; or what the sub-command returned.
   """
   words = list(sys.argv[1:] if argv is None else argv)
   for name, value in _QUIET.items():
     os.environ.setdefault(name, value)
-  traceback = "--traceback" in words or bool(os.environ.get("HARDMINE_TRACEBACK"))
-  try:
-    status = _dispatch(words)
-    sys.stdout.flush()  # here, where a closed pipe can still be dealt with
-    return status
-  except BrokenPipeError:  # `hardmine ... | head` has what it wanted
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
-  except KeyboardInterrupt:
-    if traceback:
-      raise
-    return _complain("interrupted", 130)
-  except ModuleNotFoundError as error:
-    if traceback or (error.name or "").split(".")[0] == "hardmine":
-      raise
-    return _complain(_missing_line(_command_of(words) or "hardmine", error), 1)
-  except ValueError as error:
-    if traceback:
-      raise
-    return _complain(str(error), 2)
-  except OSError as error:
-    if traceback:
-      raise
-    return _complain(_os_error_line(error), 1)
-  except (RuntimeError, MemoryError) as error:
-    if traceback:
-      raise
-    return _complain(str(error) or "out of memory", 1)
-  except Exception as error:
-    if traceback or type(error).__module__.split(".")[0] not in _CLOUD_CLIENTS:
-      raise
-    return _complain(f"storage cannot be reached: {error}", 1)
+  shows = "--traceback" in words or bool(os.environ.get("HARDMINE_TRACEBACK"))
+  with signals_raise() as signals:
+    try:
+      return _dispatch(words)
+    except BaseException as error:
+      if signals:  # whatever became of it on the way here
+        if shows:
+          traceback.print_exc()
+        name = signal.Signals(signals[0]).name
+        return _complain(f"ended by {name}", 128 + signals[0])
+      if shows:
+        raise
+      told = _told(error, words)
+      if told is None:
+        raise
+      return _complain(*told)
+
+
+def _told(error: BaseException, words: list[str]) -> tuple[str, int] | None:
+  """The line about an error and the exit status; None for a fault of ours."""
+  match error:
+    case KeyboardInterrupt():
+      return "interrupted", 130
+    case ModuleNotFoundError():
+      if (error.name or "").split(".")[0] == "hardmine":
+        return None
+      return _missing_line(_command_of(words) or "hardmine", error), 1
+    case ValueError():
+      return str(error), 2
+    case OSError():
+      return _os_error_line(error), 1
+    case RuntimeError() | MemoryError():
+      return str(error) or "out of memory", 1
+  if type(error).__module__.split(".")[0] in _CLOUD_CLIENTS:
+    return f"storage cannot be reached: {error}", 1
+  return None
 
 
 def _dispatch(words: list[str]) -> int:
@@ -135,6 +149,7 @@ def _dispatch(words: list[str]) -> int:
   parser.add_argument(
     "--traceback",
     action="store_true",
+    default=bool(os.environ.get("HARDMINE_TRACEBACK")),
     help="show where an error came from (also: HARDMINE_TRACEBACK=1)",
   )
   commands = parser.add_subparsers(dest="command", metavar="COMMAND", title="commands")

@@ -212,10 +212,10 @@ def _replace(path: Path) -> None:
 
 def _mine(folder: RunFolder, experiment: CodecExperiment) -> None:
   from hardmine.components.patch_gen.job import run_job
-  from hardmine.pipelines.beam_runners import direct, pipeline_maker
+  from hardmine.pipelines.beam_runners import beam_log, direct, pipeline_maker
   from hardmine.pipelines.cli.progress import progress
 
-  with progress("mining", "photographs", quiet=False) as on_progress:
+  with beam_log(), progress("mining", "photographs", quiet=False) as on_progress:
     manifest = run_job(
       experiment.mining,
       folder.patches,

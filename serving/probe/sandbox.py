@@ -14,6 +14,7 @@ import subprocess
 import tempfile
 import time
 from pathlib import Path
+from typing import IO
 
 _POLL_SECONDS = 0.1
 _MAX_OUTPUT_BYTES = 64 << 20  # of stdout and of stderr
@@ -79,12 +80,12 @@ def run_limited(
       process.wait()
       if process.stdin:
         process.stdin.close()
-    said, complained = _last_line(stdout), _last_line(stderr)
+    said, complained = last_line(stdout), last_line(stderr)
   status = process.returncode
-  if not broken and status < 0:
-    broken = f"died of {signal.Signals(-status).name}"
-  elif not broken and status > 0:
-    broken = complained or f"left with status {status}"
+  if not broken and status > 0:
+    broken = complained
+  if not broken and status != 0:
+    broken = how_it_ended(status)
   return Outcome(
     passed=not broken,
     reason=broken or "answered",
@@ -92,6 +93,28 @@ def run_limited(
     seconds=time.monotonic() - started,
     peak_bytes=peak_bytes,
   )
+
+
+def how_it_ended(status: int) -> str:
+  """A `Popen.returncode` in words, such as `died of SIGKILL`."""
+  if status >= 0:
+    return f"left with status {status}"
+  try:
+    return f"died of {signal.Signals(-status).name}"
+  except ValueError:  # real-time signals have no names
+    return f"died of signal {-status}"
+
+
+def tail(file: IO[bytes]) -> str:
+  """The end of what a process that is gone has written into a file."""
+  file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
+  return file.read().decode("utf-8", "replace").strip()
+
+
+def last_line(file: IO[bytes]) -> str:
+  """The last line of it, or ""."""
+  lines = tail(file).splitlines()
+  return lines[-1].strip()[:500] if lines else ""
 
 
 def _resident_bytes(group: int) -> int:
@@ -106,12 +129,6 @@ def _resident_bytes(group: int) -> int:
     if int(fields[2]) == group:  # pgrp
       total += int(fields[21]) * os.sysconf("SC_PAGE_SIZE")  # rss
   return total
-
-
-def _last_line(file) -> str:
-  file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
-  lines = file.read().decode("utf-8", "replace").strip().splitlines()
-  return lines[-1].strip()[:500] if lines else ""
 
 
 def _mib(count: int) -> str:
