@@ -8,6 +8,10 @@ import numpy as np
 
 from hardmine.schemas.config import require
 
+_BOX_COLUMNS = (
+  *("box_image_ids", "box_category_ids", "boxes_xywh_px", "areas_px", "is_crowd"),
+)
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class GroundTruth:
@@ -103,6 +107,62 @@ def require_listed(
     category_id=category_ids,
     image_id=image_ids,
   )
+
+
+def restricted(
+  ground_truth: GroundTruth,
+  detections: DetectedBoxes,
+  *,
+  image_ids: np.ndarray | None = None,
+  category_ids: np.ndarray | None = None,
+) -> tuple[GroundTruth, DetectedBoxes]:
+  """What concerns some images and categories, as pycocotools' imgIds and catIds.
+
+  Args:
+    ground_truth: of the evaluation set.
+    detections: of the same images and categories.
+    image_ids: int64 [any], some of the set's, in any order; None keeps all.
+    category_ids: likewise.
+
+  Raises:
+    ValueError: an id, wanted or of a detection, that the set does not list.
+  """
+  require_listed(ground_truth, detections.image_ids, detections.category_ids)
+  images = _chosen("image", ground_truth.image_ids, image_ids)
+  categories = _chosen("category", ground_truth.category_ids, category_ids)
+  kept_images = ground_truth.image_ids[images]
+  kept_categories = ground_truth.category_ids[categories]
+
+  def rows(of_images: np.ndarray, of_categories: np.ndarray) -> np.ndarray:
+    return np.isin(of_images, kept_images) & np.isin(of_categories, kept_categories)
+
+  true = rows(ground_truth.box_image_ids, ground_truth.box_category_ids)
+  found = rows(detections.image_ids, detections.category_ids)
+  names = ground_truth.category_names
+  part = dataclasses.replace(
+    ground_truth,
+    image_ids=kept_images,
+    category_ids=kept_categories,
+    category_names=tuple(names[i] for i in categories.tolist()) if names else (),
+    **{name: getattr(ground_truth, name)[true] for name in _BOX_COLUMNS},
+  )
+  columns = [field.name for field in dataclasses.fields(detections)]
+  return part, DetectedBoxes(
+    **{name: getattr(detections, name)[found] for name in columns}
+  )
+
+
+def _chosen(name: str, listed: np.ndarray, wanted: np.ndarray | None) -> np.ndarray:
+  """Positions, rising, of the wanted ids among all."""
+  if wanted is None:
+    return np.arange(len(listed))
+  unknown = wanted[~np.isin(wanted, listed)]
+  require(
+    not len(unknown),
+    f"{name} ids that the annotations list",
+    unknown=unknown[:5].tolist(),
+  )
+  return np.flatnonzero(np.isin(listed, wanted))
 
 
 def require_all(good: np.ndarray, expected: str, **columns: np.ndarray) -> None:

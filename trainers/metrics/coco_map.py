@@ -26,6 +26,7 @@ from hardmine.trainers.metrics.coco_boxes import (
   DetectedBoxes,
   GroundTruth,
   require_listed,
+  restricted,
 )
 from hardmine.trainers.metrics.coco_files import read_detections, read_ground_truth
 
@@ -41,6 +42,7 @@ __all__ = [
   "match",
   "read_detections",
   "read_ground_truth",
+  "restricted",
 ]
 
 AREAS = ("all", "small", "medium", "large")  # borders at 32^2 and 96^2 pixels
@@ -97,16 +99,18 @@ def coco_map(ground_truth: GroundTruth, detections: DetectedBoxes) -> CocoMap:
   engine.evaluate()
   engine.accumulate()
   curves: dict[str, Any] = engine.eval or {}
-  # The engine's categories are sorted by id.
+  # Of categories sorted by id: a mean's last bit is that of the order it sums in.
+  precision, recall = curves["precision"][..., -1], curves["recall"]
+  summary = {
+    **_precisions(precision),
+    **{f"AR_{n}": _mean(recall[:, :, 0, i]) for i, n in enumerate(NUM_DETECTIONS)},
+    **{f"AR_{a}": _mean(recall[:, :, i, -1]) for i, a in enumerate(AREAS) if i},
+  }
   order = np.searchsorted(np.sort(ground_truth.category_ids), ground_truth.category_ids)
-  precision = np.ascontiguousarray(curves["precision"][..., -1][:, :, order])
-  recall = np.ascontiguousarray(curves["recall"][:, order])
+  precision = np.ascontiguousarray(precision[:, :, order])
+  recall = np.ascontiguousarray(recall[:, order])
   return CocoMap(
-    summary={
-      **_precisions(precision),
-      **{f"AR_{n}": _mean(recall[:, :, 0, i]) for i, n in enumerate(NUM_DETECTIONS)},
-      **{f"AR_{a}": _mean(recall[:, :, i, -1]) for i, a in enumerate(AREAS) if i},
-    },
+    summary=summary,
     per_category={
       category: {
         **_precisions(precision[:, :, index : index + 1]),

@@ -98,6 +98,6 @@ def run_pycocotools(ground_truth, detections, **params):
       setattr(evaluator.params, name, value)
     evaluator.evaluate()
     evaluator.accumulate()
-    if not params:
+    if not params.keys() & {"iouThrs", "areaRng", "maxDets", "useCats"}:
       evaluator.summarize()
   return evaluator
