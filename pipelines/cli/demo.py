@@ -6,10 +6,11 @@ import argparse
 import io
 import json
 import os
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from hardmine.pipelines.cli.tables import print_table
 
 if TYPE_CHECKING:
   import numpy as np
@@ -207,14 +208,10 @@ def _write_comparison(path: Path, panels: dict[str, np.ndarray]) -> None:
 
 
 def _print_table(rows: list[Row]) -> None:
-  from rich.console import Console
-  from rich.table import Table
-
-  table = Table("stage", box=None, pad_edge=False)
-  table.add_column("seconds", justify="right")
-  table.add_column("result", overflow="fold")
-  for stage, seconds, result in rows:
-    table.add_row(stage, f"{seconds:.1f}" if seconds else "", result)
-  # Piped lines are for programs such as grep: they are not to be wrapped.
-  width = None if sys.stdout.isatty() else 400
-  Console(width=width, highlight=False, markup=False).print(table)
+  print_table(
+    ("stage", ">seconds", "result"),
+    [
+      (stage, f"{seconds:.1f}" if seconds else "", result)
+      for stage, seconds, result in rows
+    ],
+  )

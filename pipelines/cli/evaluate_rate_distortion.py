@@ -10,6 +10,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from hardmine.pipelines.cli.tables import print_table, printable
 from hardmine.schemas.codec_config import USUAL_ITERATIONS
 from hardmine.schemas.outputs import FileKind, OutputFile, check_folder
 
@@ -156,23 +157,17 @@ def _areas(evaluation: Evaluation) -> dict:
 
 
 def _print_table(evaluation: Evaluation) -> None:
-  from rich.console import Console
-  from rich.table import Table
-
   from hardmine.components.codec_evaluator.measurement import METRICS
   from hardmine.components.codec_evaluator.report import shown_area
 
-  table = Table(box=None, pad_edge=False)
-  table.add_column("area from 0.125 to 2 bits per pixel")
-  for title in METRICS.values():
-    table.add_column(title, justify="right")
-  for one in (evaluation.candidate, *evaluation.conventional):
-    if one is not None:
-      areas = one.areas()
-      shown = (shown_area(areas[f"{name}_auc"], 4) for name in METRICS)
-      table.add_row(one.title, *shown)
-  Console(soft_wrap=True).print(table)
+  rows = [
+    (one.title, *(shown_area(one.areas()[f"{name}_auc"], 4) for name in METRICS))
+    for one in (evaluation.candidate, *evaluation.conventional)
+    if one is not None
+  ]
+  titles = (f">{title}" for title in METRICS.values())
+  print_table(("area from 0.125 to 2 bits per pixel", *titles), rows)
   if evaluation.left_out:
     print(f"{len(evaluation.left_out)} left out of all curves:")
   for one in evaluation.left_out:
-    print(f"  {one.image}: {one.reason}")
+    print(f"  {printable(one.image)}: {printable(one.reason)}")

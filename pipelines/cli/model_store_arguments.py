@@ -1,4 +1,4 @@
-"""What the actions of `hardmine models` share: --store, --json, --who, tables."""
+"""What the actions of `hardmine models` share: --store, --json, --who."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import getpass
 import json
 import os
 import socket
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from hardmine.schemas.config import require
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 
 ENVIRONMENT = "HARDMINE_STORE"
 KEYS_ENVIRONMENT = "HARDMINE_PUBLIC_KEY"
-_MAX_RICH_ROWS = 200
 
 
 def add_action(
@@ -119,34 +117,6 @@ def open_store(args: argparse.Namespace, *, must_exist: bool = True) -> ModelSto
 def print_json(value: Any) -> None:
   """For programs."""
   print(json.dumps(value, indent=2))
-
-
-def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-  """For people; a column named `>x` is aligned to the right."""
-  names = [column.removeprefix(">") for column in columns]
-  to_the_right = [column.startswith(">") for column in columns]
-  # Rich wraps what is too long for a terminal. Piped lines are not to be wrapped, and
-  # a thousand rows would take it a second.
-  if sys.stdout.isatty() and len(rows) <= _MAX_RICH_ROWS:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(box=None, pad_edge=False)
-    for name, right in zip(names, to_the_right):
-      table.add_column(
-        name, justify="right" if right else "left", no_wrap=right, overflow="fold"
-      )
-    for row in rows:
-      table.add_row(*row)
-    Console(highlight=False, markup=False).print(table)
-    return
-  widths = [max(map(len, column)) for column in zip(names, *rows)]
-  for row in (names, *rows):
-    cells = [
-      cell.rjust(width) if right else cell.ljust(width)
-      for cell, width, right in zip(row, widths, to_the_right)
-    ]
-    print("  ".join(cells).rstrip())
 
 
 def minutes(at: str) -> str:

@@ -12,10 +12,10 @@ from hardmine.pipelines.cli.model_store_arguments import (
   add_reason,
   open_store,
   print_json,
-  print_table,
   public_keys_of,
   reason_of,
 )
+from hardmine.pipelines.cli.tables import print_table
 
 if TYPE_CHECKING:
   from hardmine.serving.store.catalogue import Catalogue

@@ -13,8 +13,8 @@ from hardmine.pipelines.cli.model_store_arguments import (
   minutes,
   open_store,
   print_json,
-  print_table,
 )
+from hardmine.pipelines.cli.tables import print_table, printable
 
 if TYPE_CHECKING:
   from hardmine.serving.store.absences import Absences
@@ -131,15 +131,19 @@ def run_show(args: argparse.Namespace) -> int:
   numbers = facts.pop("numbers")
   for name, value in {**facts, **numbers}.items():
     shown = f"{value:.4f}" if isinstance(value, float) else value
-    print(f"{name.replace('_', ' '):<{_COLUMN}} {shown}")
+    _print_line(name.replace("_", " "), shown)
   for result in one.results:
     state = "passed" if result.get("passed") else "FAILED"
-    print(f"{'gate':<{_COLUMN}} {result.get('metric')} {state}: {result.get('reason')}")
+    _print_line("gate", f"{result.get('metric')} {state}: {result.get('reason')}")
   for key in store.signatures(one.number):
-    print(f"{'signature':<{_COLUMN}} by {short(key)}, not checked")
+    _print_line("signature", f"by {short(key)}, not checked")
   for name, value in one.lineage.items():
-    print(f"{name.replace('_', ' '):<{_COLUMN}} {_lineage_text(value)}")
+    _print_line(name.replace("_", " "), _lineage_text(value))
   return 0
+
+
+def _print_line(name: str, value: Any) -> None:
+  print(f"{printable(name):<{_COLUMN}} {printable(str(value))}")
 
 
 def _lineage_text(value: Any) -> str:

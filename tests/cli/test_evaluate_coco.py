@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -70,6 +71,95 @@ def test_people_read_the_same_numbers(evaluate):
   assert rows[-1] == ["dog", "0", *"-------"]
 
 
+@pytest.mark.parametrize(
+  ("options", "images", "boxes", "left_out"),
+  [
+    (["--image-ids", "2"], 1, 1, 1),
+    (["--image-ids", "2,1"], 2, 2, 0),
+    (["--image-ids", "1", "--image-ids", "2"], 2, 2, 0),
+    (["--categories", "dog"], 2, 0, 1),
+    (["--categories", "dog, cat [tabby]"], 2, 2, 0),
+    (["--images-of", "part.json"], 1, 1, 1),
+    (
+      ["--images-of", "part.json", "--image-ids", "1,2", "--categories", "dog"],
+      1,
+      0,
+      1,
+    ),
+  ],
+)
+def test_a_part_of_the_set(
+  evaluate, monkeypatch, tmp_path, options, images, boxes, left_out
+):
+  monkeypatch.chdir(tmp_path)
+  part = {"images": [{"id": 2}, {"id": 77}], "categories": []}
+  (tmp_path / "part.json").write_text(json.dumps(part))
+  status, out, _ = evaluate("--json", *options)
+  assert status == 0
+  metrics = json.loads(out)
+  assert (metrics["num_images"], metrics["num_boxes"]) == (images, boxes)
+  assert metrics["num_detections_left_out"] == left_out
+  assert metrics["num_detections"] == 1 - left_out
+  _, out, _ = evaluate(*options)
+  assert ("1 detections are of none of these" in out) == bool(left_out)
+
+
+@pytest.mark.parametrize(
+  ("options", "message"),
+  [
+    (
+      ["--image-ids", "1,3"],
+      "image ids that the annotations list. Received: unknown=[3]",
+    ),
+    (["--image-ids", "1;2"], "such as 7,12. Received: image_id='1;2'"),
+    (["--image-ids", ""], "such as 7,12"),
+    (["--categories", "cow"], "(cat [tabby], dog). Received: category='cow'"),
+    (["--images-of", "none.json"], "none.json: No such file"),
+  ],
+)
+def test_a_part_that_is_not_there(evaluate, options, message):
+  status, _, err = evaluate(*options)
+  assert status in (1, 2)
+  assert message in err
+
+
+def test_a_name_with_a_comma_is_a_name(evaluate):
+  names = [{"id": 3, "name": "cat, big"}, {"id": 5, "name": "cat"}]
+  instances = {**INSTANCES, "categories": names}
+  _, out, _ = evaluate("--json", "--categories", "cat, big", instances=instances)
+  assert list(json.loads(out)["per_category"]) == ["3"]
+
+
+def test_images_without_detections_are_counted(evaluate):
+  _, out, _ = evaluate()
+  assert "1 detections, 2 boxes, 2 images (1 of them without a detection)" in out
+
+
+NAMES = (
+  ":car:",
+  "a\x1b[31mb",
+  "[bold]x[/bold]",
+  "tab\there",
+  "x" * 200,
+  "right\u202eleft",
+)
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_names_are_shown_as_they_are(evaluate, monkeypatch, name, is_terminal):
+  monkeypatch.setattr("sys.stdout.isatty", lambda: is_terminal)
+  monkeypatch.setenv("COLUMNS", "300")
+  categories = [{"id": 3, "name": name}, {"id": 5, "name": "dog"}]
+  _, out, _ = evaluate(instances={**INSTANCES, "categories": categories})
+  plain = out
+  if is_terminal:  # rich's own commands are not the name's
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", out)
+  shown = name.encode("unicode_escape").decode()
+  assert f"\n{shown} " in plain
+  assert "\x1b[31m" not in out
+
+
 def test_the_file_holds_the_same_numbers(evaluate, tmp_path):
   status, out, _ = evaluate("--json", "--output", str(tmp_path / "new" / "folder"))
   assert status == 0
@@ -104,7 +194,7 @@ def test_nothing_at_all_is_measured(evaluate):
   ("files", "text"),
   [
     ({"instances": "{"}, "annotations.json: Expected JSON"),
-    ({"instances": []}, "annotations.json: Expected a COCO object"),
+    ({"instances": []}, "annotations.json: Expected "),
     ({"results": {}}, "detections.json: Expected a list of detections"),
     ({"results": [{**RESULTS[0], "image_id": 7}]}, "detections[0] of image 7: "),
     ({"results": [{**RESULTS[0], "bbox": [0, 0, -1, 5]}]}, "0 or more. Received"),

@@ -36,9 +36,19 @@ class Detections:
 
   def above(self, min_score: float) -> Detections:
     """Those that score at least so much."""
-    kept = self.scores >= min_score
+    return self._rows(self.scores >= min_score)
+
+  def of(self, category_ids: Iterable[int]) -> Detections:
+    """Those of some categories."""
+    return self._rows(np.isin(self.category_ids, list(category_ids)))
+
+  def surest(self, num: int) -> Detections:
+    """The first so many."""
+    return self._rows(slice(num))
+
+  def _rows(self, rows: np.ndarray | slice) -> Detections:
     return Detections(
-      **{f.name: getattr(self, f.name)[kept] for f in dataclasses.fields(self)}
+      **{f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)}
     )
 
 

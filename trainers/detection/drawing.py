@@ -221,10 +221,11 @@ def _readable_on(colour: Colour) -> Colour:
 
 
 def _plain(text: str) -> str:
-  """ASCII, which is what Pillow's built-in font has."""
+  """ASCII in one line, which is what Pillow's built-in font has."""
   folded = unicodedata.normalize("NFKD", text)
   kept = "".join(letter for letter in folded if not unicodedata.combining(letter))
-  return kept.encode("ascii", "replace").decode("ascii")
+  one_line = "".join(letter if letter.isprintable() else "?" for letter in kept)
+  return one_line.encode("ascii", "replace").decode("ascii")
 
 
 def _suitable_line_px(height_px: int, width_px: int) -> int:

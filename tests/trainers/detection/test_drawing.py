@@ -181,3 +181,12 @@ def test_large_pictures_are_shrunk_before_drawing():
   small, scale_yxyx = shrink(PICTURE, 60)
   assert small.shape == (45, 60, 3)
   np.testing.assert_array_equal(scale_yxyx, [0.5] * 4)
+
+
+@pytest.mark.parametrize("caption", ["two\nlines", "a\ttab", "\x1b[31mred", "\u2028"])
+def test_a_caption_is_one_line_whatever_it_holds(caption):
+  pixels = np.zeros((80, 200, 3), np.uint8)
+  plain = draw_boxes(pixels, [[20, 10, 60, 100]], [caption], [3])
+  marks = "".join(c if c.isprintable() else "?" for c in caption)
+  same = draw_boxes(pixels, [[20, 10, 60, 100]], [marks], [3])
+  np.testing.assert_array_equal(plain, same)
