@@ -71,6 +71,11 @@ class Bucket:
     """An object's content; FileNotFoundError where there is none."""
     return _repeated(lambda: self._fs.cat_file(f"{self._path}/{name}"))
 
+  def numbers(self, folder: str) -> list[int]:
+    """N of the objects called `N.json` directly in a folder."""
+    names = (name.removesuffix(".json") for name in self.names(folder))
+    return [int(name) for name in names if name.isascii() and name.isdecimal()]
+
   def read_all(self, names: Sequence[str]) -> dict[str, bytes]:
     """Many objects, at once where the file system can."""
     if len(names) < 2:

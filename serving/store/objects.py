@@ -28,18 +28,17 @@ import fsspec
 
 from hardmine.schemas.exported_model import GRAPH
 from hardmine.serving.store.bucket import Bucket
+from hardmine.serving.store.commits import Commits, manifest_bytes
 from hardmine.serving.store.contents import (
   MANIFEST,
   added_entry,
   check_files,
-  parse_manifest,
 )
 from hardmine.serving.store.entries import AuditEntry, Pointer, State
 from hardmine.serving.store.parsing import (
   Aliases,
   parse_entry,
   parse_line,
-  parse_object,
   parse_pointer,
 )
 from hardmine.serving.store.storage import Decide
@@ -63,7 +62,8 @@ class ObjectStorage:
     except ImportError as error:
       raise RuntimeError(f"{url} cannot be reached: {error}") from error
     self._bucket = Bucket(file_system, path)
-    self._manifests: dict[int, dict[str, Any] | None] = {}  # commits never change
+    self._commits = Commits(self._bucket, url)
+    self._removed: set[int] | None = None  # as of the last line that was read
 
   def exists(self) -> bool:
     """Whether a number was ever taken."""
@@ -72,16 +72,17 @@ class ObjectStorage:
   def numbers(self) -> list[int]:
     """Versions with a commit, without those whose removal has begun."""
     _, last = self._last_line()
-    return sorted(self._committed().keys() - set(last["removed"]))
+    return sorted(self._commits.completed() - set(last["removed"]))
 
   def read(self, number: int, path: str) -> bytes:
     """A file of a version; the manifest as it was committed."""
     if path != MANIFEST:
       return self._bucket.read(f"versions/{number}/{path}")
-    manifest = self._commits([number])[number]
-    if manifest is None:
-      raise FileNotFoundError(f"{self.url}/commits/{number}.json")
-    return _manifest_bytes(manifest)
+    if self._removed is None:
+      self._last_line()
+    if number in (self._removed or ()):
+      raise FileNotFoundError(f"{self.url}/versions/{number}")
+    return manifest_bytes(self._commits.manifest(number))
 
   def check(self, number: int, manifest: dict[str, Any]) -> None:
     """Reads every object and holds it against the manifest."""
@@ -104,7 +105,7 @@ class ObjectStorage:
     """A checked copy in the user's cache, named by what it holds."""
     base = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     # Not the digest: lineage is no part of that, and it differs between stores.
-    name = hashlib.sha256(_manifest_bytes(manifest)).hexdigest()
+    name = hashlib.sha256(manifest_bytes(manifest)).hexdigest()
     target = Path(base, "hardmine", "models", name)
     if target.is_dir():
       try:
@@ -117,7 +118,7 @@ class ObjectStorage:
       for path in manifest["files"]:
         (staging / path).parent.mkdir(parents=True, exist_ok=True)
         self._bucket.download(f"versions/{number}/{path}", staging / path)
-      (staging / MANIFEST).write_bytes(_manifest_bytes(manifest))
+      (staging / MANIFEST).write_bytes(manifest_bytes(manifest))
       check_files(staging, manifest)
       try:
         os.rename(staging, target)
@@ -165,16 +166,17 @@ class ObjectStorage:
   ) -> tuple[int, bool]:
     """Uploads under a number of its own and commits."""
     kept = set(self.numbers())
-    for number, known in self._committed().items():
+    for number, known in self._commits.sound().items():
       if number in kept and known["digest"] == manifest["digest"]:
         return number, True
     for _ in range(MAX_ATTEMPTS):
-      number = 1 + max([0, *self._numbers_in("claims"), *self._numbers_in("commits")])
+      taken = {*self._bucket.numbers("claims"), *self._bucket.numbers("commits")}
+      number = 1 + max(taken, default=0)
       claim = {"by": manifest["added"], "at": manifest["created_at"]}
       if not self._bucket.create(f"claims/{number}.json", claim):
         continue
       self._upload(number, model_dir, documents, manifest)
-      if self._bucket.create(f"commits/{number}.json", {"manifest": manifest}):
+      if self._commits.create(number, manifest):
         self.transact(lambda state: [])  # writes the line that is owed
         return number, False
       # `sweep` took us for dead: once more, under another number.
@@ -188,7 +190,7 @@ class ObjectStorage:
     manifest: dict[str, Any],
   ) -> None:
     folder = f"versions/{number}"
-    contents = {**documents, MANIFEST: _manifest_bytes(manifest)}
+    contents = {**documents, MANIFEST: manifest_bytes(manifest)}
     order = sorted({*manifest["files"], MANIFEST}, key=lambda path: path == GRAPH)
     for path in order:
       if path in contents:
@@ -205,14 +207,15 @@ class ObjectStorage:
     """Creates the next line of the log, or looks again where somebody was first."""
     for _ in range(MAX_ATTEMPTS):
       sequence, last = self._last_line()
-      committed = self._committed()
+      committed = self._commits.completed()
       state = State(
-        versions=frozenset(committed.keys() - set(last["removed"])),
+        versions=frozenset(committed - set(last["removed"])),
         aliases=_pointers(last),
       )
       owed = [
-        added_entry(number, committed[number])
-        for number in sorted(committed.keys() - set(last["logged"]))
+        added_entry(number, manifest)
+        for number, manifest in sorted(self._commits.sound().items())
+        if number not in last["logged"]
       ]
       entries = decide(state)
       if not owed and not entries:
@@ -249,10 +252,10 @@ class ObjectStorage:
 
   def sweep(self, dry_run: bool = False) -> list[str]:
     """Removes unfinished uploads; one that is still going on begins anew."""
-    claimed, committed = set(self._numbers_in("claims")), self._committed()
+    claimed, committed = set(self._bucket.numbers("claims")), self._commits.completed()
     removed = set(self._last_line()[1]["removed"])
     found = []
-    for number in sorted(claimed - (committed.keys() - removed)):
+    for number in sorted(claimed - (committed - removed)):
       if not any(self._bucket.tree(folder) for folder in _folders(number)):
         continue
       found.append(f"{self.url}/versions/{number}")
@@ -260,8 +263,8 @@ class ObjectStorage:
         continue
       if (
         number in removed
-        or self._bucket.create(f"commits/{number}.json", {"manifest": None})
-        or self._committed().get(number) is None
+        or self._commits.create(number, None)
+        or number not in self._commits.completed()
       ):
         self._remove(number)
     return found
@@ -273,36 +276,14 @@ class ObjectStorage:
       for path in self._bucket.tree(folder):
         self._bucket.remove(f"{folder}/{path}")
 
-  def _numbers_in(self, folder: str) -> list[int]:
-    names = (name.removesuffix(".json") for name in self._bucket.names(folder))
-    return [int(name) for name in names if name.isascii() and name.isdecimal()]
-
-  def _committed(self) -> dict[int, dict[str, Any]]:
-    found = self._commits(self._numbers_in("commits"))
-    return {number: m for number, m in found.items() if m is not None}
-
-  def _commits(self, numbers: list[int]) -> dict[int, dict[str, Any] | None]:
-    """Their manifests, each read once; None where `sweep` took a writer for dead."""
-    unknown = [number for number in numbers if number not in self._manifests]
-    texts = self._bucket.read_all([f"commits/{number}.json" for number in unknown])
-    for number in unknown:
-      where = f"commits/{number}.json"
-      plain = parse_object(texts[where], f"{self.url}/{where}")
-      if "manifest" not in plain:
-        raise RuntimeError(f"{self.url}/{where} is damaged: it holds no manifest")
-      manifest = plain["manifest"]
-      if manifest is not None:
-        text = _manifest_bytes(manifest)
-        manifest = parse_manifest(text, f"{self.url}/{where}")
-      self._manifests[number] = manifest
-    return {number: self._manifests[number] for number in numbers}
-
   def _last_line(self) -> tuple[int, dict[str, Any]]:
-    sequence = max(self._numbers_in("audit"), default=0)
+    sequence = max(self._bucket.numbers("audit"), default=0)
     if sequence == 0:
+      self._removed = set()
       return 0, {"entries": [], "aliases": {}, "logged": [], "removed": []}
     name = f"{sequence:010}.json"
     line = self._parse_line(name, self._bucket.read(f"audit/{name}"))
+    self._removed = set(line["removed"])
     return sequence, line
 
   def _parse_line(self, name: str, text: bytes) -> dict[str, Any]:
@@ -315,10 +296,6 @@ class ObjectStorage:
 def _folders(number: int) -> tuple[str, str]:
   """What lies there for a version alone."""
   return f"versions/{number}", f"signatures/{number}"
-
-
-def _manifest_bytes(manifest: dict[str, Any]) -> bytes:
-  return (json.dumps(manifest, indent=2) + "\n").encode()
 
 
 def _pointers(line: dict[str, Any]) -> dict[str, Pointer]:

@@ -169,9 +169,32 @@ def test_damaged_objects_are_one_line_that_names_them(
   (path,) = (path for path in objects.objects if path.endswith(name))
   objects.objects[path] = text.encode()
   for words in (["list"], ["verify"], ["history"], ["promote", "1", "--to", "x"]):
-    if words == ["history"] and name.startswith("commits"):
+    if words in (["list"], ["history"]) and name.startswith("commits"):
+      assert models(object_store, *words) == 0
+      out, _ = capsys.readouterr()
+      assert words == ["history"] or out.split()[-1] == "damaged"
       continue
     assert models(object_store, *words) == 1
     out, err = capsys.readouterr()
     assert name in out + err
     assert err.count("\n") <= 1
+
+
+@pytest.mark.parametrize("text", NO_OBJECTS)
+def test_a_damaged_commit_spoils_no_other_version(
+  object_store, objects, tmp_path, text
+):
+  """As a damaged manifest in a folder spoils none."""
+  for content in "ab":
+    add(object_store, tmp_path, content)
+  (path,) = (path for path in objects.objects if path.endswith("commits/1.json"))
+  objects.objects[path] = text.encode()
+  store = type(object_store)(object_store.url)  # which has read nothing yet
+  assert store.versions() == [1, 2]
+  assert store.version(2).passed
+  store.verify(2)
+  with pytest.raises(RuntimeError, match=r"commits/1\.json is damaged"):
+    store.version(1)
+  store.move("production", 2, reason=by("ann"))
+  assert add(store, tmp_path, "c") == 3
+  assert store.gc(keep=5) == []  # it is damaged, and not an upload that was given up
