@@ -17,6 +17,7 @@ from tfx import v1 as tfx
 from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
+from hardmine.components.plumbing import says_of_machine
 from hardmine.serving.probe.ask_model import MEMORY_BYTES, TIMEOUT_SECONDS, ask
 from hardmine.serving.probe.sandbox import Outcome
 
@@ -46,6 +47,15 @@ def write_blessing(
   blessing.set_string_custom_property("reason", outcome.reason)
 
 
+def require_asked(outcome: Outcome) -> None:
+  """Raises RuntimeError where it was the machine that failed and not the model."""
+  if not outcome.passed and says_of_machine(outcome.reason):
+    raise RuntimeError(
+      f"the model could not be asked, which says nothing of it: {outcome.reason}; "
+      "mend that (`hardmine doctor` says what is missing) and run again"
+    )
+
+
 @tfx.dsl.components.component
 def InfraCheck(
   model: tfx.dsl.components.InputArtifact[standard_artifacts.Model],
@@ -53,11 +63,16 @@ def InfraCheck(
   timeout_seconds: tfx.dsl.components.Parameter[int] = TIMEOUT_SECONDS,
   memory_bytes: tfx.dsl.components.Parameter[int] = MEMORY_BYTES,
 ) -> None:
-  """Blesses a model that answers within its limits; never fails for the model."""
+  """Blesses a model that answers within its limits; never fails for the model.
+
+  Raises:
+    RuntimeError: the model could not be asked, which says nothing of it.
+  """
   outcome = ask(
     path_utils.serving_model_path(model.uri),
     timeout_seconds=timeout_seconds,
     memory_bytes=memory_bytes,
   )
   logging.info("InfraCheck: %s", outcome)
+  require_asked(outcome)
   write_blessing(blessing, outcome)

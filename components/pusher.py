@@ -28,6 +28,7 @@ from tfx.types import (
   standard_component_specs,
 )
 
+from hardmine.components.pushes import CANDIDATE
 from hardmine.schemas.experiment import Experiment
 from hardmine.schemas.exported_model import kind_of, read_facts
 from hardmine.schemas.files import sha256_of, write_atomically
@@ -45,7 +46,6 @@ EVALUATION_KEY = standard_component_specs.EVALUATION_KEY
 EXAMPLES_KEY = standard_component_specs.EXAMPLES_KEY
 PUSHED_MODEL_KEY = standard_component_specs.PUSHED_MODEL_KEY
 PUSHED_FILE = "pushed.json"
-CANDIDATE = "candidate"
 
 
 class Executor(tfx_executor.Executor):
@@ -101,6 +101,9 @@ class Executor(tfx_executor.Executor):
     where = {"store": store.url, "version": number, "alias": alias}
     write_atomically(os.path.join(pushed.uri, PUSHED_FILE), json.dumps(where) + "\n")
     self._MarkPushed(pushed, pushed_destination=destination, pushed_version=str(number))
+    # By which a later run sees whether the push is still there.
+    pushed.set_string_custom_property("model_id", facts["model_id"])
+    pushed.set_string_custom_property("alias", alias)
     logging.info("Pusher: %s is %s", alias, destination)
 
 

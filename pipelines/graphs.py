@@ -7,6 +7,12 @@ from hardmine.pipelines.site import Site
 from hardmine.schemas.experiment import CodecExperiment, DetectionExperiment, Experiment
 
 
+def nodes_of(experiment: Experiment) -> tuple[str, ...]:
+  """The ids of an experiment's nodes, known before TFX is imported."""
+  is_detection = isinstance(experiment, DetectionExperiment)
+  return detection.NODES if is_detection else codec.NODES
+
+
 def create_pipeline(experiment: Experiment, site: Site):
   """The `tfx.dsl.Pipeline` of `pipelines.codec` or of `pipelines.detection`.
 

@@ -7,7 +7,10 @@ import json
 from pathlib import Path
 from typing import Any
 
+from hardmine.components.pushes import CANDIDATE
+from hardmine.pipelines.losses import Losses, loss_lines, losses_of
 from hardmine.pipelines.runs import Run
+from hardmine.serving.store.catalogue import Catalogue
 
 SHOWN_PRECISIONS = ("AP", "AP50", "AP75", "AR_100")  # of a detector's twelve numbers
 EVALUATORS = ("CodecEvaluator", "DetectionEvaluator")  # a pipeline has one of them
@@ -26,6 +29,8 @@ class Outcome:
       model store is one.
     store: that model store, or None.
     pushed_version: its number there, or None.
+    candidate_version: what the alias `candidate` of that store means by now, or None.
+    losses: what was read and what was left out, by node.
   """
 
   blessed: bool | None
@@ -35,6 +40,8 @@ class Outcome:
   pushed_dir: str | None
   store: str | None = None
   pushed_version: int | None = None
+  candidate_version: int | None = None
+  losses: tuple[Losses, ...] = ()
 
 
 def outcome_of(run: Run) -> Outcome:
@@ -68,12 +75,14 @@ def outcome_of(run: Run) -> Outcome:
     pushed_dir=pushed_dir,
     store=folders[0] if folders else None,
     pushed_version=int(folders[2]) if folders else None,
+    candidate_version=_candidate(folders[0]) if folders else None,
+    losses=losses_of(run),
   )
 
 
 def outcome_lines(run: Run, outcome: Outcome) -> list[str]:
-  """The verdict with its reasons, and where report, model and log lie."""
-  lines = []
+  """What was left out, the verdict with its reasons, and where all lies."""
+  lines = loss_lines(outcome.losses)
   if outcome.blessed is not None:
     lines.append("blessed" if outcome.blessed else "NOT BLESSED, nothing pushed:")
     lines.extend(f"  {reason}" for reason in outcome.reasons)
@@ -83,7 +92,11 @@ def outcome_lines(run: Run, outcome: Outcome) -> list[str]:
   if outcome.report_path:
     lines.append(f"{'report':13} {outcome.report_path}")
   if outcome.pushed_dir:
-    lines.append(f"{'pushed':13} {outcome.pushed_dir}, the candidate of its store")
+    candidate = "the candidate of its store"
+    if outcome.candidate_version != outcome.pushed_version:
+      other = outcome.candidate_version or "none"
+      candidate = f"no longer the candidate of its store, which is {other}"
+    lines.append(f"{'pushed':13} {outcome.pushed_dir}, {candidate}")
   if run.log_path:
     lines.append(f"{'log':13} {run.log_path}")
   return lines
@@ -113,3 +126,9 @@ def _pushed(run: Run) -> str | None:
   pusher = run.node("Pusher")
   facts = pusher.properties.get("pushed_model", {}) if pusher else {}
   return facts["pushed_destination"] if facts.get("pushed") == 1 else None
+
+
+def _candidate(store: str) -> int | None:
+  """What the alias means that the push moved, and others may have moved since."""
+  pointer = Catalogue(store).all_aliases().pointers.get(CANDIDATE)
+  return pointer.version if pointer else None

@@ -14,6 +14,7 @@ from typing import Any
 from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
+from hardmine.pipelines.relocation import MOVED_FROM
 from hardmine.pipelines.runs import NodeRun, Run
 from hardmine.pipelines.setting_changes import FINGERPRINTS, setting_changes
 
@@ -107,6 +108,16 @@ class RunHistory:
       runs = good if runs is None else runs & good
     return max(runs) if runs else None  # ISO times sort as text
 
+  def lost_outputs(self, run_id: str, nodes: Iterable[str]) -> list[str]:
+    """Where outputs of these nodes in a run were that are no longer there."""
+    return [
+      place
+      for node in nodes
+      for execution in self._executions(node)
+      if self._run_of(execution) == run_id
+      for place in self._gone_outputs(execution)
+    ]
+
   def _executions(self, node: str) -> list[mlmd.Execution]:
     """Of a node, in all runs, oldest first."""
     context = self._store.get_context_by_type_and_name("node", f"{self._name}.{node}")
@@ -191,9 +202,12 @@ class RunHistory:
         return f"it failed in {run}"
       if other.last_known_state not in _SUCCESS:
         return f"{run} was interrupted in it"
-      gone = [u for us in self._outputs(other)[0].values() for u in us if _gone(u)]
+      gone = self._gone_outputs(other)
       if gone:
         return f"its earlier output is gone: {gone[0]}"
+      moved = self._moved_inputs(execution)
+      if moved:
+        return f"the root was moved from {moved[0]}"
       return "its executor changed"
     if not earlier:
       return "only handed on before, so its settings then are not known"
@@ -204,6 +218,30 @@ class RunHistory:
     )
     more = f" and {len(changes) - _MAX_CHANGES} more" * (len(changes) > _MAX_CHANGES)
     return "; ".join(changes[:_MAX_CHANGES]) + more
+
+  def _gone_outputs(self, execution: mlmd.Execution) -> list[str]:
+    """Where outputs were that are no longer there."""
+    gone = []
+    for artifact in self._artifacts(execution, _OUTPUT):
+      if artifact.state == mlmd.Artifact.DELETED:
+        destination = artifact.custom_properties["pushed_destination"].string_value
+        gone.append(destination or artifact.uri)
+      elif _gone(artifact.uri):
+        gone.append(artifact.uri)
+    return gone
+
+  def _moved_inputs(self, execution: mlmd.Execution) -> list[str]:
+    """The roots that inputs came from when the root was moved."""
+    inputs = self._artifacts(execution, _INPUT)
+    return [
+      artifact.custom_properties[MOVED_FROM].string_value
+      for artifact in inputs
+      if MOVED_FROM in artifact.custom_properties
+    ]
+
+  def _artifacts(self, execution: mlmd.Execution, kinds) -> list[mlmd.Artifact]:
+    ids = [i for found in self._events(execution, kinds).values() for i in found]
+    return self._store.get_artifacts_by_id(ids)
 
   def _is_taken_over(self, execution: mlmd.Execution) -> bool:
     """Whether a partial run only handed it on.

@@ -21,8 +21,11 @@ def run_experiment(
   verbose: bool = False,
 ) -> tuple[Run, Outcome]:
   """Runs an experiment; see `pipelines.orchestrators.local.run_pipeline`."""
-  from hardmine.pipelines.graphs import create_pipeline
+  from hardmine.pipelines.graphs import create_pipeline, nodes_of
   from hardmine.pipelines.orchestrators.local import run_pipeline
+  from hardmine.pipelines.orchestrators.partial_run import require_nodes
+
+  require_nodes(nodes_of(experiment), from_node, to_node)  # before TFX is imported
 
   def build(whole_site: Site):
     if not site.enable_cache:  # else training would find itself finished

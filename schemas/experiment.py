@@ -7,7 +7,7 @@ import re
 
 from hardmine.schemas.codec_config import CodecConfig
 from hardmine.schemas.config import Config, require
-from hardmine.schemas.conversion_config import ConversionConfig
+from hardmine.schemas.conversion_config import EVAL, TRAIN, ConversionConfig
 from hardmine.schemas.detector_config import DetectorConfig
 from hardmine.schemas.evaluation_config import (
   CodecEvaluationConfig,
@@ -70,3 +70,16 @@ class DetectionExperiment(Experiment):
   detector: DetectorConfig
   training: DetectorTrainingConfig
   evaluation: DetectionEvaluationConfig
+
+  def __post_init__(self):
+    super().__post_init__()
+    splits = {source.split for source in self.conversion.sources}
+    if self.conversion.eval_share:
+      splits.add(EVAL)
+    for needed in (TRAIN, EVAL, self.evaluation.split):  # the first two for training
+      share = ", or a share of the others (conversion.eval_share)" * (needed == EVAL)
+      require(
+        needed in splits,
+        f"a source of the split {needed}: annotated images of its own{share}",
+        splits=sorted(splits),
+      )

@@ -112,8 +112,8 @@ def evaluate(
   """Measures everything on the same images in one run.
 
   A model that cannot be loaded or fails on an image is no error here: it is not
-  blessed, and the verdict says why. Neither is a comparison passed because the
-  blessed model could not be measured. An image that is too small for MS-SSIM's five
+  blessed, and the verdict says why. A blessed model that cannot be measured is one
+  where a gate compares (`judging`). An image that is too small for MS-SSIM's five
   scales, or that JPEG or WebP cannot write, is left out of everything.
 
   Args:

@@ -118,8 +118,8 @@ def evaluate(
   """Measures everything on the same images in one run.
 
   A model that cannot be loaded or fails on an image is no error here: it is not
-  blessed, and the verdict says why. Neither is a comparison passed because the
-  blessed model could not be measured.
+  blessed, and the verdict says why. A blessed model that cannot be measured is one
+  where a gate compares (`judging`).
 
   Args:
     load_candidate: gives the model.

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from absl import logging
 from tfx import types
 from tfx.dsl.components.base import base_executor
+from tfx.dsl.io import fileio
 from tfx.types import (
   artifact_utils,
   component_spec,
@@ -118,12 +119,15 @@ class EvaluatorExecutor(base_executor.BaseExecutor):
 
     Raises:
       ValueError: there is nothing to evaluate on.
-      RuntimeError: what there is is damaged. A bad model raises nothing: it is not
+      RuntimeError: what there is is damaged, the model is gone, the rival is and a
+        gate compares, or the machine failed. A bad model raises nothing: it is not
         blessed.
     """
     config = self.config_class.from_json(exec_properties[CONFIG_KEY])
     model = artifact_utils.get_single_instance(input_dict[MODEL_KEY])
     rival = next(iter(input_dict.get(BASELINE_MODEL_KEY) or []), None)
+    if not fileio.exists(model.uri):
+      raise RuntimeError(f"{model.uri} is gone: run again without --from")
     given = Assignment(
       config=config,
       load_candidate=self._loader(model),
@@ -149,7 +153,12 @@ class EvaluatorExecutor(base_executor.BaseExecutor):
 
   def _loader(self, model: types.Artifact) -> Callable[[], Any]:
     # Looked for when called: a folder without a model is the model's fault.
-    return lambda: self.load(path_utils.serving_model_path(model.uri))
+    def load() -> Any:
+      if not fileio.exists(model.uri):
+        raise FileNotFoundError(f"{model.uri} is gone")
+      return self.load(path_utils.serving_model_path(model.uri))
+
+    return load
 
 
 def place_of(artifact: types.Artifact) -> str:

@@ -6,7 +6,8 @@ import dataclasses
 from collections.abc import Callable, Mapping
 from typing import Generic, TypeVar
 
-from hardmine.schemas.gates import Gate, GateResult, Verdict, judge
+from hardmine.components.plumbing import is_of_machine
+from hardmine.schemas.gates import Gate, Verdict, judge
 
 Model = TypeVar("Model")
 Measured = TypeVar("Measured")
@@ -41,8 +42,8 @@ def measure_and_judge(
   """Measures both models in the same way, and holds the candidate against gates.
 
   A model that cannot be loaded or fails on an image is no error here: it is not
-  blessed, and the verdict says why. Neither is a comparison passed because the
-  blessed model could not be measured.
+  blessed, and the verdict says why. A rival that cannot be measured is one, where a
+  gate compares: neither passing nor failing that gate would be true.
 
   Args:
     load_candidate: gives the model, None if there is none.
@@ -51,15 +52,21 @@ def measure_and_judge(
     numbers: what gates look at.
     gates: what to judge by; None does not judge.
     report: is told the verdict.
+
+  Raises:
+    RuntimeError: the rival could not be measured, and a gate compares; or the machine
+      failed (`plumbing`), which says nothing of a model.
   """
+  title = "last blessed model"
+  rival, rival_problem = _attempt(
+    f"the {title}", load_rival, lambda model: measure(model, "baseline_model", title)
+  )
+  if rival_problem:
+    _require_no_comparison(gates or (), rival_problem)
   candidate, problem = _attempt(
     "the model",
     load_candidate,
     lambda model: measure(model, "candidate", "this model"),
-  )
-  title = "last blessed model"
-  rival, rival_problem = _attempt(
-    f"the {title}", load_rival, lambda model: measure(model, "baseline_model", title)
   )
   verdict = None
   if gates is not None:
@@ -68,7 +75,6 @@ def measure_and_judge(
       None if candidate is None else numbers(candidate),
       None if rival is None else numbers(rival),
       problem=problem,
-      rival_problem=rival_problem,
     )
     report("blessed" if verdict.passed else "not blessed")
   return Judged(
@@ -85,40 +91,38 @@ def judge_measured(
   rival: Mapping[str, float] | None,
   *,
   problem: str | None = None,
-  rival_problem: str | None = None,
 ) -> Verdict:
   """Holds a candidate against gates; a missing measurement passes none of them.
 
   Args:
     gates: what to judge by.
     candidate: its numbers, None if it could not be measured.
-    rival: those of the last blessed model, None if there is none or it could not be
-      measured.
+    rival: those of the last blessed model, None if there is none.
     problem: why the candidate has no numbers; part of every reason then.
-    rival_problem: why the rival has none. No comparison passes because of that.
   """
   verdict = judge(gates, dict(candidate or {}), None if rival is None else dict(rival))
-  results = list(verdict.results)
-  if problem is not None:
-    results = [
-      dataclasses.replace(result, reason=f"{result.reason}; {problem}")
-      for result in results
-    ]
-  if rival_problem and any(gate.min_improvement is not None for gate in gates):
-    results.append(
-      GateResult(
-        metric="baseline_model",
-        passed=False,
-        value=None,
-        bound=None,
-        baseline=None,
-        reason=rival_problem,
-      )
-    )
-  return Verdict(
-    passed=verdict.passed and all(result.passed for result in results),
-    results=tuple(results),
+  if problem is None:
+    return verdict
+  results = tuple(
+    dataclasses.replace(result, reason=f"{result.reason}; {problem}")
+    for result in verdict.results
   )
+  return dataclasses.replace(verdict, results=results)
+
+
+def _require_no_comparison(gates: tuple[Gate, ...], problem: str) -> None:
+  """Raises where a gate needs the numbers of a rival that has none."""
+  words = []
+  for place, gate in enumerate(gates):
+    if gate.min_improvement is not None:
+      words.append(f"--set evaluation.gates.{place}.min_improvement=null")
+      if gate.bound is None:
+        words.append(f"--set evaluation.gates.{place}.bound=NUMBER")
+  if words:
+    raise RuntimeError(
+      f"{problem}, so nothing can be compared with it: put it back, or judge once by "
+      f"bounds alone ({' '.join(words)}); what is blessed then is to be beaten next"
+    )
 
 
 def _attempt(
@@ -126,11 +130,18 @@ def _attempt(
   load: Callable[[], Model] | None,
   measure: Callable[[Model], Measured],
 ) -> tuple[Measured | None, str | None]:
-  """(what `measure` returns, or a sentence about why there is nothing)."""
+  """(what `measure` returns, or a sentence about why there is nothing).
+
+  Raises:
+    RuntimeError: it was the machine that failed.
+  """
   if load is None:
     return None, None
   try:
     return measure(load()), None
-  except Exception as error:  # whatever TensorFlow raises is the model's fault
+  except Exception as error:  # whatever else TensorFlow raises is the model's fault
     text = " ".join(str(error).split())[:500]
-    return None, f"{what} could not be measured: {type(error).__name__}: {text}"
+    problem = f"{what} could not be measured: {type(error).__name__}: {text}"
+    if is_of_machine(error):
+      raise RuntimeError(f"{problem}; that says nothing of it, run again") from error
+    return None, problem

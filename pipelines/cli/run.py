@@ -10,9 +10,12 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from hardmine.pipelines.cli.tables import print_table, printable
+
 if TYPE_CHECKING:
   from hardmine.pipelines.outcome import Outcome
   from hardmine.pipelines.runs import Run
+  from hardmine.pipelines.site import Site
   from hardmine.schemas.experiment import Experiment
 
 HELP = (
@@ -21,11 +24,23 @@ HELP = (
   "what did not change and says why; a killed one resumes."
 )
 
+NOT_BLESSED = 3
+EXIT_CODES = f"""exit codes:
+  0  done: the model is blessed, or it is not and --require-blessing is not given
+  1  broken plumbing: a node failed, the root or the store cannot be used, or a model
+     could not be asked or compared for the machine's sake; worth another try
+  2  the words, the settings or the data are wrong
+  {NOT_BLESSED}  with --require-blessing: all went well, and the model is not blessed
+"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
+  from hardmine.pipelines.cli import own_data
   from hardmine.pipelines.experiments import names
 
+  parser.formatter_class = argparse.RawDescriptionHelpFormatter
+  parser.epilog = EXIT_CODES
   parser.add_argument(
     "experiment",
     metavar="EXPERIMENT",
@@ -39,7 +54,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="KEY=VALUE",
     action="append",
     default=[],
-    help="replace a field, as in training.steps=500; may be repeated",
+    help="replace a field, as in training.steps=500 or, of a list, in "
+    "conversion.sources.0.images=photos; may be repeated",
   )
   parser.add_argument(
     "--from",
@@ -62,27 +78,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--require-blessing",
     action="store_true",
-    help="exit with 1 when the model is not blessed",
+    help=f"exit with {NOT_BLESSED} when the model is not blessed",
   )
   parser.add_argument("--verbose", action="store_true", help="show TFX's own log too")
   parser.add_argument("--json", action="store_true", help="print the outcome as JSON")
+  own_data.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> int:
   """Runs it and prints what came of it; 0 also for a model that is not blessed."""
-  from hardmine.pipelines.beam_runners import direct
-  from hardmine.pipelines.experiments import find
-  from hardmine.pipelines.running import run_experiment
-  from hardmine.pipelines.site import Site
-
-  strategy = [f"training.strategy={args.strategy}"] if args.strategy else []
-  experiment = find(args.experiment).override(args.set + strategy)
-  site = Site(
-    root=os.path.abspath(args.root or os.path.join("runs", experiment.name)),
-    beam_arguments=direct(args.workers),
-    enable_cache=not args.no_cache,
-  )
   with _lines(args.json) as say:
+    say(f"reading the experiment {args.experiment} ...")  # Keras takes seconds
+    experiment = _experiment(args)
+    site = _site(args, experiment)
+    from hardmine.pipelines.running import run_experiment
+
     done, outcome = run_experiment(
       experiment,
       site,
@@ -95,26 +105,41 @@ def run(args: argparse.Namespace) -> int:
     print(json.dumps(_as_json(experiment, site.root, done, outcome), indent=2))
   else:
     _print_outcome(done, outcome)
-  return 1 if args.require_blessing and not outcome.blessed else 0
+  return NOT_BLESSED if args.require_blessing and not outcome.blessed else 0
+
+
+def _experiment(args: argparse.Namespace) -> Experiment:
+  """What is to be run, flags and all."""
+  from hardmine.pipelines.cli import own_data
+  from hardmine.pipelines.experiments import find
+
+  experiment = find(args.experiment)
+  strategy = [f"training.strategy={args.strategy}"] if args.strategy else []
+  own = own_data.assignments(args, experiment)
+  return experiment.override(own + args.set + strategy)
+
+
+def _site(args: argparse.Namespace, experiment: Experiment) -> Site:
+  from hardmine.pipelines.beam_runners import direct
+  from hardmine.pipelines.site import Site
+
+  return Site(
+    root=args.root or os.path.join("runs", experiment.name),
+    beam_arguments=direct(args.workers),
+    enable_cache=not args.no_cache,
+  )
 
 
 def _print_outcome(done: Run, outcome: Outcome) -> None:
   """The table of the nodes, and what came of it all."""
-  from rich.console import Console
-  from rich.table import Table
-
   from hardmine.pipelines.outcome import outcome_lines
 
-  # Piped lines are for programs such as grep: they are not to be wrapped.
-  width = None if sys.stdout.isatty() else 400
-  console = Console(width=width, highlight=False, markup=False)
-  table = Table("node", "", "why", box=None, pad_edge=False)
-  table.add_column("seconds", justify="right")
-  for node in done.nodes:
-    table.add_row(node.node, node.status, node.why, f"{node.seconds:.1f}")
-  console.print(table)
+  print_table(
+    ("node", "", ">seconds", "why"),  # which is of any length
+    [(node.node, node.status, f"{node.seconds:.1f}", node.why) for node in done.nodes],
+  )
   for line in outcome_lines(done, outcome):
-    print(line)
+    print(printable(line))
 
 
 @contextlib.contextmanager

@@ -13,7 +13,9 @@ import traceback
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from hardmine.components.jobs.failures import reason
 from hardmine.pipelines import beam_environment
+from hardmine.pipelines.metadata_file import check_metadata
 from hardmine.pipelines.orchestrators.held_root import held_root
 from hardmine.pipelines.orchestrators.partial_run import partial_run, skipped_nodes
 from hardmine.pipelines.runs import Run
@@ -62,12 +64,16 @@ def run_pipeline(
 
   Raises:
     ValueError: an unknown node, or no earlier run to start from.
-    RuntimeError: another run holds the root, or (`NodeFailed`) a node raised.
+    RuntimeError: another run holds the root, its records are damaged or gone, or
+      (`NodeFailed`) a node raised.
   """
   with (
     held_root(site, verbose=verbose) as log_path,
     beam_environment.filled(site.beam_arguments),
   ):
+    if site.metadata is None:
+      check_metadata(site)
+    say(f"{_clock()}  starting TFX, which takes 15 to 40 seconds ...")
     from tfx import v1 as tfx
 
     metadata = site.metadata
@@ -75,8 +81,28 @@ def run_pipeline(
       connect = tfx.orchestration.metadata.sqlite_metadata_connection_config
       metadata = connect(site.metadata_path)
     slots = beam_environment.slots()
-    pipeline = build(dataclasses.replace(site, metadata=metadata, beam_arguments=slots))
+    whole_site = dataclasses.replace(site, metadata=metadata, beam_arguments=slots)
+    pipeline = build(whole_site)
+    _true_records(site, metadata, to_node, say)
     return _run(pipeline, from_node, to_node, say, log_path)
+
+
+def _true_records(
+  site: Site, metadata: Any, to_node: str | None, say: Callable[[str], None]
+) -> None:
+  """Makes ML Metadata say what is true by now of the root and of the model store."""
+  from ml_metadata import MetadataStore
+
+  from hardmine.components.pushes import withdraw_lost
+  from hardmine.pipelines.relocation import adopt
+
+  store = MetadataStore(metadata)
+  if site.metadata is None:
+    for root in sorted(adopt(store, site)):
+      say(f"{_clock()}  what earlier runs left in {root} is used from {site.root}")
+  if to_node in (None, "Pusher"):
+    for place in withdraw_lost(store, site.store_url):
+      say(f"{_clock()}  {place}, which an earlier run pushed, is no longer there")
 
 
 def _run(
@@ -118,7 +144,8 @@ def _run(
   # The runner goes on past a node whose inputs it cannot find.
   for node in run.nodes:
     if node.status not in ("ran", "reused"):
-      raise NodeFailed(node.node, f"its inputs were not found; log: {log_path}")
+      told = watch.complaints.get(node.node, "its inputs were not found")
+      raise NodeFailed(node.node, f"{told}; log: {log_path}")
   return run
 
 
@@ -129,12 +156,15 @@ class _Watch(logging.Handler):
     super().__init__(logging.INFO)
     self._plan, self._history, self._say = plan, history, say
     self.node: str | None = None
+    self.complaints: dict[str, str] = {}  # by node, the first that TFX only logs
 
   @property
   def run_id(self) -> str:
     return self._plan.runtime_spec.pipeline_run_id.field_value.string_value
 
   def emit(self, record: logging.LogRecord) -> None:
+    if record.levelno >= logging.ERROR and self.node:
+      self.complaints.setdefault(self.node, _one_line(record.getMessage()))
     if record.msg == "Component %s is running.":
       (self.node,) = record.args  # type: ignore[misc]
       self._say(f"{_clock()}  {self.node} ...")
@@ -157,8 +187,12 @@ def _cause(error: BaseException) -> str:
   """The innermost error in one line: Beam and TFX wrap what a user needs to read."""
   while error.__cause__ is not None:
     error = error.__cause__
-  text = " ".join(str(error).split())
-  return f"{text[:600] or 'no message'} ({type(error).__name__})"
+  text = _one_line(reason(str(error)))
+  return f"{text or 'no message'} ({type(error).__name__})"
+
+
+def _one_line(text: str) -> str:
+  return " ".join(text.split())[:600]
 
 
 def _clock() -> str:

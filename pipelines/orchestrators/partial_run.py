@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
   from hardmine.pipelines.run_history import RunHistory
+
+
+def require_nodes(order: Sequence[str], *names: str | None) -> None:
+  """Raises ValueError unless each name, if there is one, is of a node."""
+  for name in names:
+    if name is not None and name not in order:
+      raise ValueError(f"Expected a node among {', '.join(order)}. Received: {name!r}")
 
 
 def partial_run(
@@ -20,14 +28,12 @@ def partial_run(
     to_node: stop after this node and what it needs.
 
   Raises:
-    ValueError: there is no such node, or no earlier run to start from.
+    ValueError: there is no such node, no earlier run to start from, or what that
+      left is gone.
   """
   from tfx.proto.orchestration import pipeline_pb2
 
-  order = [component.id for component in pipeline.components]
-  for name in (from_node, to_node):
-    if name is not None and name not in order:
-      raise ValueError(f"Expected a node among {', '.join(order)}. Received: {name!r}")
+  require_nodes([c.id for c in pipeline.components], from_node, to_node)
   if from_node is None and to_node is None:
     return None
   options = pipeline_pb2.RunOptions()
@@ -45,6 +51,12 @@ def partial_run(
         f"run without --from first. Received: --from {from_node}"
       )
     if base is not None:
+      lost = history.lost_outputs(base, _read_from(pipeline, needed))
+      if lost:
+        raise ValueError(
+          f"Expected {lost[0]}, which an earlier run left, to be there still; run "
+          f"without --from, which makes it anew. Received: --from {from_node}"
+        )
       settings.base_pipeline_run_strategy.base_run_id = base
   return options
 
@@ -55,6 +67,20 @@ def skipped_nodes(plan: Any) -> set[str]:
     node.pipeline_node.node_info.id
     for node in plan.nodes
     if node.pipeline_node.execution_options.HasField("skip")
+  }
+
+
+def _read_from(pipeline: Any, needed: list[str]) -> set[str]:
+  """Those of the nodes before the part that the part reads from."""
+  from tfx.types import channel_utils
+
+  return {
+    channel.producer_component_id
+    for component in pipeline.components
+    if component.id not in needed
+    for inputs in component.inputs.values()
+    for channel in channel_utils.get_individual_channels(inputs)
+    if channel.producer_component_id in needed
   }
 
 

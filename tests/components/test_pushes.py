@@ -6,56 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
-from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from hardmine.components.pushes import CANDIDATE, pushes_of, withdraw_lost
 from hardmine.serving.store.contents import MANIFEST
-from hardmine.serving.store.store import ModelStore
+from tests.components.fake_pushes import Pushed, empty_records
 from tests.serving.store import fake_models
-
-
-class Pushed:
-  """A store with two versions, and what ML Metadata says of their pushes."""
-
-  def __init__(self, folder: Path):
-    self.folder = folder
-    self.store = ModelStore(folder / "store")
-    config = mlmd.ConnectionConfig()
-    config.fake_database.SetInParent()
-    self.records = MetadataStore(config)
-    self.model = self._artifact("Model", {})
-    for content in "ab":
-      number = fake_models.add(self.store, folder, content)
-      self.store.move(CANDIDATE, number, reason=fake_models.by("a test"))
-      self.push(number, alias=CANDIDATE, model_id=fake_models.model_id(content))
-
-  def push(self, number: int, **facts: str) -> None:
-    facts["pushed_destination"] = f"{self.store.url}/versions/{number}"
-    artifact = self._artifact("PushedModel", facts, pushed=1)
-    kind = self.records.put_execution_type(mlmd.ExecutionType(name="Pusher"))
-    (made,) = self.records.put_executions([mlmd.Execution(type_id=kind)])
-    self.records.put_events(
-      [
-        mlmd.Event(execution_id=made, artifact_id=self.model, type=mlmd.Event.INPUT),
-        mlmd.Event(execution_id=made, artifact_id=artifact, type=mlmd.Event.OUTPUT),
-      ]
-    )
-
-  def _artifact(self, name: str, facts: dict[str, str], **numbers: int) -> int:
-    kind = self.records.put_artifact_type(mlmd.ArtifactType(name=name))
-    artifact = mlmd.Artifact(type_id=kind, uri="u", state=mlmd.Artifact.LIVE)
-    for key, value in facts.items():
-      artifact.custom_properties[key].string_value = value
-    for key, number in numbers.items():
-      artifact.custom_properties[key].int_value = number
-    (made,) = self.records.put_artifacts([artifact])
-    return made
-
-  def withdrawn(self) -> list[int]:
-    """The versions whose pushes are found lost."""
-    lost = withdraw_lost(self.records, self.store.url)
-    return sorted(int(place.rpartition("/")[2]) for place in lost)
 
 
 @pytest.fixture
@@ -113,9 +69,7 @@ def test_pushes_into_another_store_are_left_alone(pushed, tmp_path):
 
 
 def test_a_root_that_never_pushed_has_nothing_to_withdraw(tmp_path):
-  config = mlmd.ConnectionConfig()
-  config.fake_database.SetInParent()
-  assert withdraw_lost(MetadataStore(config), str(tmp_path)) == []
+  assert withdraw_lost(empty_records(), str(tmp_path)) == []
 
 
 def test_the_pushes_of_a_model_are_found_newest_first(pushed):

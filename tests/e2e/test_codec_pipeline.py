@@ -5,9 +5,12 @@ import and the runs build on each other. The photographs are crops of those that
 ship inside scikit-image.
 """
 
+import contextlib
+import copy
 import fcntl
 import json
 import os
+import shutil
 import signal
 import threading
 import time
@@ -16,9 +19,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from hardmine.components import infra_check
 from hardmine.pipelines.beam_runners import direct
 from hardmine.pipelines.cli.main import main
 from hardmine.pipelines.experiments.codec_demo import photograph
+from hardmine.pipelines.orchestrators.local import NodeFailed
 from hardmine.pipelines.running import run_experiment
 from hardmine.pipelines.site import Site
 from hardmine.schemas.codec_config import CodecConfig
@@ -27,6 +32,7 @@ from hardmine.schemas.experiment import CodecExperiment
 from hardmine.schemas.gates import Gate
 from hardmine.schemas.mining_config import MiningConfig
 from hardmine.schemas.training_config import CodecTrainingConfig
+from hardmine.serving.probe.sandbox import Outcome
 from hardmine.serving.store.store import ModelStore
 
 DOWNSTREAM_OF_GATES = {"CodecEvaluator", "Pusher"}
@@ -165,6 +171,109 @@ def test_starting_late_takes_over_what_earlier_runs_left(story, first):
   assert outcome.blessed is True
 
 
+@pytest.fixture(scope="module")
+def moved(story, first):
+  """A copy of the root as it is after some runs."""
+  elsewhere = copy.copy(story)
+  elsewhere.root = str(Path(story.root).with_name("moved é"))
+  shutil.copytree(story.root, elsewhere.root)
+  return elsewhere
+
+
+@contextlib.contextmanager
+def out_of_reach(root: str):
+  """As if a root had been moved, and not copied."""
+  hidden = Path(root).with_name("hidden")
+  Path(root).rename(hidden)
+  try:
+    yield
+  finally:
+    hidden.rename(root)
+
+
+def model_dir_of(done) -> Path:
+  (uri,) = done.node("Trainer").outputs["model"]
+  return Path(uri)
+
+
+def test_a_moved_root_goes_on_with_what_lies_in_it(story, moved):
+  with out_of_reach(story.root):
+    done, outcome = moved.run("training.seed=1")
+  assert f"left in {story.root} is used from {moved.root}" in "\n".join(moved.lines)
+  assert done.node("PatchGen").status == "reused"
+  assert done.node("StatisticsGen").why == f"the root was moved from {story.root}"
+  assert done.node("Rival").why.startswith("found the blessed model of run ")
+  (result,) = verdict_of(done)["results"]
+  assert result["baseline"] is not None
+  assert outcome.pushed_dir is None or outcome.pushed_dir.startswith(moved.root)
+
+
+def test_a_moved_root_resumes_to_the_same_model_and_then_reuses_it(story, first, moved):
+  with out_of_reach(story.root):
+    done, outcome = moved.run()
+    again, _ = moved.run()
+  # The latest other one, and not the same model under its earlier name.
+  assert outcome.blessed is True, outcome.reasons
+  assert outcome.pushed_dir.startswith(moved.root)
+  assert model_dir_of(done).is_relative_to(moved.root)
+  store = ModelStore(outcome.store)
+  model_ids = [store.version(n).model_id for n in (1, outcome.pushed_version)]
+  assert model_ids[0] == model_ids[1]
+  assert {node.status for node in again.nodes if node.node != "Rival"} == {"reused"}
+
+
+def test_a_push_is_reused_only_while_it_is_there(moved):
+  assert moved.run()[0].node("Pusher").status == "reused"
+  shutil.rmtree(Path(moved.root, "store"))
+  done, outcome = moved.run()
+  lost = f"its earlier output is gone: {moved.root}/store/versions/"
+  assert done.node("Pusher").why.startswith(lost)
+  assert moved.versions() == [1]
+  assert Path(outcome.pushed_dir, "saved_model.pb").is_file()
+  assert outcome.candidate_version == 1
+  assert {node.status for node in done.nodes if node.node == "Trainer"} == {"reused"}
+
+
+def test_a_rival_that_was_cleaned_away_comes_from_the_store(moved):
+  done, _ = moved.run()
+  shutil.rmtree(model_dir_of(done))
+  again, _ = moved.run("training.seed=2", from_node="Trainer")
+  (result,) = verdict_of(again)["results"]
+  assert result["baseline"] is not None
+
+
+def test_a_rival_that_is_nowhere_is_a_failure_with_its_remedy(moved):
+  moved.run()
+  shutil.rmtree(Path(moved.root, "artifacts", "Trainer"))
+  shutil.rmtree(Path(moved.root, "store"))
+  with pytest.raises(NodeFailed, match=r"CodecEvaluator failed: .* is gone") as caught:
+    moved.run("training.seed=3", from_node="Trainer")
+  remedy = "--set evaluation.gates.0.min_improvement=null"
+  assert remedy in str(caught.value)
+  _, outcome = moved.run(
+    "training.seed=3", "evaluation.gates.0.min_improvement=null", from_node="Trainer"
+  )
+  assert outcome.blessed is True
+
+
+def test_a_late_start_from_outputs_that_are_gone_is_refused(moved):
+  done, _ = moved.run()
+  shutil.rmtree(model_dir_of(done))
+  with pytest.raises(ValueError, match=r"Trainer/model/\d+.*run without --from"):
+    moved.run(from_node="CodecEvaluator")
+
+
+def test_outputs_without_their_records_end_the_command_with_what_to_do(
+  moved, tmp_path, capfd
+):
+  Path(moved.root, "metadata.sqlite").unlink()
+  path = tmp_path / "tiny.json"
+  path.write_text(moved.experiment.to_json())
+  assert main(["run", str(path), "--root", moved.root]) == 1
+  (line,) = capfd.readouterr().err.splitlines()
+  assert "metadata.sqlite, which knows what they are, is not there" in line
+
+
 def test_another_photograph_mines_again(story, first):
   crop("chelsea.png", story.photos / "another.png")
   try:
@@ -176,13 +285,31 @@ def test_another_photograph_mines_again(story, first):
 
 
 def test_failing_node_is_named_with_its_cause_and_the_log(story, first):
-  from hardmine.pipelines.orchestrators.local import NodeFailed
-
   settings = ("training.learning_rate=1e30", "training.clip_norm=null")
   with pytest.raises(NodeFailed, match=r"^Trainer failed: .*; log: ") as caught:
     story.run(*settings, "training.steps=20", from_node="Trainer", to_node="Trainer")
   log = Path(str(caught.value).rpartition("log: ")[2])
   assert "Traceback" in log.read_text()
+
+
+def test_a_check_that_could_not_ask_is_a_failure_and_is_asked_again(
+  story, first, monkeypatch
+):
+  died = Outcome(
+    passed=False,
+    reason="ImportError: cannot import name 'SystemRandom' from 'random'",
+    last_line="",
+    seconds=1,
+    peak_bytes=0,
+  )
+  monkeypatch.setattr(infra_check, "ask", lambda *args, **options: died)
+  with pytest.raises(
+    NodeFailed, match=r"^InfraCheck failed: .* says nothing of it: Imp"
+  ):
+    story.run("training.seed=9", to_node="InfraCheck")
+  monkeypatch.undo()
+  done, _ = story.run("training.seed=9", to_node="InfraCheck")
+  assert done.node("InfraCheck").why.startswith("it failed in run ")
 
 
 def test_interrupted_training_resumes_where_it_was(story, first, capfd):
