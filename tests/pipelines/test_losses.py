@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from types import SimpleNamespace
 
 from hardmine.pipelines.losses import Loss, loss_lines, losses_of
+from hardmine.pipelines.runs import NodeRun, Run
 
 MINED = {
   "photographs": 5,
@@ -63,8 +63,17 @@ def run_with(tmp_path, **files):
       texts = [json.dumps(one) + "\n" for one in value]
       is_list = name.endswith("jsonl")
       (folder / name).write_text("".join(texts) if is_list else json.dumps(value))
-    nodes.append(SimpleNamespace(node=node, outputs={"out": [str(folder)]}))
-  return SimpleNamespace(nodes=tuple(nodes))
+    nodes.append(
+      NodeRun(
+        node=node,
+        status="ran",
+        why="",
+        seconds=1,
+        outputs={"out": [str(folder)]},
+        properties={},
+      )
+    )
+  return Run(run_id="1", nodes=tuple(nodes))
 
 
 def test_every_loss_is_counted_with_its_first_example_and_the_list(tmp_path):

@@ -1,5 +1,6 @@
 """Where things lie below a root, and what a graph's Beam nodes are told."""
 
+import dataclasses
 import os
 
 import pytest
@@ -64,7 +65,7 @@ def test_a_root_may_lie_in_the_home_folder_and_bear_any_letters(monkeypatch):
 @pytest.mark.parametrize("name", ["root", "store"])
 def test_a_letter_of_patterns_is_refused_with_what_to_do(name, letter):
   with pytest.raises(ValueError, match=f"(?s)rename the folder.*Received: {name}="):
-    Site(**{"root": "/runs", name: f"/runs/one {letter}"})
+    dataclasses.replace(Site(root="/runs"), **{name: f"/runs/one {letter}"})
 
 
 def test_the_folder_around_a_root_counts_too(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def raising(error):
   return load
 
 
-def judged(*gates, candidate=lambda: 0.6, rival=None):
+def judged(*gates, candidate=lambda: 0.6, rival=None) -> Any:
   """Of models that are their own number."""
   return measure_and_judge(
     candidate,
