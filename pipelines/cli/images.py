@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import io
+import os
 import re
+import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind
@@ -41,13 +44,37 @@ _IMAGE_SUFFIXES = {
 }
 
 
+def add_memory_argument(parser: argparse.ArgumentParser) -> None:
+  """Adds `--ignore-memory`, of commands that code pictures."""
+  parser.add_argument(
+    "--ignore-memory",
+    action="store_true",
+    help="try even what seems to need more memory than there is",
+  )
+
+
 def read_input(path: str | Path) -> bytes:
   """A file, a pipe such as `/dev/stdin`, or for `-` the standard input.
 
   Raises:
+    ValueError: a terminal or another device, which may never end.
     OSError: it cannot be read.
   """
-  return sys.stdin.buffer.read() if path == PIPE else Path(path).read_bytes()
+  if path == PIPE:
+    require(not sys.stdin.isatty(), "a pipe or file before `-`", input=PIPE)
+    return sys.stdin.buffer.read()
+  if "://" in str(path):
+    import fsspec
+
+    with fsspec.open(str(path), "rb") as file:
+      return file.read()  # pyright: ignore[reportAttributeAccessIssue]
+  mode = os.stat(path).st_mode
+  require(
+    not (stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode)),
+    "a file or a pipe, and no device or socket",
+    input=str(path),
+  )
+  return Path(path).read_bytes()
 
 
 def write_pipe(content: bytes) -> None:
@@ -71,22 +98,72 @@ def read_image(path: str | Path) -> np.ndarray:
   return decode_image(path, read_input(path))
 
 
-def decode_image(path: str | Path, data: bytes) -> np.ndarray:
+def decode_image(
+  path: str | Path, data: bytes, max_pixels: int | None = None, remedy: str = ""
+) -> np.ndarray:
   """A photograph as uint8 [height, width, 3] (see `trainers.images.decode_rgb`).
 
   Args:
     path: for the error.
     data: what it holds.
+    max_pixels: one with more is refused before it is decoded; None is the decoder's.
+    remedy: follows the error about one that is too large.
 
   Raises:
     ValueError: not a usable photograph; the line begins with the path.
   """
-  from hardmine.trainers.images import ImageError, decode_rgb
+  from hardmine.trainers.images import MAX_PIXELS, ImageError, decode_rgb
 
   try:
-    return decode_rgb(data)
+    return decode_rgb(data, MAX_PIXELS if max_pixels is None else max_pixels)
   except ImageError as error:
-    raise ValueError(f"{path}: {error}") from error
+    more = f"; {remedy}" if remedy and error.reason == "too_large" else ""
+    raise ValueError(f"{path}: {error}{more}") from error
+
+
+def decode_within_memory(
+  path: str | Path, data: bytes, model_dir: Path, args: argparse.Namespace
+) -> np.ndarray:
+  """A photograph that a model can encode in the memory that is available.
+
+  Args:
+    path: for the error.
+    data: what it holds.
+    model_dir: of the model.
+    args: with `max_pixels` and `ignore_memory`.
+
+  Raises:
+    ValueError: as `decode_image`, or the photograph is too large.
+  """
+  from hardmine.trainers.codec import memory
+  from hardmine.trainers.images import MAX_PIXELS
+
+  limit, remedy = args.max_pixels or MAX_PIXELS, "the limit is of --max-pixels"
+  remedy = remedy if args.max_pixels else "shrink it first"
+  available = None if args.ignore_memory else memory.available_bytes()
+  if available is not None:
+    config = read_config(model_dir)
+    pixels = memory.max_pixels(config, available)
+    if pixels < limit:
+      limit, remedy = max(1, pixels), memory.too_large(config, available)
+  return decode_image(path, data, limit, remedy)
+
+
+def check_memory(
+  model_dir: Path, height_px: int, width_px: int, args: argparse.Namespace
+) -> None:
+  """Raises ValueError where decoding needs more memory than is available."""
+  from hardmine.trainers.codec import memory
+
+  if not args.ignore_memory:
+    memory.check(read_config(model_dir), height_px, width_px)
+
+
+def read_config(model_dir: Path) -> dict[str, Any]:
+  """The network of a codec, as its facts say; empty where they do not."""
+  from hardmine.schemas.exported_model import read_facts
+
+  return read_facts(model_dir, "codec").get("config", {})
 
 
 def encode_image(path: str | Path, image: np.ndarray) -> bytes:
@@ -117,7 +194,8 @@ def check_no_image_name(path: str | Path) -> None:
   """Raises ValueError for a name that promises a picture to every other program."""
   require(
     Path(path).suffix.lower() not in _IMAGE_SUFFIXES,
-    "a name that no picture has, such as photo.hmc",
+    "a name that no picture has, such as photo.hmc (or --output DIR for a folder of "
+    "compressed files)",
     path=str(path),
   )
 

@@ -1,10 +1,11 @@
-"""`hardmine inspect`: what a compressed file holds, without any model."""
+"""`hardmine inspect`: what compressed files hold, without any model."""
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hardmine.pipelines.cli.images import read_input
 
@@ -12,29 +13,62 @@ if TYPE_CHECKING:
   from hardmine.trainers.codec.bitstream import Chunk, Header
 
 HELP = (
-  "Says what a compressed file holds and checks every checksum. Exits 1 when it is "
-  "damaged, or cut before its first iteration ends; one that was cut later still "
-  "decodes, and is no error."
+  "Says what compressed files hold and checks every checksum. Exits 1 when one is "
+  "damaged or cut short; one that was cut behind its first iteration still decodes, to "
+  "the coarser image of what is there."
 )
 
 
-def add_arguments(parser) -> None:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
   parser.add_argument(
-    "file", metavar="FILE", help="made by hardmine encode, or - for stdin"
+    "files", nargs="+", metavar="FILE", help="made by hardmine encode, or - for stdin"
   )
-  parser.add_argument("--json", action="store_true", help="print one JSON object")
+  parser.add_argument(
+    "--json",
+    action="store_true",
+    help="print one JSON object; of several files it has `results` and `failed`",
+  )
 
 
-def run(args) -> int:
-  """Prints the header and the state of every iteration."""
+def run(args: argparse.Namespace) -> int:
+  """Prints the header and the state of every iteration.
+
+  Raises:
+    ValueError: the only file is no compressed file.
+    OSError: it cannot be read.
+  """
+  if len(args.files) == 1:
+    facts = _describe(args.files[0])
+    _show(facts, as_json=args.json)
+    return _complain(facts)
+  results, statuses = [], []
+  for path in args.files:
+    try:
+      facts = _describe(path)
+      status = _complain(facts)
+      if not args.json:
+        _show(facts, as_json=False)
+        print()
+    except (ValueError, OSError) as error:
+      facts = {"file": path, "error": str(error)}
+      status = 2 if isinstance(error, ValueError) else 1
+      print(f"hardmine: {error}", file=sys.stderr)
+    results.append(facts)
+    statuses.append(status)
+  if args.json:
+    print(json.dumps({"results": results, "failed": sum(map(bool, statuses))}))
+  return min(filter(None, statuses), default=0)
+
+
+def _describe(path: str) -> dict[str, Any]:
   from hardmine.trainers.codec import bitstream, rates
 
-  data = read_input(args.file)
+  data = read_input(path)
   try:
     header = bitstream.read_header(data)
   except bitstream.BitstreamError as error:
-    raise ValueError(f"{args.file}: {error}") from error
+    raise ValueError(f"{path}: {error}") from error
   chunks = bitstream.read_chunks(data, header, header.iterations)
   problems = [
     "damaged" if _has_wrong_gain(chunk, header) else chunk.problem for chunk in chunks
@@ -51,8 +85,8 @@ def run(args) -> int:
     state = "damaged"
   else:
     state = "cut" if "cut" in problems else "complete"
-  facts = {
-    "file": args.file,
+  return {
+    "file": path,
     "file_bytes": len(data),
     "bits_per_pixel": 8 * len(data) / (header.height_px * header.width_px),
     "state": state,
@@ -66,22 +100,53 @@ def run(args) -> int:
     "iteration_bytes": bitstream.CHUNK_OVERHEAD_BYTES + header.payload_bytes,
     "whole_iterations": problems.count(None),
     "damaged_iterations": [i + 1 for i, p in enumerate(problems) if p == "damaged"],
+    "missing_iterations": [i + 1 for i, p in enumerate(problems) if p == "cut"],
+    "missing_bytes": max(0, whole_size - len(data)),
     "trailing_bytes": trailing_bytes,
   }
-  if args.json:
+
+
+def _show(facts: dict[str, Any], *, as_json: bool) -> None:
+  if as_json:
     print(json.dumps(facts))
-  else:
-    for name, value in facts.items():
-      shown = f"{value:.4f}" if isinstance(value, float) else value
-      print(f"{name.replace('_', ' '):<20} {shown if shown != [] else 'none'}")
-  if state == "cut" and None not in problems:
+    return
+  for name, value in facts.items():
+    shown = f"{value:.4f}" if isinstance(value, float) else value
+    if isinstance(value, list):
+      shown = _ranges(value) or "none"
+    print(f"{name.replace('_', ' '):<20} {shown}")
+
+
+def _complain(facts: dict[str, Any]) -> int:
+  """Tells of a file that is cut short; the exit status of any."""
+  if facts["state"] == "complete":
+    return 0
+  missing = facts["missing_iterations"]
+  if missing:
+    left = "nothing can be decoded"
+    if missing[0] > 1:
+      left = f"the first {missing[0] - 1} still decode, if they are whole"
+    total = facts["file_bytes"] + facts["missing_bytes"]
     print(
-      f"hardmine: {args.file}: cut before the end of its first iteration: nothing can "
-      "be decoded",
+      f"hardmine: {facts['file']}: cut after {facts['file_bytes']:,} of {total:,} "
+      f"bytes: iterations {_ranges(missing)} of {facts['iterations']} are missing; "
+      f"{left}",
       file=sys.stderr,
     )
-    return 1
-  return 1 if state == "damaged" else 0
+  return 1
+
+
+def _ranges(numbers: list[int]) -> str:
+  """`1, 3 to 7` of rising numbers."""
+  runs: list[list[int]] = []
+  for number in numbers:
+    if runs and number == runs[-1][1] + 1:
+      runs[-1][1] = number
+    else:
+      runs.append([number, number])
+  return ", ".join(
+    str(first) if first == last else f"{first} to {last}" for first, last in runs
+  )
 
 
 def _has_wrong_gain(chunk: Chunk, header: Header) -> bool:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Progress = Callable[[int, int], None]
+_TELL_SECONDS = 10.0
 
 
 @contextmanager
@@ -33,6 +36,40 @@ def progress(verb: str, noun: str, *, quiet: bool) -> Iterator[Progress | None]:
       yield lambda done, total: bar.update(task, completed=done, total=total)
   else:
     yield _Lines(verb, noun)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+  """Says what takes so long, once it does: a clock on a terminal, lines elsewhere.
+
+  Args:
+    text: what is done, as `encoding a.jpg`.
+  """
+  if sys.stderr.isatty():
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+    columns = (SpinnerColumn(), escape(text), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as clock:
+      clock.add_task(text, total=None)
+      yield
+    return
+  done = threading.Event()
+  thread = threading.Thread(target=_tell, args=(text, done), daemon=True)
+  thread.start()
+  try:
+    yield
+  finally:
+    done.set()
+    thread.join()
+
+
+def _tell(text: str, done: threading.Event) -> None:
+  start = time.monotonic()
+  while not done.wait(_TELL_SECONDS):
+    seconds = time.monotonic() - start
+    print(f"hardmine: {text}: {seconds:.0f} s", file=sys.stderr, flush=True)
 
 
 class _Lines:

@@ -50,6 +50,8 @@ def test_a_whole_file_is_described(tmp_path, capsys, data):
     "iteration_bytes": 32,
     "whole_iterations": 3,
     "damaged_iterations": [],
+    "missing_iterations": [],
+    "missing_bytes": 0,
     "trailing_bytes": 0,
   }
 
@@ -63,9 +65,45 @@ def test_people_read_the_same_facts(tmp_path, capsys, data):
   assert "complete" in out
 
 
-def test_a_cut_file_is_no_error(tmp_path, capsys, data):
-  status, facts = inspect(tmp_path, capsys, data[:-1])
-  assert (status, facts["state"], facts["whole_iterations"]) == (0, "cut", 2)
+@pytest.mark.parametrize(
+  ("length", "missing", "told"),
+  [
+    (123, [3], "cut after 123 of 124 bytes: iterations 3 of 3 are missing"),
+    (92, [3], "the first 2 still decode"),
+    (91, [2, 3], "iterations 2 to 3 of 3"),
+    (28, [1, 2, 3], "nothing can be decoded"),
+  ],
+)
+def test_a_cut_file_exits_with_1_and_says_what_is_missing(
+  tmp_path, capsys, data, length, missing, told
+):
+  path = tmp_path / "photo.hmc"
+  path.write_bytes(data[:length])
+  assert main(["inspect", str(path), "--json"]) == 1
+  out, err = capsys.readouterr()
+  facts = json.loads(out)
+  assert (facts["state"], facts["missing_iterations"]) == ("cut", missing)
+  assert facts["missing_bytes"] == len(data) - length
+  assert facts["whole_iterations"] == 3 - len(missing)
+  assert told in err
+  assert err.count("\n") == 1
+
+
+def test_several_files_are_looked_at_whatever_is_wrong_with_one(tmp_path, capsys, data):
+  names = [str(tmp_path / f"{number}.hmc") for number in range(4)]
+  contents = (data, b"no stream", data[:-1])
+  for name, content in zip(names, contents):
+    (tmp_path / name).write_bytes(content)
+  assert main(["inspect", *names, "--json"]) == 1
+  out, err = capsys.readouterr()
+  found = json.loads(out)
+  assert found["failed"] == 3
+  states = [one.get("state", "error") for one in found["results"]]
+  assert states == ["complete", "error", "cut", "error"]
+  assert err.count("\n") == 3
+  assert main(["inspect", names[0], names[0]]) == 0
+  assert capsys.readouterr().out.count("complete") == 2
+  assert main(["inspect", names[0], names[1]]) == 2
 
 
 def test_a_file_without_a_whole_iteration_is_of_no_use(tmp_path, capsys, data):
