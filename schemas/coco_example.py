@@ -1,12 +1,13 @@
 """The record of an image with annotated objects.
 
 The keys are those of TensorFlow's Object Detection API, so that its tools read
-our files; the last two are ours. Lists hold one value per object.
+our files; `image/source` and the last two are ours. Lists hold one value per object.
 
     image/encoded               bytes   the file as it came, JPEG or PNG
     image/format                bytes   `jpeg` or `png`
     image/filename              bytes   its path below the images' folder
-    image/source_id             bytes   the image's id, as text
+    image/source_id             bytes   the image's id, as its source numbers it
+    image/source                int64   which source, from 0: with the id it is unique
     image/key/sha256            bytes   hex digest of `image/encoded`
     image/height, image/width   int64   pixels, as a viewer shows the image
     image/object/bbox/ymin ...  float   xmin, ymax, xmax: in [0, 1] of the image
@@ -15,7 +16,8 @@ our files; the last two are ours. Lists hold one value per object.
     image/object/is_crowd       int64   1: a crowd, never to be found one by one
     image/object/area           float   pixels, of the segmentation where there is one
     image/object/category_id    int64   as the data set numbers it
-    image/object/annotation_id  int64   as the data set numbers it
+    image/object/annotation_id  int64   as the data set numbers it; -1 - its place where
+                                        it does not
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ ENCODED = "image/encoded"
 FORMAT = "image/format"
 FILENAME = "image/filename"
 SOURCE_ID = "image/source_id"
+SOURCE = "image/source"
 SHA256 = "image/key/sha256"
 HEIGHT = "image/height"
 WIDTH = "image/width"
@@ -55,7 +58,8 @@ class AnnotatedImage:
     encoded: the whole file.
     format: `jpeg` or `png`.
     filename: its path below the images' folder.
-    source_id: the image's id, as text.
+    source_id: the image's id as its source numbers it, as text. Other sources may
+      have the same one.
     sha256: hex digest of `encoded`.
     height_px: as a viewer shows it, EXIF orientation applied.
     width_px: likewise.
@@ -66,6 +70,7 @@ class AnnotatedImage:
     areas_px: float32 [n].
     category_ids: int64 [n].
     annotation_ids: int64 [n].
+    source: which of its set's sources it is from; 0 in records that do not say.
   """
 
   encoded: bytes
@@ -82,6 +87,12 @@ class AnnotatedImage:
   areas_px: np.ndarray
   category_ids: np.ndarray
   annotation_ids: np.ndarray
+  source: int = 0
+
+  @property
+  def key(self) -> str:
+    """Unique within its set: the source and the id that this source gives."""
+    return f"{self.source}/{self.source_id}"
 
   def __post_init__(self):
     num = len(self.labels)
@@ -112,6 +123,7 @@ def serialize(image: AnnotatedImage) -> bytes:
       FORMAT: [image.format.encode()],
       FILENAME: [image.filename.encode()],
       SOURCE_ID: [image.source_id.encode()],
+      SOURCE: np.array([image.source]),
       SHA256: [image.sha256.encode()],
       HEIGHT: np.array([image.height_px]),
       WIDTH: np.array([image.width_px]),
@@ -159,6 +171,7 @@ def from_example(serialized: bytes) -> AnnotatedImage:
     areas_px=floats(AREA),
     category_ids=integers(CATEGORY_ID),
     annotation_ids=integers(ANNOTATION_ID),
+    source=int(integers(SOURCE).sum()),  # none in those of before
   )
 
 
@@ -166,8 +179,8 @@ def parse(serialized: Any) -> dict[str, Any]:
   """Inside `tf.data`: one serialized Example to its tensors.
 
   Returns:
-    `encoded` and `source_id` string [], `boxes_yxyx_norm` float32 [n, 4], `labels`
-    int64 [n], `is_crowd` int64 [n].
+    `encoded`, `filename` and `source_id` string [], `boxes_yxyx_norm` float32 [n, 4],
+    `labels` int64 [n], `is_crowd` int64 [n].
   """
   import tensorflow as tf
 
@@ -176,6 +189,7 @@ def parse(serialized: Any) -> dict[str, Any]:
     serialized,
     {
       ENCODED: tf.io.FixedLenFeature([], tf.string),
+      FILENAME: tf.io.FixedLenFeature([], tf.string),
       SOURCE_ID: tf.io.FixedLenFeature([], tf.string),
       **{
         key: ragged([], tf.float32, allow_missing=True)
@@ -186,6 +200,7 @@ def parse(serialized: Any) -> dict[str, Any]:
   )
   return {
     "encoded": features[ENCODED],
+    "filename": features[FILENAME],
     "source_id": features[SOURCE_ID],
     "boxes_yxyx_norm": tf.stack(
       [features[key] for key in (YMIN, XMIN, YMAX, XMAX)], axis=-1

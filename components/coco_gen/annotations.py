@@ -6,6 +6,7 @@ lie on disk as rows of fixed size.
 
 from __future__ import annotations
 
+import collections
 import dataclasses
 import json
 from collections.abc import Iterator
@@ -16,8 +17,10 @@ from typing import Any
 import numpy as np
 
 from hardmine.components.jobs import dead_letters
+from hardmine.schemas.coco_format import is_unicode
 
-# `number` is the place in the file; `area` is NaN where none is given.
+# `number` is the place in the file; `area_px` is NaN where none is given; an annotation
+# without an id has -1 - number.
 ROW = np.dtype(
   [
     ("number", "<i8"),
@@ -44,12 +47,15 @@ class ListedImage:
     file: its path below the images' folder, as the annotations spell it.
     width_px: what the annotations say; None where they say nothing.
     height_px: likewise.
+    own_stem: the path of its XML file below the annotations' folder, without the
+      extension; None of JSON.
   """
 
   id: int
   file: str
   width_px: int | None
   height_px: int | None
+  own_stem: str | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,22 +83,9 @@ class Fault:
     return {"source": source, **dataclasses.asdict(self)}
 
 
-class Faulty(Exception):
-  """Ends the reading of an entry that cannot be used: (reason, detail)."""
-
-
 def is_file_name(text: str) -> bool:
   """Whether a file can have this name: not empty, no NUL, whole Unicode."""
   return bool(text) and "\0" not in text and is_unicode(text)
-
-
-def is_unicode(text: str) -> bool:
-  """Whether UTF-8 can hold it: JSON can escape half a surrogate pair."""
-  try:
-    text.encode()
-  except UnicodeEncodeError:
-    return False
-  return True
 
 
 class AnnotationSet:
@@ -108,6 +101,7 @@ class AnnotationSet:
     rows_path: rows of dtype `ROW`, in the file's order.
     faults_path: one JSON object a line, the fields of `Fault`, of annotations.
     num_rows: in `rows_path`.
+    notes: what is worth counting and no fault.
   """
 
   def __init__(self, source: str, folder: Path):
@@ -119,6 +113,8 @@ class AnnotationSet:
     self.rows_path = folder / "rows"
     self.faults_path = folder / "faults.jsonl"
     self.num_rows = 0
+    self.notes: collections.Counter[str] = collections.Counter()
+    self._first_of_id: dict[int, str | None] = {}  # the first image's file
     self._rows = self.rows_path.open("wb")
     self._faults = self.faults_path.open("w", encoding="utf-8")
     self._block: list[tuple] = []
@@ -139,17 +135,28 @@ class AnnotationSet:
       self._faults.close()
 
   def add_image(self, image: ListedImage) -> None:
-    """Keeps an image, unless its id is taken: then the first one stays."""
-    first = self.images.setdefault(image.id, image)
-    if first is not image:
-      self.image_faults.append(
-        Fault(
-          reason="duplicate_image_id",
-          detail=f"the id belongs to {first.file}",
-          image_id=image.id,
-          file=image.file,
-        )
-      )
+    """Keeps an image, unless its id is another one's too: then neither is used."""
+    if not self._is_new(image.id, image.file):
+      first = self._first_of_id[image.id]
+      self.image_faults.append(_doubled(image, first, image.file))
+    else:
+      self.images[image.id] = image
+
+  def add_image_fault(self, fault: Fault) -> None:
+    """Keeps an image's fault; its id, if any, may be another image's no more."""
+    self.image_faults.append(fault)
+    if fault.image_id is not None:
+      self._is_new(fault.image_id, fault.file)
+
+  def _is_new(self, image_id: int, file: str | None) -> bool:
+    """Whether an id is here for the first time; if not, its first image goes."""
+    if image_id not in self._first_of_id:
+      self._first_of_id[image_id] = file
+      return True
+    first = self.images.pop(image_id, None)
+    if first is not None:
+      self.image_faults.append(_doubled(first, first.file, file))
+    return False
 
   def add_row(self, row: tuple) -> None:
     """Keeps an annotation: values in the order of `ROW`."""
@@ -171,3 +178,13 @@ class AnnotationSet:
     np.array(self._block, ROW).tofile(self._rows)
     self.num_rows += len(self._block)
     self._block.clear()
+
+
+def _doubled(image: ListedImage, *files: str | None) -> Fault:
+  one, other = (file or "an image without a name" for file in files)
+  return Fault(
+    reason="duplicate_image_id",
+    detail=f"{one} and {other} have the id {image.id}: neither is used",
+    image_id=image.id,
+    file=image.file,
+  )

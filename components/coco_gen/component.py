@@ -51,7 +51,11 @@ class Executor(ExamplesExecutor):
     make_pipeline: Callable[[], beam.Pipeline],
   ) -> dict[str, Any]:
     return run_job(
-      config, output_dir, make_pipeline=make_pipeline, shard_path=tfx_shard_path
+      config,
+      output_dir,
+      make_pipeline=make_pipeline,
+      shard_path=tfx_shard_path,
+      needs_objects=True,
     )
 
   def summary(self, counts: dict[str, Any]) -> str:

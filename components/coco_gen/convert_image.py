@@ -76,6 +76,7 @@ def convert_image(
   categories: Categories,
   *,
   max_pixels: int,
+  source: int = 0,
 ) -> Converted | Fault:
   """Checks an image and its annotations, and makes their record.
 
@@ -85,6 +86,7 @@ def convert_image(
     rows: its annotations, `ROW` [n].
     categories: give labels and names.
     max_pixels: larger images are refused before they are decoded.
+    source: where the image comes from, as records say it.
 
   Returns:
     A record, also when every annotation is at fault; or the image's fault.
@@ -104,7 +106,7 @@ def convert_image(
     else:
       objects.append(found)
   return Converted(
-    image=_record(data, listed, facts, objects, categories),
+    image=_record(data, listed, facts, objects, categories, source),
     notes=facts.notes,
     num_clipped=sum(thing.clipped for thing in objects),
     faults=faults,
@@ -117,6 +119,7 @@ def _record(
   facts: PhotographFacts,
   objects: list[_Object],
   categories: Categories,
+  source: int,
 ) -> AnnotatedImage:
   def column(name: str, kind: type = np.int64) -> np.ndarray:
     return np.array([getattr(thing, name) for thing in objects], kind)
@@ -136,6 +139,7 @@ def _record(
     areas_px=column("area_px", np.float32),
     category_ids=column("category_id"),
     annotation_ids=column("annotation_id"),
+    source=source,
   )
 
 
@@ -163,8 +167,6 @@ def _object(
     return _fault(given, "unknown_category", f"category_id {given.category_id}")
   if width <= 0 or height <= 0:
     return _fault(given, "zero_or_negative_size", _box(given))
-  if given.area_px < 0:
-    return _fault(given, "zero_or_negative_size", f"area {given.area_px:g}")
   corners = (y, x, y + height, x + width)
   limits = (facts.height_px, facts.width_px) * 2
   outside = max(max(-c, c - limit) for c, limit in zip(corners, limits))

@@ -14,6 +14,7 @@ from apache_beam.metrics import Metrics
 from hardmine.components.coco_gen.annotations import Fault, ListedImage
 from hardmine.components.coco_gen.convert_image import Converted, convert_image
 from hardmine.components.coco_gen.image_files import ImageFolder
+from hardmine.components.coco_gen.pictures import Picture, write_pictures
 from hardmine.components.coco_gen.row_sorting import read_rows
 from hardmine.components.jobs import dead_letters
 from hardmine.components.jobs.shards import PARTS, Part, write_part
@@ -32,7 +33,8 @@ def convert_part(
   """Converts a part into its file, and reports what happened.
 
   Its plan is `plans/NAME.json` with `images` ([source, id, file, width, height]
-  each) and `rows` (from, to). Faults go to `parts/NAME.letters`.
+  each, all of one source) and `rows` (from, to). Faults go to `parts/NAME.letters`,
+  what pictures the records hold to `parts/NAME.pictures`.
 
   Returns:
     (path of the shard, name of the part).
@@ -44,6 +46,7 @@ def convert_part(
   rows = rows[np.argsort(rows["image_id"], kind="stable")]
   report = _empty_report()
   letters: list[dict[str, Any]] = []
+  pictures: list[Picture] = []
   folders = [ImageFolder(source.images) for source in config.sources]
 
   def examples() -> Iterator[bytes]:
@@ -54,16 +57,24 @@ def convert_part(
       found = folders[source_number].read(listed)
       if not isinstance(found, Fault):
         found = convert_image(
-          found, listed, mine, categories, max_pixels=config.max_pixels
+          found,
+          listed,
+          mine,
+          categories,
+          max_pixels=config.max_pixels,
+          source=source_number,
         )
       faults = found.faults if isinstance(found, Converted) else [found]
       letters.extend(fault.line(source.annotations) for fault in faults)
       _count(report, found, len(mine))
       if isinstance(found, Converted):
+        sha256, path = found.image.sha256, f"{source.images.rstrip('/')}/{listed.file}"
+        pictures.append(Picture(sha256=sha256, path=path))
         yield serialize(found.image)
 
   def records() -> Iterator[bytes]:
     yield from examples()
+    write_pictures(pictures, staging, part)
     if letters:
       path = staging / PARTS / f"{part.name}.letters"
       write_atomically(path, dead_letters.lines(letters))

@@ -20,8 +20,13 @@ from typing import Any
 import apache_beam as beam
 
 from hardmine.components.coco_gen.convert_part import PLANS, ROWS, convert_part
+from hardmine.components.coco_gen.pictures import Copies, find_copies
 from hardmine.components.coco_gen.planning import Plan, make_plan
-from hardmine.components.coco_gen.reading import input_files, read_annotations
+from hardmine.components.coco_gen.reading import (
+  NothingAnnotated,
+  input_files,
+  read_annotations,
+)
 from hardmine.components.coco_gen.selection import select
 from hardmine.components.jobs import dead_letters
 from hardmine.components.jobs.shards import PARTS, Progress, count_again, run_parts
@@ -29,6 +34,7 @@ from hardmine.components.jobs.sources import Source, fingerprint
 from hardmine.schemas.categories import CATEGORIES_NAME, Categories
 from hardmine.schemas.config import require
 from hardmine.schemas.conversion_config import ConversionConfig
+from hardmine.schemas.files import write_atomically
 from hardmine.schemas.manifest import write_manifest
 from hardmine.schemas.outputs import ANNOTATED_IMAGES, StagedFolder
 
@@ -47,6 +53,7 @@ def run_job(
   make_pipeline: Callable[[], beam.Pipeline],
   shard_path: Callable[[str, int, int], str] = flat_shard_path,
   overwrite: bool = False,
+  needs_objects: bool = False,
   on_progress: Progress | None = None,
 ) -> dict[str, Any]:
   """Converts `config.sources` into `output_dir`.
@@ -58,6 +65,7 @@ def run_job(
     make_pipeline: gives a Beam pipeline on the wanted runner.
     shard_path: (split, shard, num_shards) to a path below the output.
     overwrite: replaces records that were made before.
+    needs_objects: refuses a split in which there is nothing to find.
     on_progress: called now and then with (images done, images).
 
   Returns:
@@ -65,14 +73,15 @@ def run_job(
 
   Raises:
     ValueError: annotations that cannot be read as a whole or that disagree, no
-      image, or the output holds what may not be replaced.
+      image, a picture in two splits, a split without objects that needs them, or the
+      output holds what may not be replaced.
     RuntimeError: too much is dead, or what was written does not add up.
   """
   folder = StagedFolder(output_dir, overwrite=overwrite, kind=ANNOTATED_IMAGES)
   files = input_files(config)
   folder.refuse_sources(file.path for found in files.values() for file in found)
   with folder as staging:
-    plan, categories = _read_and_plan(config, files, shard_path, staging)
+    plan, categories = _read_and_plan(config, files, shard_path, staging, folder.output)
     reports = run_parts(
       plan.parts,
       functools.partial(
@@ -87,7 +96,10 @@ def run_job(
     counts = _counts(plan, reports, categories)
     _check_shares(config, counts, staging, folder.output)
     images = count_again(staging, reports, "images")
-    counts["splits"] = _count_splits(plan, images)
+    counts["splits"] = _count_splits(plan, images, reports, needs_objects)
+    copies = find_copies(plan.parts, plan.shards, staging)
+    _refuse_shared(copies, folder.output)
+    counts["copies"] = sum(copies.again.values())
     _remove_scaffold(staging)
     (staging / CATEGORIES_NAME).write_text(categories.to_file(), "utf-8")
     manifest = write_manifest(
@@ -113,13 +125,22 @@ def _read_and_plan(
   files: dict[str, list[Source]],
   shard_path: Callable[[str, int, int], str],
   staging: Path,
+  output: Path,
 ) -> tuple[Plan, Categories]:
   """Reads all annotations and writes down what the workers need.
 
   What was listed needs memory: it goes with this function.
   """
-  sets, categories = read_annotations(config, files, staging / _READ)
-  selection = select(config, sets)
+  try:
+    sets, categories = read_annotations(config, files, staging / _READ)
+  except NothingAnnotated as error:
+    if not error.faults:
+      raise
+    report = dead_letters.report_beside(output)
+    letters = dead_letters.lines(fault.line(path) for path, fault in error.faults)
+    write_atomically(report, letters)
+    raise ValueError(f"{error}; all of them: {report}") from error
+  selection = select(config, sets, files)
   plan = make_plan(config, sets, selection, shard_path, staging)
   shutil.rmtree(staging / _READ)
   return plan, categories
@@ -162,7 +183,7 @@ def _counts(
     "without_objects": sum(report["without_objects"] for report in reports),
     "dead": dead.total(),
     "dead_by_reason": dict(sorted(dead.items())),
-    "notes": dict(sorted(total("notes").items())),
+    "notes": dict(sorted((plan.notes + total("notes")).items())),
     "annotations": objects.total() + skipped.total() + lost,
     "objects": objects.total(),
     "objects_by_category": {
@@ -192,10 +213,21 @@ def _check_shares(
     )
 
 
-def _count_splits(plan: Plan, images: dict[str, int]) -> dict[str, dict[str, int]]:
+def _count_splits(
+  plan: Plan,
+  images: dict[str, int],
+  reports: list[dict[str, Any]],
+  needs_objects: bool,
+) -> dict[str, dict[str, int]]:
   """The records of each split, of which each needs some; `images` are by shard."""
+  objects: collections.Counter = collections.Counter()
+  for report in reports:
+    objects[report["shard"]] += sum(report["objects"].values())
   counts = {
-    split: {"images": sum(images[path] for path in paths)}
+    split: {
+      "images": sum(images[path] for path in paths),
+      "objects": sum(objects[path] for path in paths),
+    }
     for split, paths in plan.shards.items()
   }
   empty = [name for name, found in counts.items() if not found["images"]]
@@ -204,4 +236,35 @@ def _count_splits(plan: Plan, images: dict[str, int]) -> dict[str, dict[str, int
       f"the split {', '.join(empty)} has no usable image; nothing was published: "
       "repair its images, or leave it out"
     )
+  bare = [name for name, found in counts.items() if not found["objects"]]
+  if bare and needs_objects:
+    raise ValueError(
+      f"the split {', '.join(bare)} has no object, so there is nothing to learn or to "
+      "measure; nothing was published: annotate some of its images"
+    )
   return counts
+
+
+def _refuse_shared(copies: Copies, output: Path) -> None:
+  """No picture may be in two splits, under whatever names."""
+  if not copies.shared:
+    return
+  report = dead_letters.report_beside(output)
+  letters = (
+    {
+      "source": one.path,
+      "reason": "in_two_splits",
+      "detail": f"in {split}, SHA-256 {one.sha256}",
+    }
+    for places in copies.shared
+    for split, one in places.items()
+  )
+  write_atomically(report, dead_letters.lines(letters))
+  first = " and ".join(
+    f"{one.path} in {split}" for split, one in sorted(copies.shared[0].items())
+  )
+  raise ValueError(
+    "Expected splits that share no picture: remove copies, or list with `only` which "
+    f"images each takes. Received: {len(copies.shared)} pictures in two splits, the "
+    f"first as {first}; all of them: {report}"
+  )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Callable, Iterator
@@ -20,7 +21,7 @@ from hardmine.components.coco_gen.row_sorting import (
   UNKNOWN,
   Destinations,
   UnsortedRows,
-  repeated_ids,
+  repeated_rows,
   sort_rows,
 )
 from hardmine.components.coco_gen.selection import Selection, TakenImage
@@ -42,6 +43,7 @@ class Plan:
     dead: images by reason.
     skipped: annotations by reason.
     lost: annotations of dead images.
+    notes: what is worth counting and no fault.
   """
 
   parts: list[Part]
@@ -50,6 +52,7 @@ class Plan:
   dead: collections.Counter
   skipped: collections.Counter
   lost: int
+  notes: collections.Counter
 
 
 def make_plan(
@@ -91,6 +94,7 @@ def make_plan(
     dead=collections.Counter(fault.reason for _, fault in selection.faults),
     skipped=skipped,
     lost=lost,
+    notes=selection.notes,
   )
 
 
@@ -109,13 +113,24 @@ def _deal(
     for shard in range(config.num_shards):
       path = shard_path(split, shard, config.num_shards)
       shards.setdefault(split, []).append(path)
-      mine = taken[shard :: config.num_shards]
-      # A shard without images still is a file: readers expect them all.
-      for start in range(0, max(1, len(mine)), part_size):
-        members.append(mine[start : start + part_size])
-        name, num = f"{len(parts):08d}", len(members[-1])
-        parts.append(Part(shard_path=path, name=name, num_images=num))
+      for images in _cut(taken[shard :: config.num_shards], part_size):
+        name = f"{len(parts):08d}"
+        parts.append(Part(shard_path=path, name=name, num_images=len(images)))
+        members.append(images)
   return parts, members, shards
+
+
+def _cut(taken: list[TakenImage], part_size: int) -> Iterator[list[TakenImage]]:
+  """A shard's images in pieces of one source each, whose ids are its own.
+
+  A shard without images still is a file, readers expect them all: one empty piece.
+  """
+  if not taken:
+    yield []
+  for _, group in itertools.groupby(taken, key=lambda image: image.source):
+    images = list(group)
+    for start in range(0, len(images), part_size):
+      yield images[start : start + part_size]
 
 
 def _unsorted(
@@ -134,7 +149,7 @@ def _unsorted(
     path: UnsortedRows(
       found=found,
       destinations=_destinations(path, found, selection, part_of),
-      repeated=repeated_ids(found),
+      repeated=repeated_rows(found),
     )
     for path, found in sets.items()
   }
@@ -148,7 +163,7 @@ def _write_plans(
   for number, (part, images) in enumerate(zip(parts, members)):
     plan = {
       "images": [
-        [t.source, t.image.id, t.image.file, t.image.width_px, t.image.height_px]
+        [t.source, t.image.id, t.path, t.image.width_px, t.image.height_px]
         for t in images
       ],
       "rows": bounds[number : number + 2].tolist(),
@@ -193,7 +208,7 @@ def _faults(unsorted: UnsortedRows) -> Iterator[Fault | None]:
       image_id, annotation_id = int(row["image_id"]), int(row["annotation_id"])
       reason, detail = {
         UNKNOWN: ("unknown_image", f"no image {image_id} is listed"),
-        REPEATED: ("duplicate_annotation_id", "an earlier annotation has the id"),
+        REPEATED: ("duplicate_annotation", "an earlier annotation is the same"),
       }[code]
       yield Fault(
         reason=reason,

@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import fsspec
 
-from hardmine.components.coco_gen.annotations import AnnotationSet
+from hardmine.components.coco_gen.annotations import AnnotationSet, Fault
+from hardmine.components.coco_gen.category_names import (
+  check_spelling,
+  named_once,
+  unite,
+)
 from hardmine.components.coco_gen.coco_json import read_coco
-from hardmine.components.coco_gen.voc_xml import list_xml, read_names, read_voc
+from hardmine.components.coco_gen.voc_xml import is_xml, list_xml, read_names, read_voc
 from hardmine.components.jobs.sources import Source, list_below
 from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.config import require
 from hardmine.schemas.conversion_config import ConversionConfig
+
+
+class NothingAnnotated(ValueError):
+  """There is no category at all.
+
+  Attributes:
+    faults: (annotations' path, fault) of what could not be read.
+  """
+
+  def __init__(self, message: str, faults: list[tuple[str, Fault]]):
+    super().__init__(message)
+    self.faults = faults
 
 
 def input_files(config: ConversionConfig) -> dict[str, list[Source]]:
@@ -28,6 +46,11 @@ def input_files(config: ConversionConfig) -> dict[str, list[Source]]:
       if path is not None and path not in found:
         found[path] = list_below(path)
         require(bool(found[path]), f"a path with files ({kind})", **{kind: path})
+    require(
+      not os.path.isfile(source.images),
+      "the folder of the images, and not a file",
+      images=source.images,
+    )
   return found
 
 
@@ -64,11 +87,13 @@ def read_annotations(
         "a COCO JSON file, or a folder of Pascal VOC XML files",
         annotations=path,
       )
-  categories = _unite(sets)
+      below = sum(is_xml(file.id) for file in files[path]) - len(xml[path])
+      sets[path].notes["xml_in_subfolder"] += below
+  categories = unite({path: found.categories for path, found in sets.items()})
   if xml:
-    categories = _name_voc(categories, xml)
-    _read_folders(xml, sets, {name: number for number, name in categories.items()})
-  require(bool(categories), "annotations of at least one category", annotations=paths)
+    categories = _read_folders(xml, sets, categories)
+  if not categories:
+    raise _nothing_annotated(sets)
   return sets, Categories(
     categories=tuple(
       Category(id=number, name=name) for number, name in sorted(categories.items())
@@ -77,13 +102,12 @@ def read_annotations(
 
 
 def _is_file(files: list[Source]) -> bool:
-  return len(files) == 1 and not files[0].id.endswith(".xml")
+  return len(files) == 1 and not is_xml(files[0].id)
 
 
 def _read_json(path: str, into: AnnotationSet) -> None:
   try:
-    # A BOM is no JSON, but editors of some systems write one.
-    with fsspec.open(path, "rt", encoding="utf-8-sig", compression="infer") as file:
+    with fsspec.open(path, "rb") as file:
       read_coco(file, into)  # pyright: ignore[reportArgumentType]
   except ValueError as error:
     if f"annotations={path!r}" in str(error):
@@ -91,52 +115,36 @@ def _read_json(path: str, into: AnnotationSet) -> None:
     raise ValueError(f"{error} in annotations={path!r}") from error
 
 
-def _unite(sets: dict[str, AnnotationSet]) -> dict[int, str]:
-  """Name by id over all COCO files, which must agree."""
-  names: dict[int, str] = {}
-  ids_of: dict[str, set[int]] = {}
-  for path, found in sets.items():
-    ids_here: dict[str, set[int]] = {}
-    for number, name in found.categories.items():
-      require(
-        names.setdefault(number, name) == name,
-        f"sources that agree about category {number} ({names[number]!r} so far)",
-        annotations=path,
-        name=name,
-      )
-      ids_here.setdefault(name, set()).add(number)
-    for name, ids in ids_here.items():
-      require(
-        ids_of.setdefault(name, ids) == ids,
-        f"sources that agree about category {name!r} (id {sorted(ids_of[name])} "
-        "so far)",
-        annotations=path,
-        id=sorted(ids),
-      )
-  return names
-
-
-def _name_voc(categories: dict[int, str], xml: dict[str, list[Source]]) -> dict:
-  """COCO's categories where there are any; else the objects' names, from 1."""
-  if categories:
-    return categories
-  names = set().union(*(read_names(files) for files in xml.values()))
-  return dict(enumerate(sorted(names), 1))
-
-
 def _read_folders(
   xml: dict[str, list[Source]],
   sets: dict[str, AnnotationSet],
-  category_ids: dict[str, int],
-) -> None:
-  first_image = first_object = 1
+  categories: dict[int, str],
+) -> dict[int, str]:
+  """Reads Pascal's folders: COCO's categories where there are any, else their own."""
+  if categories:
+    category_ids = named_once(categories, list(xml))
+  else:
+    names = {path: read_names(files) for path, files in xml.items()}
+    check_spelling(names)
+    category_ids = {
+      name: number
+      for number, name in enumerate(sorted(set().union(*names.values())), 1)
+    }
   for path, files in xml.items():
     with sets[path] as into:
-      first_object += read_voc(
-        files,
-        into,
-        category_ids=category_ids,
-        first_image=first_image,
-        first_object=first_object,
-      )
-    first_image += len(files)
+      read_voc(files, into, category_ids=category_ids)
+  return {number: name for name, number in category_ids.items()}
+
+
+def _nothing_annotated(sets: dict[str, AnnotationSet]) -> NothingAnnotated:
+  faults = [
+    (path, fault) for path, found in sets.items() for fault in found.image_faults
+  ]
+  first = (
+    f"; the first of {len(faults)} files that cannot be read: {faults[0][1].detail}"
+  )
+  return NothingAnnotated(
+    "Expected annotations of at least one category. "
+    f"Received: annotations={list(sets)}{first if faults else ''}",
+    faults,
+  )

@@ -21,7 +21,7 @@ from hardmine.components.coco_gen.annotations import ROW, AnnotationSet
 NOT_TAKEN = -1  # of an image that the job leaves out
 LOST = -2  # of an image that cannot be used
 UNKNOWN = -3  # of no image that is listed
-REPEATED = -4  # its id belongs to an earlier annotation
+REPEATED = -4  # an earlier annotation is the same
 
 _BLOCK = 1 << 15  # rows
 _IDS_AT_ONCE = 1 << 19
@@ -75,8 +75,15 @@ class UnsortedRows:
       yield rows, goes
 
 
-def repeated_ids(found: AnnotationSet) -> np.ndarray:
-  """Positions of rows whose annotation id an earlier row has: int64 [n], rising."""
+def repeated_rows(found: AnnotationSet) -> np.ndarray:
+  """Positions of rows that an earlier row equals, but for its place in the file.
+
+  Ids alone do not count: nothing refers to an annotation, and where several files
+  were joined, they start anew.
+
+  Returns:
+    int64 [n], rising.
+  """
   num_turns = max(1, math.ceil(found.num_rows / _IDS_AT_ONCE))
   again = []
   for turn in range(num_turns):  # each looks at those ids that hash to it
@@ -90,8 +97,20 @@ def repeated_ids(found: AnnotationSet) -> np.ndarray:
     values, order = np.concatenate(ids), np.concatenate(places)
     rising = np.argsort(values, kind="stable")
     values, order = values[rising], order[rising]
-    again.append(order[1:][values[1:] == values[:-1]])
+    twice = np.flatnonzero(values[1:] == values[:-1])
+    sharing = np.unique(np.concatenate([order[twice], order[twice + 1]]))
+    again.append(_equal_to_earlier(found.rows_path, sharing))
   return np.sort(np.concatenate(again))
+
+
+def _equal_to_earlier(path: Path, places: np.ndarray) -> np.ndarray:
+  """Of rows at these rising places, those that are equal to one before."""
+  if not len(places):
+    return places
+  rows = np.array(np.memmap(path, ROW, "r")[places])
+  rows["number"] = 0
+  _, first = np.unique(rows.view(f"V{ROW.itemsize}"), return_index=True)
+  return np.delete(places, first)
 
 
 def sort_rows(sets: list[UnsortedRows], num_parts: int, path: Path) -> np.ndarray:

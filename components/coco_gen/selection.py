@@ -1,25 +1,35 @@
-"""Which listed images a job takes, and into which split."""
+"""Which listed images a job takes, from which file, and into which split."""
 
 from __future__ import annotations
 
-import csv
+import collections
 import dataclasses
-import io
+import os
 import posixpath
-
-import fsspec
+from collections.abc import Iterable, Mapping
 
 from hardmine.components.coco_gen.annotations import AnnotationSet, Fault, ListedImage
+from hardmine.components.coco_gen.file_names import AS_WRITTEN, FileNames
+from hardmine.components.coco_gen.image_lists import named_images
+from hardmine.components.jobs.sources import Source, held_back
 from hardmine.schemas.config import require
-from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
+from hardmine.schemas.conversion_config import EVAL, TRAIN, ConversionConfig
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)
 class TakenImage:
-  """A listed image and its source, as a position in the config's sources."""
+  """A listed image and where it comes from.
+
+  Attributes:
+    source: a position in the config's sources. With the image's id it is unique: ids
+      are those of their annotations, and other sources have the same ones.
+    image: as it is listed.
+    path: its file below the images' folder.
+  """
 
   source: int
   image: ListedImage
+  path: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,115 +37,177 @@ class Selection:
   """What a job takes.
 
   Attributes:
-    splits: the images of each split, in order of id.
+    splits: the images of each split, in order of source and id.
     faults: (annotations' path, fault) of images that are listed and cannot be taken.
+    notes: what is worth counting and no fault.
   """
 
   splits: dict[str, list[TakenImage]]
   faults: list[tuple[str, Fault]]
+  notes: collections.Counter[str]
 
 
-def select(config: ConversionConfig, sets: dict[str, AnnotationSet]) -> Selection:
+def select(
+  config: ConversionConfig,
+  sets: Mapping[str, AnnotationSet],
+  files: Mapping[str, list[Source]],
+) -> Selection:
   """Takes all images that a source lists, or those its `only` names.
+
+  Args:
+    config: of the job.
+    sets: the annotations by their path in the config.
+    files: what lies at each path of the config.
 
   Raises:
     ValueError: an image would be in two splits, or an `only` without names.
   """
-  splits: dict[str, dict[int, TakenImage]] = {}
-  split_of: dict[tuple[str, str], str] = {}  # by (folder of images, normal path)
+  notes = sum((found.notes for found in sets.values()), collections.Counter())
   faults: list[tuple[str, Fault]] = []
+  found: list[TakenImage] = []
   for number, source in enumerate(config.sources):
-    found = sets[source.annotations]
-    taken = splits.setdefault(source.split, {})
-    images, dead = _listed(source, found)
+    annotated = sets[source.annotations]
+    paths, unfound = _find_all(source.images, files[source.images], annotated)
+    images, dead = named_images(source, annotated, paths, unfound)
     for image in images:
-      fault = _fault(image, taken)
-      if fault is not None:
-        dead.append(fault)
-        continue
-      place = (source.images.rstrip("/"), posixpath.normpath(image.file))
-      require(
-        split_of.setdefault(place, source.split) == source.split,
-        "splits that share no image",
-        file=image.file,
-        splits=(split_of[place], source.split),
-      )
-      taken[image.id] = TakenImage(source=number, image=image)
+      path, way = paths[image.id]
+      notes[f"name_{way}"] += way != AS_WRITTEN
+      found.append(TakenImage(source=number, image=image, path=path))
     faults += [(source.annotations, fault) for fault in dead]
+  single, repeated = _once_each(config, found, notes)
   return Selection(
-    splits={name: [taken[k] for k in sorted(taken)] for name, taken in splits.items()},
-    faults=faults,
+    splits=_into_splits(config, single), faults=faults + repeated, notes=+notes
   )
 
 
-def read_image_names(path: str) -> list[str]:
-  """The file names in a list of images, each once.
+def _find_all(
+  folder: str, files: Iterable[Source], annotated: AnnotationSet
+) -> tuple[dict[int, tuple[str, str]], dict[int, Fault]]:
+  """By id: (path, way) of the images that have a file, the faults of the others."""
+  faulty = [fault.file for fault in annotated.image_faults if fault.file]
+  listed = (image.file for image in annotated.images.values())
+  names = FileNames(folder, (file.id for file in files), [*listed, *faulty])
+  of_faulty = set(map(names.below, faulty))
+  paths: dict[int, tuple[str, str]] = {}
+  unfound: dict[int, Fault] = {}
+  for image in annotated.images.values():
+    found = names.find(image)
+    if isinstance(found, Fault):
+      unfound[image.id] = found
+    elif found[0] in of_faulty:
+      detail = "an entry that cannot be used is of the same file, with its objects"
+      unfound[image.id] = _fault(image, "duplicate_image", detail)
+    else:
+      paths[image.id] = found
+  return paths, unfound
 
-  Args:
-    path: a text file with a name a line, or a `.csv` with a column `filename`.
 
-  Raises:
-    ValueError: no such column, no name, or not UTF-8.
+def _once_each(
+  config: ConversionConfig, found: list[TakenImage], notes: collections.Counter[str]
+) -> tuple[list[TakenImage], list[tuple[str, Fault]]]:
+  """The images whose file no other entry means, and the faults of the others.
+
+  Two entries of one file have each but a part of its objects: of either, the rest
+  would be background.
   """
-  with fsspec.open(path, "rb") as file:
-    data: bytes = file.read()  # pyright: ignore[reportAttributeAccessIssue]
-  try:
-    text = data.decode("utf-8-sig")
-  except UnicodeDecodeError as error:
-    raise ValueError(f"Expected UTF-8 ({error}). Received: only={path!r}") from error
-  if path.endswith(".csv"):
-    rows = csv.DictReader(io.StringIO(text))
-    columns = rows.fieldnames or []
-    require(
-      "filename" in columns, "a CSV with a column `filename`", only=path, has=columns
+  groups: dict[tuple[str, str], list[TakenImage]] = {}
+  place_of = _Places(config)
+  for taken in found:
+    groups.setdefault(place_of(taken), []).append(taken)
+  _refuse_shared(config, list(groups.values()))
+  _refuse_two_files(config, [group[0] for group in groups.values()], place_of)
+  single: list[TakenImage] = []
+  faults: list[tuple[str, Fault]] = []
+  for group in groups.values():
+    entries: dict[tuple[str, int], TakenImage] = {}
+    for taken in group:
+      path = config.sources[taken.source].annotations
+      entries.setdefault((path, taken.image.id), taken)
+    notes["listed_again"] += len(group) - len(entries)
+    if len(entries) == 1:
+      single += entries.values()
+      continue
+    (one, number), (other, another) = list(entries)[:2]
+    detail = (
+      f"image {number} of {one} and image {another} of {other} are one file: "
+      "give it one entry with all objects"
     )
-    names = [row["filename"] or "" for row in rows]
-  else:
-    names = text.splitlines()
-  names = list(dict.fromkeys(name.strip() for name in names if name.strip()))
-  require(bool(names), "a list of at least one image", only=path)
-  return names
+    faults += [
+      (path, _fault(taken.image, "duplicate_image", detail))
+      for (path, _), taken in entries.items()
+    ]
+  return single, faults
 
 
-def _listed(
-  source: AnnotatedFolder, found: AnnotationSet
-) -> tuple[list[ListedImage], list[Fault]]:
-  """(the images a source names, the faults of what it names)."""
-  if source.only is None:
-    return list(found.images.values()), list(found.image_faults)
-  by_name: dict[str, list[ListedImage]] = {}
-  by_stem: dict[str, list[ListedImage]] = {}
-  for image in found.images.values():
-    by_name.setdefault(image.file, []).append(image)
-    # Pascal's lists leave the extension out.
-    by_stem.setdefault(posixpath.splitext(image.file)[0], []).append(image)
-  faulty: dict[str, list[Fault]] = {}
-  for fault in found.image_faults:
-    faulty.setdefault(fault.file or "", []).append(fault)
-  images: dict[int, ListedImage] = {}
-  dead: list[Fault] = []
-  for name in read_image_names(source.only):
-    chosen = by_name.get(name) or by_stem.get(name, [])
-    images.update((image.id, image) for image in chosen)
-    dead += faulty.get(name, [])
-    if not chosen and name not in faulty:
-      dead.append(
-        Fault(
-          reason="not_annotated",
-          detail=f"named in {source.only}, and no image of the annotations",
-          file=name,
-        )
+class _Places:
+  """Says where a file really lies, whatever its folder is called."""
+
+  def __init__(self, config: ConversionConfig):
+    self._config = config
+    self._folders: dict[tuple[str, str], str] = {}
+
+  def __call__(self, taken: TakenImage) -> tuple[str, str]:
+    below, base = posixpath.split(taken.path)
+    folder = self._config.sources[taken.source].images.rstrip("/") or "/"
+    if (folder, below) not in self._folders:
+      whole = posixpath.join(folder, below)
+      self._folders[folder, below] = (
+        whole if "://" in whole else os.path.realpath(whole)
       )
-  return list(images.values()), dead
+    return self._folders[folder, below], base
 
 
-def _fault(image: ListedImage, taken: dict[int, TakenImage]) -> Fault | None:
-  first_step = posixpath.normpath(image.file).split("/", 1)[0]  # "" of an absolute one
-  if first_step in ("", ".."):
-    reason, detail = "path_outside_folder", f"{image.file!r} leaves the images' folder"
-  elif image.id in taken:
-    first = taken[image.id].image.file
-    reason, detail = "duplicate_image_id", f"the split has the id already: {first}"
-  else:
-    return None
+def _refuse_shared(config: ConversionConfig, groups: list[list[TakenImage]]) -> None:
+  """No file may be in two splits."""
+  shared = [
+    group
+    for group in groups
+    if len({config.sources[taken.source].split for taken in group}) > 1
+  ]
+  if not shared:
+    return
+  places = sorted(
+    {
+      (source.split, f"{source.images.rstrip('/')}/{taken.path}")
+      for taken in shared[0]
+      for source in [config.sources[taken.source]]
+    }
+  )
+  first = " and ".join(f"{path} in {split}" for split, path in places)
+  raise ValueError(
+    "Expected splits that share no image: list with `only` which images each takes. "
+    f"Received: {len(shared)} files in two splits, the first as {first}"
+  )
+
+
+def _refuse_two_files(
+  config: ConversionConfig, images: list[TakenImage], place_of: _Places
+) -> None:
+  """An annotation is of one file, so a set's image cannot be two."""
+  first: dict[tuple[str, int], TakenImage] = {}
+  for taken in images:
+    path = config.sources[taken.source].annotations
+    other = first.setdefault((path, taken.image.id), taken)
+    require(
+      place_of(other) == place_of(taken),
+      f"one folder with the images of {path}, or an `only` for each folder",
+      image=taken.image.id,
+      files=["/".join(place_of(other)), "/".join(place_of(taken))],
+    )
+
+
+def _into_splits(
+  config: ConversionConfig, images: list[TakenImage]
+) -> dict[str, list[TakenImage]]:
+  splits: dict[str, list[TakenImage]] = {source.split: [] for source in config.sources}
+  for taken in sorted(images, key=lambda taken: (taken.source, taken.image.id)):
+    splits[config.sources[taken.source].split].append(taken)
+  if config.eval_share:
+    evals = held_back({taken.path for taken in splits[TRAIN]}, config.eval_share)
+    splits[EVAL] = [taken for taken in splits[TRAIN] if taken.path in evals]
+    splits[TRAIN] = [taken for taken in splits[TRAIN] if taken.path not in evals]
+  return splits
+
+
+def _fault(image: ListedImage, reason: str, detail: str) -> Fault:
   return Fault(reason=reason, detail=detail, image_id=image.id, file=image.file)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 DEAD_LETTERS = "dead_letters.jsonl"
+_NUM_TOLD = 3  # examples in a message
 
 
 def lines(letters: Iterable[Mapping[str, Any]]) -> str:
@@ -19,6 +20,30 @@ def lines(letters: Iterable[Mapping[str, Any]]) -> str:
 def count(words: Iterable[str]) -> dict[str, int]:
   """How often each word occurs, in order of the words."""
   return dict(sorted(collections.Counter(words).items()))
+
+
+def first_examples(letters: Path) -> dict[str, dict[str, str]]:
+  """The first letter of each reason, in words; none where there is no list.
+
+  Returns:
+    `dead`, of whole files, and `skipped`, of annotations, each by reason.
+  """
+  found: dict[str, dict[str, str]] = {"dead": {}, "skipped": {}}
+  if letters.is_file():
+    with letters.open(encoding="utf-8") as file:
+      for letter in map(json.loads, file):
+        kind = "dead" if letter.get("number") is None else "skipped"
+        if letter["reason"] not in found[kind]:
+          found[kind][letter["reason"]] = in_words(letter)
+  return found
+
+
+def in_words(letter: Mapping[str, Any]) -> str:
+  """A letter's file, of annotations the place in it, and what was found."""
+  where = letter.get("file") or letter["source"]
+  if letter.get("annotation_id") is not None:
+    where += f", annotation {letter['annotation_id']}"
+  return f"{where}: {letter['detail']}"
 
 
 def report_beside(output: Path) -> Path:
@@ -46,7 +71,7 @@ def check_share(
     write: leaves the letters at a path; called only for a job that fails.
 
   Raises:
-    RuntimeError: naming the reasons and where the letters lie.
+    RuntimeError: naming the reasons, their first examples and where the letters lie.
   """
   dead = sum(reasons.values())
   if not dead or (dead / total <= max_share and dead < total):
@@ -54,8 +79,14 @@ def check_share(
   report = report_beside(output)
   write(report)
   told = ", ".join(f"{reason} {number}" for reason, number in reasons.items())
+  examples = first_examples(report)
+  firsts = {**examples["skipped"], **examples["dead"]}
+  if noun == "annotations":
+    firsts |= examples["skipped"]
+  commonest = sorted(firsts.keys() & reasons, key=lambda reason: -reasons[reason])
+  first = "; ".join(firsts[reason] for reason in commonest[:_NUM_TOLD])
   raise RuntimeError(
     f"{dead} of {total} {noun} cannot be used ({told}), more than the allowed share "
-    f"of {max_share:g}; nothing was written but {report}, which names them: repair "
-    "or remove them, or allow more"
+    f"of {max_share:g}, as {first}; nothing was written but {report}, which names "
+    "them all: repair or remove them, or allow more (max_dead_share)"
   )

@@ -152,19 +152,26 @@ def assign_splits(sources: list[Source], eval_share: float) -> dict[str, list[So
     "at least 2 usable photographs for the splits train and eval (or eval_share=0)",
     usable=[source.id for source in sources],
   )
-  ranked = sorted(sources, key=lambda source: (_position(source), source.id))
-  num_eval = sum(_position(source) < eval_share for source in ranked)
-  num_eval = min(max(num_eval, 1), len(ranked) - 1)
-  evals = {source.id for source in ranked[:num_eval]}
+  evals = held_back({source.id for source in sources}, eval_share)
   return {
     "train": [source for source in sources if source.id not in evals],
     "eval": [source for source in sources if source.id in evals],
   }
 
 
-def _position(source: Source) -> float:
-  """The id's hash as a place in [0, 1)."""
-  digest = hashlib.sha256(source.id.encode("utf-8")).digest()
+def held_back(ids: Collection[str], share: float) -> set[str]:
+  """The ids of the split `eval`: those whose hash, a place in [0, 1), is below a share.
+
+  Of two ids or more, at least one is held back and at least one is not.
+  """
+  ranked = sorted(ids, key=lambda name: (_position(name), name))
+  num = sum(_position(name) < share for name in ranked)
+  return set(ranked[: min(max(num, 1), len(ranked) - 1)])
+
+
+def _position(name: str) -> float:
+  """An id's hash as a place in [0, 1)."""
+  digest = hashlib.sha256(name.encode("utf-8")).digest()
   return int.from_bytes(digest[:6], "big") / 2**48
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from hardmine.components.jobs import dead_letters
 from hardmine.pipelines.cli.job_arguments import (
   count_rows,
   defaults_of,
@@ -45,6 +47,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="FILE",
     help="take these images only: a file name a line, or a CSV with a column filename",
   )
+  parser.add_argument(
+    "--eval-share",
+    type=float,
+    default=defaults_of(ConversionConfig)["eval_share"],
+    metavar="X",
+    help="hold this share of the images back as the split eval (default %(default)s)",
+  )
   job_arguments(
     parser,
     ConversionConfig,
@@ -72,6 +81,7 @@ def run(args: argparse.Namespace) -> int:
     sources=(source,),
     num_shards=args.num_shards,
     max_dead_share=args.max_dead_share,
+    eval_share=args.eval_share,
   )
   start = time.monotonic()
   with job_options(args, "converting", "images", ANNOTATED_IMAGES) as options:
@@ -80,8 +90,11 @@ def run(args: argparse.Namespace) -> int:
     manifest = run_job(config, args.output, **options)
   counts = dict(manifest["counts"])
   objects = counts.pop("objects_by_category")
+  letters = Path(args.output) / dead_letters.DEAD_LETTERS
   summary = {
     **job_facts(args, start),
+    "dead_letters": str(letters),
+    "first_examples": dead_letters.first_examples(letters),
     "categories": [
       {**category, "objects": objects[str(category["id"])]}
       for category in manifest["categories"]
@@ -93,22 +106,38 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _rows(summary: dict[str, Any]) -> list[tuple[str, str]]:
+  examples = summary["first_examples"]
+  splits = summary["splits"]
   return [
     ("images", f"{summary['images']:,}"),
-    ("used", f"{summary['used']:,} in {summary['num_shards']} files"),
+    ("used", f"{summary['used']:,} in {len(splits) * summary['num_shards']} files"),
+    *(
+      (f"  {split}", f"{found['images']:,} with {found['objects']:,} objects")
+      for split, found in splits.items()
+    ),
     *count_rows(summary["notes"]),
     ("without objects", f"{summary['without_objects']:,}"),
+    ("copies of others", f"{summary['copies']:,}"),
     ("refused", f"{summary['dead']:,}"),
-    *count_rows(summary["dead_by_reason"]),
+    *_reasons(summary["dead_by_reason"], examples["dead"]),
     ("annotations", f"{summary['annotations']:,}"),
     ("objects", f"{summary['objects']:,}"),
     *_kinds(summary["categories"]),
     ("crowds", f"{summary['crowds']:,}"),
     ("clipped", f"{summary['clipped']:,}"),
     ("skipped", f"{summary['skipped']:,}"),
-    *count_rows(summary["skipped_by_reason"]),
+    *_reasons(summary["skipped_by_reason"], examples["skipped"]),
     ("lost with images", f"{summary['lost_with_image']:,}"),
+    ("all refusals", summary["dead_letters"]),
   ]
+
+
+def _reasons(
+  counts: dict[str, int], examples: dict[str, str]
+) -> Iterator[tuple[str, str]]:
+  """A row a reason, with the first that it befell."""
+  for reason, text in count_rows(counts):
+    yield reason, f"{text}, the first: {examples[reason.strip()]}"
 
 
 def _kinds(categories: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:

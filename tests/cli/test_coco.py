@@ -26,7 +26,8 @@ def test_json_is_one_object_with_the_counts(data_dir, tmp_path, capsys):
   summary = json.loads(line)
   assert summary["images"] == summary["used"] == 2
   assert summary["categories"] == [{"id": 1, "name": "raccoon", "objects": 3}]
-  assert summary["splits"] == {"eval": {"images": 2}}
+  assert summary["splits"] == {"eval": {"images": 2, "objects": 3}}
+  assert summary["first_examples"] == {"dead": {}, "skipped": {}}
   assert summary["elapsed_seconds"] > 0
   assert read_manifest(output)["counts"]["objects"] == 3
   assert sorted(path.name for path in output.iterdir()) == [
@@ -44,11 +45,13 @@ def test_table_names_kinds_and_reasons(data_dir, tmp_path, capsys):
   output = tmp_path / "out"
   assert coco(data_dir, output, "--only", str(only), "--max-dead-share=0.5") == 0
   captured = capsys.readouterr()
-  rows = dict(line.rsplit("  ", 1) for line in captured.out.splitlines())
-  rows = {name.strip(): value for name, value in rows.items()}
+  rows = dict(line.strip().split("  ", 1) for line in captured.out.splitlines())
+  rows = {name: value.strip() for name, value in rows.items()}
   assert rows["images"] == "2"
   assert rows["used"] == "1 in 4 files"
-  assert rows["not_annotated"] == "1"
+  told = f"1, the first: nowhere.jpg: named in {only}: no image of the annotations"
+  assert rows["not_annotated"].startswith(told)
+  assert rows["all refusals"] == str(output / "dead_letters.jsonl")
   assert rows["raccoon"] == "1"
   assert rows["output"] == str(output)
   assert "converting: 1 of 1 images" in captured.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 
 import numpy as np
@@ -39,6 +40,26 @@ def test_from_example_inverts_serialize(num):
   back = coco_example.from_example(coco_example.serialize(image))
   for name, value in vars(image).items():
     np.testing.assert_array_equal(getattr(back, name), value, err_msg=name)
+
+
+def test_images_of_two_sources_differ_in_key_and_keep_their_ids():
+  images = [dataclasses.replace(annotated(1), source=number) for number in range(2)]
+  back = [coco_example.from_example(coco_example.serialize(one)) for one in images]
+  assert [image.key for image in back] == ["0/139", "1/139"]
+  assert {image.source_id for image in back} == {"139"}
+
+
+def test_a_record_of_before_is_read():
+  """It does not say which source it is from."""
+  import tensorflow as tf
+
+  image = annotated(2)
+  example = tf.train.Example.FromString(coco_example.serialize(image))
+  del example.features.feature[coco_example.SOURCE]
+  back = coco_example.from_example(example.SerializeToString())
+  assert back.key == "0/139"
+  parsed = coco_example.parse(example.SerializeToString())
+  assert parsed["filename"].numpy().decode() == image.filename
 
 
 @pytest.mark.parametrize("num", [0, 1, 7])

@@ -80,9 +80,12 @@ def annotated_set(tmp_path):
 
 @pytest.fixture
 def read(annotated_set, tmp_path):
-  """Reads sources of the set's images; keyword arguments as `AnnotatedFolder`'s."""
+  """Reads sources of the set's images; keyword arguments as `AnnotatedFolder`'s.
 
-  def read(*sources):
+  Further ones are of `ConversionConfig`.
+  """
+
+  def read(*sources, **fields):
     config = ConversionConfig(
       sources=tuple(
         AnnotatedFolder(
@@ -93,7 +96,8 @@ def read(annotated_set, tmp_path):
           }
         )
         for source in sources or [{}]
-      )
+      ),
+      **fields,
     )
     folder = tmp_path / f"read{len(list(tmp_path.iterdir()))}"
     sets, categories = read_annotations(config, input_files(config), folder)

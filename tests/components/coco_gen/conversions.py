@@ -22,11 +22,11 @@ def convert(config, output, *, workers=1, **options):
   )
 
 
-def records(output):
-  """{source_id: record} of all shards."""
-  found = [from_example(r) for p in output.rglob("*.gz") for r in read_records(p)]
-  assert len({image.source_id for image in found}) == len(found)
-  return {image.source_id: image for image in found}
+def records(output, key="source_id", shards="*.gz"):
+  """{source_id, or `key`: record} of all shards, or of those with such names."""
+  found = [from_example(r) for p in output.rglob(shards) for r in read_records(p)]
+  assert len({getattr(image, key) for image in found}) == len(found)
+  return {getattr(image, key): image for image in found}
 
 
 def letters(path):

@@ -51,7 +51,7 @@ def test_area_and_crowd_may_be_missing(annotated_set, read):
     ({"bbox": [1, 2, True, 4]}, "not_a_number"),
     ({"bbox": [1, 2, 10**400, 4]}, "not_a_number"),
     ({"area": float("nan")}, "not_a_number"),
-    ({"area": None}, "not_a_number"),
+    ({"area": -1}, "zero_or_negative_size"),
     ({"bbox": [1, 2, 3]}, "bad_structure"),
     ({"bbox": None}, "bad_structure"),
     ({"category_id": "cat"}, "bad_structure"),
@@ -75,10 +75,14 @@ def test_bad_annotations_are_faults_that_name_them(annotated_set, read, fields, 
   assert len(rows_of(found)) == 1
 
 
-@pytest.mark.parametrize("key", ["id", "image_id", "category_id", "bbox"])
-def test_a_missing_key_is_named(annotated_set, read, key):
+@pytest.mark.parametrize("key", ["image_id", "category_id", "bbox"])
+@pytest.mark.parametrize("null", [True, False])
+def test_a_missing_key_is_named(annotated_set, read, key, null):
   annotated_set.write(["a.jpg"])
-  del annotated_set.content["annotations"][0][key]
+  annotation = annotated_set.content["annotations"][0]
+  del annotation[key]
+  if null:
+    annotation[key] = None
   annotated_set.content["annotations"].append("no object")
   annotated_set.save()
   _, sets, _ = read()
@@ -98,7 +102,7 @@ def test_a_missing_key_is_named(annotated_set, read, key):
     {"id": 9, "file_name": "a\0.jpg"},
     {"id": 9, "file_name": "\ud800.jpg"},
     {"id": 9, "file_name": "a.jpg", "width": "64"},
-    {"id": 9, "file_name": "a.jpg", "height": 0},
+    {"id": 9, "file_name": "a.jpg", "height": -2},
     7,
   ],
 )
@@ -119,8 +123,11 @@ def test_bad_images_are_faults(annotated_set, read, image):
   [
     ({"images": []}, "lists images"),
     ({"categories": []}, "lists categories"),
-    ({"categories": [{"id": 3}]}, "without name"),
-    ({"categories": [{"id": "3", "name": "cat"}]}, "not a whole number"),
+    ({"categories": [{"name": "cat"}]}, "without id"),
+    ({"categories": [{"id": "3", "name": "cat"}]}, "not a whole number: write it wi"),
+    ({"categories": [{"id": 3, "name": 3}]}, "name 3 is not a name"),
+    ({"images": None}, "lists images, annotations, categories. .* null as images"),
+    ({"annotations": {"id": 1}}, "Received: dict as annotations"),
     ({"categories": [{"id": 3, "name": n} for n in "ab"]}, "id 3 is 'a' and 'b'"),
   ],
 )
@@ -133,6 +140,51 @@ def test_a_file_without_its_tables_is_refused_by_name(
   with pytest.raises(ValueError, match=message) as caught:
     read()
   assert str(annotated_set.json) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["images", "annotations", "categories"])
+def test_a_list_that_is_missing_is_named(annotated_set, read, name):
+  annotated_set.write(["a.jpg"])
+  del annotated_set.content[name]
+  annotated_set.save()
+  with pytest.raises(ValueError, match=f"Received: no {name} in annotations="):
+    read()
+
+
+def test_an_id_that_stands_twice_is_nobodys(annotated_set, read):
+  """Which image an annotation of it means cannot be known, so neither is used."""
+  annotated_set.write(["a.jpg", "b.jpg", "c.jpg", "d.jpg"])
+  listed = annotated_set.content["images"]
+  listed[2]["id"] = 1.0  # the same number as a's
+  listed[3]["id"] = 1
+  listed.append({"id": 2, "file_name": ""})  # at fault, and yet it has b's id
+  annotated_set.save()
+  _, sets, _ = read()
+  (found,) = sets.values()
+  assert found.images == {}
+  faults = [(f.reason, f.image_id, f.file) for f in found.image_faults]
+  assert sorted(faults) == [
+    ("bad_structure", 2, ""),
+    ("duplicate_image_id", 1, "a.jpg"),
+    ("duplicate_image_id", 1, "c.jpg"),
+    ("duplicate_image_id", 1, "d.jpg"),
+    ("duplicate_image_id", 2, "b.jpg"),
+  ]
+  first = next(fault for fault in found.image_faults if fault.file == "a.jpg")
+  assert "c.jpg" in first.detail
+
+
+def test_an_annotation_needs_no_id(annotated_set, read):
+  annotated_set.write(["a.jpg"], boxes=())
+  for given in (None, ..., 101):
+    annotated_set.annotate(1, id=given)
+    if given is ...:
+      del annotated_set.content["annotations"][-1]["id"]
+  annotated_set.save()
+  _, sets, _ = read()
+  (found,) = sets.values()
+  assert list(found.faults()) == []
+  assert rows_of(found)["annotation_id"].tolist() == [-1, -2, 101]
 
 
 @pytest.mark.parametrize("text", ["", "[]", "\x00", '{"images": [{"id": 1'])

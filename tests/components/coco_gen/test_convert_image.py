@@ -126,11 +126,9 @@ def test_a_bad_box_is_skipped_and_its_image_stays(box, reason):
   np.testing.assert_array_equal(found.image.annotation_ids, [100, 102])
 
 
-def test_unknown_category_and_negative_area_are_skipped():
+def test_an_unknown_category_is_skipped():
   found = convert(saved(drawn()), rows((1, 1, 5, 5), category_id=4))
   assert [fault.reason for fault in found.faults] == ["unknown_category"]
-  found = convert(saved(drawn()), rows((1, 1, 5, 5), area_px=-1))
-  assert [fault.reason for fault in found.faults] == ["zero_or_negative_size"]
 
 
 @pytest.mark.parametrize(

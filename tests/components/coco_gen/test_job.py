@@ -76,7 +76,8 @@ def test_coco_is_kept_whole(coco, converted, data_dir):
   assert counts["without_objects"] == 3
   # Cameras' and Adobe's profiles; an sRGB one changes no pixel and counts nothing.
   assert counts["notes"] == {"colour_converted": 56, "grey": 1}
-  assert counts["splits"] == {"train": {"images": 343}}
+  assert counts["splits"] == {"train": {"images": 343, "objects": kept}}
+  assert counts["copies"] == 0
 
 
 def test_categories_lie_beside_the_records(converted):
@@ -149,7 +150,7 @@ def test_what_needs_no_object_is_kept(annotated_set, tmp_path):
 def test_faults_of_images_that_are_left_out_do_not_count(annotated_set, tmp_path):
   annotated_set.write(["a.jpg", "b.jpg"])
   annotated_set.annotate(2, bbox=[0, 0, "x", 0])
-  annotated_set.annotate(2, id=101)
+  annotated_set.annotate(2, id=102)
   annotated_set.save()
   only = tmp_path / "only.txt"
   only.write_text("a.jpg")

@@ -23,6 +23,27 @@ def test_sources_that_disagree_are_refused(annotated_set, read, tmp_path, catego
     read({}, {"annotations": other, "split": "eval"})
 
 
+@pytest.mark.parametrize("name", ["Cat", " cat", "CAT"])
+def test_sources_that_spell_a_category_otherwise_are_refused(
+  annotated_set, read, tmp_path, name
+):
+  annotated_set.write(["a.jpg"])
+  other = tmp_path / "other.json"
+  categories = [{"id": 50, "name": name}]
+  other.write_text(json.dumps({**annotated_set.content, "categories": categories}))
+  with pytest.raises(ValueError, match=r"spell a category alike \(\['cat'\] in .*5?"):
+    read({}, {"annotations": other})
+
+
+def test_one_source_may_mean_letters_of_both_cases(annotated_set, read):
+  annotated_set.write(["a.jpg"])
+  letters = [{"id": number, "name": name} for number, name in enumerate("aAbB", 1)]
+  annotated_set.content["categories"] = letters
+  annotated_set.save()
+  _, _, categories = read()
+  assert categories.names == ("a", "A", "b", "B")
+
+
 def test_sources_add_their_categories(annotated_set, read, tmp_path):
   annotated_set.write(["a.jpg"])
   other = tmp_path / "other.json"
@@ -45,3 +66,9 @@ def test_a_folder_without_xml_is_no_annotations(annotated_set, read):
   annotated_set.write(["a.jpg", "b.jpg"])
   with pytest.raises(ValueError, match="folder of Pascal VOC XML"):
     read({"annotations": annotated_set.images})
+
+
+def test_a_file_as_the_images_folder_is_refused(annotated_set, read):
+  annotated_set.write(["a.jpg"])
+  with pytest.raises(ValueError, match="the folder of the images, and not a file"):
+    read({"images": annotated_set.images / "a.jpg"})

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardmine.components.coco_gen import json_stream
+from hardmine.schemas import json_stream
 
 VALUES = st.recursive(
   st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),

@@ -22,11 +22,13 @@ _OF_NUMBERS = frozenset("0123456789+-.eE")
 _DECODER = json.JSONDecoder()
 
 
-def stream(file: TextIO) -> Iterator[tuple[str, Any]]:
+def stream(file: TextIO, arrays: list[str] | None = None) -> Iterator[tuple[str, Any]]:
   """Yields what a JSON object holds, in the order of the file.
 
   Args:
     file: text that is one object.
+    arrays: gets the key of every array, before its first element: an empty one is
+      there, too.
 
   Yields:
     (key, element) for every element of an array, (key, value) for what is no array.
@@ -46,6 +48,8 @@ def stream(file: TextIO) -> Iterator[tuple[str, Any]]:
         raise window.error("a key in double quotes")
       window.take(":")
       if window.peek() == "[":
+        if arrays is not None:
+          arrays.append(key)
         yield from ((key, element) for element in _elements(window))
       else:
         yield key, window.value()
