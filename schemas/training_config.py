@@ -159,7 +159,11 @@ class DetectorTrainingConfig(TrainingConfig):
     ema_decay: the exported weights are moving averages with this decay; None
       exports the last ones.
     augment: flips and random crops; off shows every image as it is.
-    max_boxes: objects of one image that training sees.
+    max_boxes: room for the objects of one image; where the data has more in one, there
+      is as much as it needs.
+    box_limit: objects of one image that training may learn, which bounds its memory;
+      those behind them in the record are neither learned nor taken for background.
+      None learns all.
   """
 
   optimizer: Literal["rmsprop", "momentum", "adam"] = "rmsprop"
@@ -170,12 +174,18 @@ class DetectorTrainingConfig(TrainingConfig):
   ema_decay: float | None = None
   augment: bool = True
   max_boxes: int = 100
+  box_limit: int | None = added(None)
 
   def __post_init__(self):
     super().__post_init__()
     for name in ("batch_norm_momentum", "ema_decay"):
       value = getattr(self, name)
       require(value is None or 0 < value < 1, f"0 < {name} < 1", **{name: value})
+    require(
+      self.box_limit is None or self.box_limit > 0,
+      "box_limit > 0",
+      box_limit=self.box_limit,
+    )
     require(
       self.weight_decay >= 0 and self.frozen_blocks >= 0 and self.max_boxes > 0,
       "weight_decay and frozen_blocks >= 0, max_boxes > 0",

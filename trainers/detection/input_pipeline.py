@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -35,9 +35,51 @@ def read_images(paths: Iterable[str | os.PathLike]) -> tf.data.Dataset:
   )
 
 
-def count_images(images: tf.data.Dataset) -> int:
-  """How many there are; reads them all once."""
-  return int(images.reduce(np.int64(0), lambda count, _: count + 1))
+class Stock(NamedTuple):
+  """What images hold.
+
+  Attributes:
+    num_images: how many there are.
+    most_objects: of one image.
+    num_beyond: objects beyond the limit.
+    images_beyond: images that have such.
+    first_beyond: the file of the first of them; empty where there is none.
+  """
+
+  num_images: int
+  most_objects: int
+  num_beyond: int
+  images_beyond: int
+  first_beyond: str
+
+  def room(self, least: int, limit: int | None) -> int:
+    """Objects of one image to make room for, at least so many.
+
+    With a limit there is one place more, for what it cuts.
+    """
+    wanted = self.most_objects if limit is None else limit + 1
+    return max(least, min(self.most_objects, wanted))
+
+
+def take_stock(images: tf.data.Dataset, limit: int | None = None) -> Stock:
+  """Looks at every record once; `limit` as in `training_batches`."""
+  most = np.iinfo(np.int64).max if limit is None else limit
+
+  def add(stock: Any, image: dict[str, Any]) -> Any:
+    num = tf.size(image["labels"], tf.int64)
+    beyond = tf.maximum(num - most, 0)
+    over = beyond > 0
+    return (
+      stock[0] + 1,
+      tf.maximum(stock[1], num),
+      stock[2] + beyond,
+      stock[3] + tf.cast(over, tf.int64),
+      tf.where(over & (stock[3] == 0), image["filename"], stock[4]),
+    )
+
+  start = (*(tf.zeros([], tf.int64) for _ in range(4)), tf.constant(""))
+  *numbers, first = images.reduce(start, add)
+  return Stock(*map(int, numbers), first.numpy().decode())
 
 
 def training_batches(
@@ -50,6 +92,7 @@ def training_batches(
   max_boxes: int,
   seed: int,
   first_step: int,
+  box_limit: int | None = None,
 ) -> tf.data.Dataset:
   """Batches, the same from any step on, however often one resumes.
 
@@ -59,9 +102,11 @@ def training_batches(
     prepared: from pixels, uint8 [h, w, 3], to what the network takes.
     augmented: see `MetaArchitecture.augmented`; None shows images as they are.
     batch_size: images in a batch; batches run on over the end of a pass.
-    max_boxes: objects kept of one image.
+    max_boxes: room for the objects of one image, of `Stock.room`.
     seed: of the shuffles and of every image's crops.
     first_step: batches already consumed; they are drawn again and not decoded.
+    box_limit: objects of one image to be learned; those behind become one crowd, in
+      which nothing is background. None learns all.
 
   Returns:
     Endless (inputs, annotations as `MetaArchitecture.batch_loss` wants them).
@@ -81,6 +126,7 @@ def training_batches(
         max_boxes,
         augmented,
         seed=tf.stack([tf.constant(seed, tf.int64), number]) if augmented else None,
+        box_limit=box_limit,
       ),
       num_parallel_calls=tf.data.AUTOTUNE,
       deterministic=True,
@@ -111,8 +157,9 @@ def example(
   max_boxes: int,
   augmented: Callable[..., tuple[Any, Any, Any, Any]] | None = None,
   seed: Any = None,
+  box_limit: int | None = None,
 ) -> tuple[Any, dict[str, Any]]:
-  """One record to (an input, annotations)."""
+  """One record to (an input, annotations); fails where there is no room for them."""
   pixels = tf.ensure_shape(
     tf.numpy_function(decode_rgb, [image["encoded"]], tf.uint8), [None, None, 3]
   )
@@ -123,17 +170,36 @@ def example(
   )
   if augmented is not None:
     pixels, boxes, labels, is_crowd = augmented(pixels, boxes, labels, is_crowd, seed)
+  boxes = tf.reshape(boxes, [-1, 4])
+  if box_limit is not None:
+    boxes, labels, is_crowd = _limited(boxes, labels, is_crowd, box_limit)
   return prepared(pixels), {
-    "boxes_yxyx_norm": _padded(tf.reshape(boxes, [-1, 4]), max_boxes),
+    "boxes_yxyx_norm": _padded(boxes, max_boxes),
     "labels": tf.cast(_padded(labels, max_boxes), tf.int32),
     "is_crowd": tf.cast(_padded(is_crowd, max_boxes), tf.int32),
     "index": image["index"],
   }
 
 
+def _limited(
+  boxes: Any, labels: Any, is_crowd: Any, limit: int
+) -> tuple[Any, Any, Any]:
+  """The first objects as they are, and a crowd around all others, if there are any.
+
+  An anchor that would answer for one of those lies at least half inside it.
+  """
+  kept, rest = boxes[:limit], boxes[limit:]
+  corners = (tf.reduce_min(rest[:, :2], 0), tf.reduce_max(rest[:, 2:], 0))
+  around = tf.concat(corners, 0)[tf.newaxis][: tf.shape(rest)[0]]
+  return (
+    tf.concat([kept, around], 0),
+    labels[: limit + 1],
+    tf.concat([is_crowd[:limit], tf.ones_like(is_crowd[limit : limit + 1])], 0),
+  )
+
+
 def _padded(values: Any, length: int) -> Any:
-  """The first axis cut or filled with zeros to `length`."""
-  values = values[:length]
+  """The first axis filled with zeros to `length`; fails where it is longer."""
   missing = length - tf.shape(values)[0]
   padding = [[0, missing], *[[0, 0]] * (values.shape.rank - 1)]
   return tf.ensure_shape(tf.pad(values, padding), [length, *values.shape[1:]])

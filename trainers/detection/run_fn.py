@@ -55,24 +55,25 @@ def run_fn(fn_args: Any) -> None:
   # Of the Examples artifact: its splits are folders, with the files inside.
   categories = read_categories(Path(train_files[0]).parents[1])
   images = input_pipeline.read_images(train_files)
-  num_images = input_pipeline.count_images(images)
-  if not num_images:
+  stock = input_pipeline.take_stock(images, training.box_limit)
+  if not stock.num_images:
     raise RuntimeError("the split `train` holds no image")
   held_out = input_pipeline.read_images(eval_files or train_files)
-  print(f"training on {num_images} images, {len(categories)} categories")
+  print("\n".join(stock_lines(stock, len(categories), training)))
 
   model = train_model(
     lambda: compiled_detector(config, len(categories), training),
     training,
     lambda step: input_pipeline.training_batches(
       images,
-      num_images,
+      stock.num_images,
       prepared=prepared,
       augmented=architecture.augmented if training.augment else None,
       batch_size=training.batch_size,
-      max_boxes=training.max_boxes,
+      max_boxes=stock.room(training.max_boxes, training.box_limit),
       seed=training.seed,
       first_step=step,
+      box_limit=training.box_limit,
     ),
     Checkpoints(checkpoint_dir(settings, train_files)),
     callbacks=lambda model: [
@@ -88,7 +89,7 @@ def run_fn(fn_args: Any) -> None:
       held_out,
       prepared=prepared,
       batch_size=training.batch_size,
-      max_boxes=training.max_boxes,
+      max_boxes=input_pipeline.take_stock(held_out).room(training.max_boxes, None),
     ).take(NUM_VALIDATION_BATCHES),
     report=functools.partial(print, flush=True),
     suspects=lambda model: named_suspects(model, images),
@@ -99,8 +100,25 @@ def run_fn(fn_args: Any) -> None:
       categories,
       fn_args.serving_model_dir,
       training=settings["training"],
-      num_images=num_images,
+      num_images=stock.num_images,
     )
+
+
+def stock_lines(
+  stock: input_pipeline.Stock, num_categories: int, training: DetectorTrainingConfig
+) -> list[str]:
+  """What there is to learn, and what of it is left out."""
+  lines = [
+    f"training on {stock.num_images} images, {num_categories} categories, up to "
+    f"{stock.most_objects} objects in one image"
+  ]
+  if stock.num_beyond:
+    lines.append(
+      f"{stock.num_beyond} objects of {stock.images_beyond} images are beyond "
+      f"box_limit={training.box_limit}, the first in {stock.first_beyond}: "
+      "neither learned nor taken for background"
+    )
+  return lines
 
 
 def compiled_detector(
@@ -160,12 +178,12 @@ def pictures(
 
 
 def named_suspects(model: MetaArchitecture, images: tf.data.Dataset) -> str:
-  """The images of the first batch whose loss was not a number, by their ids."""
+  """The images of the first batch whose loss was not a number, by id and file."""
   wanted = {int(index) for index in np.asarray(model.suspects) if index >= 0}
   if not wanted:
     return ""
   found = [
-    image["source_id"].numpy().decode()
+    f"{image['source_id'].numpy().decode()} ({image['filename'].numpy().decode()})"
     for image in images
     if int(image["index"]) in wanted
   ]

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from hardmine.components.jobs.tfrecords import write_records
+from hardmine.schemas.coco_example import serialize
 from hardmine.schemas.detector_config import SSDConfig
 from hardmine.trainers.detection import input_pipeline
+from hardmine.trainers.detection.anchors import ssd_anchors
+from hardmine.trainers.detection.boxes import pairwise_iou
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
+from hardmine.trainers.detection.targets import assign
+from tests.trainers.detection.geometry import MAPS, config
 from tests.trainers.detection.rectangles import rectangle
 
 PREPARED = functools.partial(
@@ -29,9 +37,9 @@ def images(rectangles):
   return input_pipeline.read_images(rectangles.glob("Split-train/*.gz"))
 
 
-def batches(images, first_step=0, **changed):
+def batches(images, first_step=0, num_images=24, **changed):
   return input_pipeline.training_batches(
-    images, 24, first_step=first_step, **{**SETTINGS, **changed}
+    images, num_images, first_step=first_step, **{**SETTINGS, **changed}
   )
 
 
@@ -92,9 +100,101 @@ def test_validation_covers_all_images_in_order(rectangles):
     for index in truth["index"].tolist()
   ]
   assert indices == list(range(6))
-  assert input_pipeline.count_images(held_out) == 6
+  stock = input_pipeline.take_stock(held_out)
+  assert stock == (6, 1, 0, 0, "")
 
 
 def test_no_file_is_refused():
   with pytest.raises(ValueError, match="at least one TFRecord"):
     input_pipeline.read_images([])
+
+
+def crowded(index, num):
+  """A rectangle's image with that many boxes, the last of them crowds."""
+  generator = np.random.default_rng(index)
+  corners = generator.uniform(0, 0.7, (num, 2))
+  boxes = np.concatenate([corners, corners + generator.uniform(0.1, 0.3, (num, 2))], 1)
+  return dataclasses.replace(
+    rectangle(index),
+    boxes_yxyx_norm=boxes.astype(np.float32),
+    labels=1 + np.arange(num) % 2,
+    names=("red",) * num,
+    is_crowd=np.arange(num) > num - 2,
+    areas_px=np.ones(num, np.float32),
+    category_ids=np.ones(num, np.int64),
+    annotation_ids=np.arange(num),
+  )
+
+
+@pytest.fixture(scope="module")
+def crowds(tmp_path_factory):
+  """Images of 3, 50, 0 and 12 boxes."""
+  path = tmp_path_factory.mktemp("crowds") / "crowds.gz"
+  images = [crowded(index, num) for index, num in enumerate((3, 50, 0, 12))]
+  write_records(path, map(serialize, images))
+  return input_pipeline.read_images([path]), images
+
+
+def shown(images, stock, least=2, limit=None, **changed):
+  """{index: truth} of one pass."""
+  (batch,) = batches(
+    images, batch_size=4, max_boxes=stock.room(least, limit), box_limit=limit, **changed
+  ).take(1)
+  truth = {name: column.numpy() for name, column in batch[1].items()}
+  return {
+    int(index): {name: column[row] for name, column in truth.items()}
+    for row, index in enumerate(truth["index"])
+  }
+
+
+def test_there_is_room_for_all_objects_whatever_the_setting(crowds):
+  images, records = crowds
+  stock = input_pipeline.take_stock(images)
+  assert stock == (4, 50, 0, 0, "")
+  assert stock.room(100, None) == 100  # what was there before, for the same batches
+  found = shown(images, stock, augmented=None, num_images=4)
+  for index, record in enumerate(records):
+    labels = found[index]["labels"]
+    np.testing.assert_array_equal(labels[labels > 0], record.labels)
+    boxes = found[index]["boxes_yxyx_norm"][labels > 0]
+    np.testing.assert_allclose(boxes, record.boxes_yxyx_norm)
+
+
+def test_what_a_limit_cuts_is_counted_and_no_background(crowds):
+  images, records = crowds
+  limit = 8
+  stock = input_pipeline.take_stock(images, limit)
+  assert stock == (4, 50, 42 + 4, 2, "1.png")
+  found = shown(images, stock, limit=limit, augmented=None, num_images=4)
+  anchors = np.asarray(ssd_anchors(MAPS, config()))
+  for index in (1, 3):
+    truth, record = found[index], records[index]
+    assert (truth["labels"] > 0).sum() == limit + 1
+    np.testing.assert_array_equal(truth["labels"][:limit], record.labels[:limit])
+    assert truth["is_crowd"][limit] == 1
+    targets = assign(
+      truth["boxes_yxyx_norm"][None],
+      truth["labels"][None],
+      anchors,
+      config(),
+      is_crowd=truth["is_crowd"][None],
+    )
+    overlaps = np.asarray(pairwise_iou(anchors, record.boxes_yxyx_norm[limit:]))
+    answers = (overlaps >= 0.5).any(axis=1) & ~np.asarray(targets.positive)[0]
+    assert answers.any()
+    assert not np.asarray(targets.weights)[0, answers].any()
+  assert (found[0]["labels"] > 0).sum() == 3
+  assert not found[2]["labels"].any()
+
+
+def test_a_limit_holds_behind_crops_too(crowds):
+  images, _ = crowds
+  stock = input_pipeline.take_stock(images, 5)
+  for truth in shown(images, stock, limit=5, num_images=4).values():
+    assert (truth["labels"] > 0).sum() <= 6
+
+
+def test_objects_without_room_are_an_error_and_not_cut(crowds):
+  images, _ = crowds
+  with pytest.raises(tf.errors.InvalidArgumentError):
+    list(batches(images, max_boxes=20, augmented=None, num_images=4).take(1))

@@ -148,7 +148,9 @@ def test_nan_names_the_images(rectangles, tmp_path):
   training = dataclasses.replace(
     TRAINING, learning_rate=1e30, warmup_steps=0, summary_steps=4, steps=8
   )
-  with pytest.raises(RuntimeError, match=r"first on the images image-\d+, image-\d+"):
+  with pytest.raises(
+    RuntimeError, match=r"first on the images image-\d+ \(\d+\.png\), image-\d+ \("
+  ):
     run_fn.run_fn(trainer_arguments(rectangles, tmp_path, training=training))
   assert not (tmp_path / "model").exists()
 
