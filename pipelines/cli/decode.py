@@ -88,7 +88,7 @@ class _Decoder:
     model_dir = choose_model(args.model, stream.header.model_id)
     bitstream.check_model(stream.header, read_model_id(model_dir))
     height_px, width_px = stream.header.height_px, stream.header.width_px
-    images.check_memory(model_dir, height_px, width_px, args)
+    images.check_memory(model_dir, height_px, width_px, len(stream.codes), args)
     if stream.note:
       print(f"hardmine: {item.source}: {stream.note}", file=sys.stderr)
     if not images.is_lossless(item.target):

@@ -150,13 +150,17 @@ def decode_within_memory(
 
 
 def check_memory(
-  model_dir: Path, height_px: int, width_px: int, args: argparse.Namespace
+  model_dir: Path,
+  height_px: int,
+  width_px: int,
+  iterations: int,
+  args: argparse.Namespace,
 ) -> None:
   """Raises ValueError where decoding needs more memory than is available."""
   from hardmine.trainers.codec import memory
 
   if not args.ignore_memory:
-    memory.check(read_config(model_dir), height_px, width_px)
+    memory.check(read_config(model_dir), height_px, width_px, iterations)
 
 
 def read_config(model_dir: Path) -> dict[str, Any]:

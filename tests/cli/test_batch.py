@@ -176,7 +176,7 @@ def test_a_picture_beyond_the_memory_is_refused_before_the_model_is_loaded(
   folder, loads, monkeypatch, capsys
 ):
   assert main(["encode", "a.png", "a.hmc"]) == 0
-  monkeypatch.setattr(memory, "available_bytes", lambda: 1_150_000_000 + 675 * 500)
+  monkeypatch.setattr(memory, "available_bytes", lambda: 1_150_000_000 + 542 * 500)
   assert main(["encode", "a.png", "b.hmc"]) == 2  # 660 pixels, and 500 fit
   err = capsys.readouterr().err
   assert "a.png: Expected at most 500 pixels. Received: 33x20" in err

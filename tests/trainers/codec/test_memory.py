@@ -9,7 +9,8 @@ import pytest
 from hardmine.trainers.codec import memory
 
 GB = 10**9
-DEMO = {"width": 0.125}
+GRU, LSTM = (f"trainers.codec.cells.{c}:X" for c in ("gru", "lstm"))
+DEMO = {"width": 0.125, "cell": GRU}
 PAPER = {"width": 1.0}
 
 
@@ -102,6 +103,27 @@ def test_more_pixels_or_a_wider_network_take_more():
   assert memory.needed_bytes({**DEMO, "deep_width": 1.0}, 500, 500) > sizes[1]
 
 
+@pytest.mark.parametrize(
+  ("config", "decoded", "measured"),
+  [
+    ({"cell": GRU, "width": 0.0625}, 0, 228),
+    ({"cell": GRU, "width": 0.0625}, 16, 372),
+    ({"cell": LSTM, "width": 0.0625}, 0, 229),
+    ({"cell": GRU, "width": 0.25, "deep_width": 0.5}, 0, 785),
+    ({"cell": GRU, "width": 0.25, "deep_width": 0.5}, 16, 1630),
+    ({"cell": GRU, "width": 0.5}, 0, 1060),
+    ({"cell": GRU, "width": 0.5}, 16, 2939),
+    ({"cell": GRU, "width": 1.0}, 0, 2328),
+    ({"cell": GRU, "width": 1.0}, 2, 1766),
+    ({"cell": LSTM, "width": 0.25}, 0, 919),
+    ({"cell": LSTM, "width": 0.25}, 16, 1891),
+  ],
+)
+def test_no_measurement_took_more_or_much_less_than_is_said(config, decoded, measured):
+  """Of exports on a CPU; see the module."""
+  assert measured <= memory.bytes_per_pixel(config, decoded) <= 2 * measured
+
+
 def test_as_many_pixels_as_are_said_to_fit_do():
   for available in (2 * GB, 16 * GB):
     pixels = memory.max_pixels(PAPER, available)
@@ -116,6 +138,8 @@ def test_a_picture_that_is_too_large_says_how_much_and_what_to_do(monkeypatch):
   memory.check(DEMO, 1000, 1000)
   with pytest.raises(ValueError, match=r"6000x4000.*--ignore-memory.*4\.0 GB"):
     memory.check(DEMO, 4000, 6000)
+  with pytest.raises(ValueError, match="fewer --iterations"):
+    memory.check(DEMO, 4000, 6000, 16)
   assert "magick IN -resize" in memory.too_large(DEMO, 4 * GB)
   monkeypatch.setattr(memory, "available_bytes", lambda: None)
   memory.check(PAPER, 10**5, 10**5)
