@@ -125,9 +125,7 @@ def _of_detector(
   return [f"conversion.{name}={json.dumps(value)}" for name, value in settings.items()]
 
 
-def _source(
-  split: str, flag: str, images: list[str], annotations: str
-) -> dict[str, Any]:
+def _source(split: str, flag: str, images: Any, annotations: Any) -> dict[str, Any]:
   """One of `conversion.sources`, which is looked at."""
   require(len(images) == 1, "one folder of images", **{flag: images})
   folder = images[0]

@@ -72,15 +72,13 @@ def skipped_nodes(plan: Any) -> set[str]:
 
 def _read_from(pipeline: Any, needed: list[str]) -> set[str]:
   """Those of the nodes before the part that the part reads from."""
-  from tfx.types import channel_utils
-
   return {
-    channel.producer_component_id
+    node
     for component in pipeline.components
     if component.id not in needed
-    for inputs in component.inputs.values()
-    for channel in channel_utils.get_individual_channels(inputs)
-    if channel.producer_component_id in needed
+    for channel in component.inputs.values()
+    for node in channel.get_data_dependent_node_ids()
+    if node in needed
   }
 
 
