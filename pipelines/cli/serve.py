@@ -9,6 +9,7 @@ import math
 import os
 import signal
 import sys
+from typing import TYPE_CHECKING
 
 from hardmine.pipelines.cli.model_store_arguments import (
   add_public_keys,
@@ -19,6 +20,11 @@ from hardmine.pipelines.cli.model_store_arguments import (
 from hardmine.schemas.config import require
 from hardmine.serving.server.limits import Limits
 
+if TYPE_CHECKING:
+  import socket
+
+  import uvicorn
+
 HELP = (
   "Serves the model that an alias of a model store names: POST /v1/detect, "
   "/v1/compress and /v1/decompress, a page at /, figures at /metrics. When the alias "
@@ -27,6 +33,7 @@ HELP = (
 _LIMITS = {
   "max_body_bytes": "of a request",
   "max_pixels": "of an image",
+  "max_memory_bytes": "of a codec's network for one request; bounds its pixels",
   "max_iterations": "of a codec for one request",
   "concurrency": "requests that are worked on at a time",
   "max_waiting": "requests that may wait for that; more get a 503",
@@ -75,7 +82,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-  """Serves until SIGTERM or an interrupt; requests in flight are answered first.
+  """Serves until TERM, HUP or an interrupt; requests in flight are answered first.
 
   Raises:
     ValueError: a limit or a store that cannot be.
@@ -105,10 +112,20 @@ def run(args: argparse.Namespace) -> int:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     print(f"{args.alias} of {store.url} at http://{shown}:{port}", flush=True)
-    # Uvicorn raises the signal once more when it is done; then it is no fault.
-    signal.signal(signal.SIGTERM, lambda number, frame: None)
-    make_server(app, limits).run(sockets=[listener])
+    serve_until_told(make_server(app, limits), listener)
   if app.state.server.workers.num_inside:  # work that nobody waits for any more
     sys.stdout.flush()
     os._exit(0)  # or Python would wait for it
   return 0
+
+
+def serve_until_told(server: uvicorn.Server, listener: socket.socket) -> None:
+  """Runs a server; TERM, and HUP of a terminal that closes, let it answer and end.
+
+  What the process was told to ignore, as by `nohup`, stays ignored.
+  """
+  for number in (signal.SIGTERM, signal.SIGHUP):
+    # Uvicorn raises a signal once more when it is done; then it is no fault.
+    if signal.getsignal(number) != signal.SIG_IGN:
+      signal.signal(number, server.handle_exit)
+  server.run(sockets=[listener])

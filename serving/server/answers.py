@@ -38,7 +38,7 @@ def detect(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> Res
 
   min_score = _number(query, "min_score", float, 0.0)
   require(0 <= min_score <= 1, "0 to 1", min_score=min_score)
-  image = _photograph(body, limits)
+  image = _photograph(body, limits.max_pixels, "--max-pixels")
   height_px, width_px, _ = image.shape
   found = model.detector.detect(image, min_score)
   return JSONResponse(
@@ -73,9 +73,10 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
     bpp=bpp,
   )
   _check_iterations(iterations, limits)
-  image = _photograph(body, limits)
+  most, option = _codec_pixels(model, limits)
+  image = _photograph(body, most, option)
   height_px, width_px, _ = image.shape
-  _check_padded(height_px, width_px, model.codec.padding_px, limits)
+  _check_padded(height_px, width_px, model, limits)
   if bpp is not None:
     iterations = rates.iterations_for_bpp(
       bpp,
@@ -114,7 +115,7 @@ def decompress(
 
   iterations = _number(query, "iterations", int, None)
   header = bitstream.read_header(body)
-  _check_padded(header.height_px, header.width_px, model.codec.padding_px, limits)
+  _check_padded(header.height_px, header.width_px, model, limits)
   model.codec.check(header)
   _check_iterations(header.iterations if iterations is None else iterations, limits)
   stream = bitstream.unpack(body, iterations)
@@ -128,26 +129,47 @@ def decompress(
   return Response(_png(image), media_type="image/png", headers=headers)
 
 
-def _photograph(body: bytes, limits: Limits) -> np.ndarray:
-  from hardmine.trainers.images import decode_rgb
+def _photograph(body: bytes, max_pixels: int, option: str) -> np.ndarray:
+  """uint8 [height, width, 3], refused by its header where it has too many pixels."""
+  from hardmine.trainers.images import ImageError, decode_rgb
 
-  return decode_rgb(body, limits.max_pixels)
+  try:
+    return decode_rgb(body, max_pixels)
+  except ImageError as error:
+    if error.reason == "too_large":
+      raise _too_large(str(error), option) from error
+    raise
+
+
+def _codec_pixels(model: LoadedModel, limits: Limits) -> tuple[int, str]:
+  """The most that a codec is given, and the option that decides about it."""
+  most = limits.max_codec_pixels(model.codec.facts["config"])
+  return most, "--max-pixels" if most == limits.max_pixels else "--max-memory-bytes"
 
 
 def _check_padded(
-  height_px: int, width_px: int, padding_px: int, limits: Limits
+  height_px: int, width_px: int, model: LoadedModel, limits: Limits
 ) -> None:
-  """A line of one pixel's height costs a codec as much as one of `padding_px`."""
+  """A line of one pixel's height costs a codec as much as one of its padding's."""
   from hardmine.trainers.codec import bitstream
 
+  most, option = _codec_pixels(model, limits)
+  padding_px = model.codec.padding_px
   rows, columns = bitstream.code_grid(height_px, width_px, padding_px)
-  if rows * columns * STRIDE_PX**2 > limits.max_pixels:
-    raise Refusal(
-      422,
-      "too_large",
-      f"Expected at most {limits.max_pixels:,} pixels, with sides rounded up to "
-      f"{padding_px}. Received: {width_px}x{height_px}",
+  if rows * columns * STRIDE_PX**2 > most:
+    raise _too_large(
+      f"Expected at most {most:,} pixels, with sides rounded up to {padding_px}. "
+      f"Received: {width_px}x{height_px}",
+      option,
     )
+
+
+def _too_large(message: str, option: str) -> Refusal:
+  return Refusal(
+    413,
+    "too_large",
+    f"{message}; send a smaller picture, or start the server with more {option}",
+  )
 
 
 def _png(image: np.ndarray) -> bytes:
@@ -164,6 +186,9 @@ def _number(query: Query, name: str, kind: type[N], default: D) -> N | D:
   if text is None:
     return default
   try:
+    # Python's own forms, as 1_000 and other scripts' digits, are none of HTTP's.
+    if not text.isascii() or "_" in text or text != text.strip():
+      raise ValueError(text)
     return kind(text)
   except ValueError:
     word = "a whole number" if kind is int else "a number"

@@ -13,6 +13,7 @@ Every answer of a model is made by one version from beginning to end, and names 
 from __future__ import annotations
 
 import asyncio
+import collections
 import contextlib
 import functools
 import logging
@@ -27,14 +28,19 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from hardmine.serving.server import answers, page_files, refusals
-from hardmine.serving.server.body import read_body
+from hardmine.serving.server.body import check_headers, read_body
 from hardmine.serving.server.description import describe
 from hardmine.serving.server.follower import Follower
 from hardmine.serving.server.limits import Limits
 from hardmine.serving.server.live_model import LiveModel
 from hardmine.serving.server.loaded_model import LoadedModel, load_model
 from hardmine.serving.server.metrics import CONTENT_TYPE, Metrics
-from hardmine.serving.server.middleware import Counting, SecurityHeaders, UnreadBodies
+from hardmine.serving.server.middleware import (
+  Counting,
+  OneLength,
+  SecurityHeaders,
+  UnreadBodies,
+)
 from hardmine.serving.server.refusals import Refusal
 from hardmine.serving.server.workers import Workers
 from hardmine.serving.store.catalogue import Catalogue
@@ -172,6 +178,7 @@ def create_app(
       Middleware(Counting, metrics=server.metrics, endpoints=counted),
       Middleware(SecurityHeaders),
       Middleware(UnreadBodies),
+      Middleware(OneLength),
     ],
     exception_handlers={
       Refusal: refusals.on_refusal,
@@ -193,13 +200,17 @@ def _check_request(
       "wrong_kind",
       f"{request.url.path} needs a {kind}; version {model.number} is a {model.kind}",
     )
-  unknown = sorted(set(request.query_params) - words)
-  if unknown:
-    raise Refusal(
-      400,
-      "bad_query",
-      f"Expected {', '.join(sorted(words))} in the query. Received: {unknown[0]!r}",
-    )
+  check_headers(request)
+  given = collections.Counter(name for name, _ in request.query_params.multi_items())
+  for name, times in sorted(given.items()):
+    if name not in words or times > 1:
+      received = f"{name[:40]!r}" + f", {times} times" * (times > 1)
+      raise Refusal(
+        400,
+        "bad_query",
+        f"Expected {', '.join(sorted(words))} in the query, each once at most. "
+        f"Received: {received}",
+      )
 
 
 def _working(work: Callable[..., Response], *arguments: Any) -> Response:

@@ -35,6 +35,10 @@ def describe(model: LoadedModel, follower: Follower, limits: Limits) -> dict[str
       for category in model.detector.categories.categories
     ]
   else:
+    # The page and other clients go by it: what this model is given, not any.
+    answer["limits"]["max_pixels"] = limits.max_codec_pixels(
+      model.codec.facts["config"]
+    )
     answer["iterations"] = min(model.codec.iterations, limits.max_iterations)
     answer["padding_px"] = model.codec.padding_px
   return _plain(answer)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Mapping
+from typing import Any
 
 from hardmine.schemas.config import Config, require
+from hardmine.trainers.codec import memory
 
 _AT_LEAST_ONE = (
   "max_body_bytes",
   "max_pixels",
+  "max_memory_bytes",
   "max_iterations",
   "concurrency",
   "max_connections",
@@ -23,6 +27,8 @@ class Limits(Config):
   Attributes:
     max_body_bytes: of a request; larger ones are refused without reading them.
     max_pixels: of a photograph, and of a stream's image; to a codec as it pads them.
+    max_memory_bytes: that a codec's network may take for one request, by
+      `trainers.codec.memory`; so all requests together take `concurrency` times that.
     max_iterations: a codec runs at most so many for one request.
     concurrency: requests that a model works on at the same time.
     max_waiting: requests that may wait for that; more are turned away.
@@ -33,6 +39,7 @@ class Limits(Config):
 
   max_body_bytes: int = 32 << 20
   max_pixels: int = 1 << 24
+  max_memory_bytes: int = 5 << 29  # what the page sends to the shipped codec, 1024x1024
   max_iterations: int = 32
   concurrency: int = 2
   max_waiting: int = 16
@@ -48,3 +55,13 @@ class Limits(Config):
       "a finite timeout_seconds > 0",
       timeout_seconds=self.timeout_seconds,
     )
+
+  def max_codec_pixels(self, config: Mapping[str, Any]) -> int:
+    """The most pixels, as it pads them, that a codec of some config may be given.
+
+    Those that it can also decode with all iterations, which takes more than encoding.
+    """
+    within = self.max_memory_bytes // memory.bytes_per_pixel(
+      config, self.max_iterations
+    )
+    return max(1, min(self.max_pixels, within))

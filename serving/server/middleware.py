@@ -1,4 +1,4 @@
-"""What is done to every request: counting, security headers, unread bodies."""
+"""What is done to every request: counting, headers, unread bodies, one length."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hardmine.serving.server.metrics import Metrics
+from hardmine.serving.server.refusals import Refusal, refusal_response
 
 _HEADERS = {
   "Content-Security-Policy": (
@@ -117,3 +118,33 @@ class UnreadBodies:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     await self._app(scope, noting, lingering)
+
+
+class OneLength:
+  """Refuses a request of which two servers may think that it ends in two places.
+
+  A proxy that goes by the other of two lengths takes the end of one client's body for
+  the beginning of the next one's request.
+  """
+
+  def __init__(self, app: ASGIApp):
+    self._app = app
+
+  async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    """As ASGI wants it."""
+    if scope["type"] == "http":
+      headers, received = Headers(scope=scope), None
+      if "Transfer-Encoding" in headers:
+        if "Content-Length" in headers:
+          received = "both"
+        elif scope.get("http_version") == "1.0":
+          received = "Transfer-Encoding in HTTP/1.0, which has none"
+      if received is not None:
+        refusal = Refusal(
+          400,
+          "bad_framing",
+          f"Expected Content-Length or Transfer-Encoding. Received: {received}",
+          {"Connection": "close"},
+        )
+        return await refusal_response(refusal)(scope, receive, send)
+    await self._app(scope, receive, send)

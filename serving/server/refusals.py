@@ -61,12 +61,25 @@ async def on_http_error(request: Request, error: Exception) -> Response:
   headers = error.headers or {}
   reason, message = "http", error.detail
   if error.status_code == 404:
-    reason, message = "unknown_path", f"Nothing is at {request.url.path}"
+    reason = "unknown_path"
+    message = f"Nothing is at {request.url.path}; there are {_paths(request)}"
   elif error.status_code == 405:
     allowed = headers.get("Allow", "")
     reason = "wrong_method"
-    message = f"{request.url.path} takes {allowed}. Received: {request.method}"
+    message = (
+      f"{request.url.path} takes {allowed}. Received: {request.method}; there are "
+      f"{_paths(request)}"
+    )
   return refusal_response(Refusal(error.status_code, reason, message, headers))
+
+
+def _paths(request: Request) -> str:
+  """What can be asked for; the page asks for its own files."""
+  return ", ".join(
+    f"{'POST' if 'POST' in route.methods else 'GET'} {route.path}"
+    for route in request.app.routes
+    if not route.path.startswith("/static/")
+  )
 
 
 async def on_fault(request: Request, error: Exception) -> Response:

@@ -42,6 +42,7 @@ def test_an_address_that_is_taken_is_one_line(tmp_path, capsys):
     (["--poll-seconds", "nan"], "a finite poll_seconds"),
     (["--public-key", "absent"], "a public key of an elliptic curve"),
     (["--max-pixels", "many"], "invalid int value"),
+    (["--max-memory-bytes", "0"], "max_memory_bytes >= 1"),
   ],
 )
 def test_mistakes_are_usage_errors(tmp_path, capsys, words, message):

@@ -91,6 +91,7 @@ class FakeCodec:
   def __init__(self, number: int, gate: Gate):
     self.model_id = number.to_bytes(8, "big")
     self.iterations = 4
+    self.facts = {"config": {"width": 0.125}}
     self.gate = gate
 
   def compress(self, image: np.ndarray, *, iterations: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import re
 
@@ -11,7 +12,9 @@ from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from hardmine.serving.server import page_files
-from hardmine.trainers.codec import bitstream
+from hardmine.serving.server.limits import Limits
+from hardmine.trainers import images
+from hardmine.trainers.codec import bitstream, memory
 from hardmine.trainers.codec.stream_header import pack_header
 from tests.serving.server.fakes import FakeStore
 from tests.serving.server.loopback import picture, wait_until
@@ -138,6 +141,20 @@ def test_a_model_of_the_other_kind_is_said_to_be_one(detector, codec):
     ("GET", "/static/../app.py", 404, "unknown_path", "app.py"),
     ("GET", "/v1/detect", 405, "wrong_method", "takes POST. Received: GET"),
     ("DELETE", "/v1/model", 405, "wrong_method", "Received: DELETE"),
+    ("GET", "/nope", 404, "unknown_path", "POST /v1/detect, POST /v1/compress"),
+    ("GET", "/v1/compress", 405, "wrong_method", "there are GET /healthz, GET /readyz"),
+    (
+      "POST",
+      "/v1/detect?min_score=0&min_score=1",
+      400,
+      "bad_query",
+      "min_score', 2 times",
+    ),
+    ("POST", "/v1/detect?min_score=1&min%5fscore=1", 400, "bad_query", "2 times"),
+    ("POST", "/v1/detect?min_score=", 400, "bad_query", "a number"),
+    ("POST", "/v1/detect?min_score=0_1", 400, "bad_query", "a number"),
+    ("POST", "/v1/detect?min_score=%200.5", 400, "bad_query", "a number"),
+    ("POST", "/v1/detect?min_score=%D9%A1", 400, "bad_query", "a number"),
     ("POST", "/v1/detect?min_score=high", 400, "bad_query", "a number"),
     ("POST", "/v1/detect?minscore=0.5", 400, "bad_query", "Received: 'minscore'"),
     ("POST", "/v1/detect?min_score=nan", 422, "refused", "min_score=nan"),
@@ -169,6 +186,52 @@ def test_rates_that_cannot_be(codec, query, status, message):
   assert message in answer.message
 
 
+@pytest.mark.parametrize(
+  ("headers", "reason", "received"),
+  [
+    (
+      {"Content-Type": "multipart/form-data; boundary=x"},
+      "type",
+      "multipart/form-data",
+    ),
+    ({"Content-Type": "Multipart/Mixed"}, "type", "multipart/mixed"),
+    ({"Content-Type": "application/json"}, "type", "application/json"),
+    ({"Content-Encoding": "gzip"}, "encoding", "gzip"),
+    ({"Content-Encoding": "identity, BR"}, "encoding", "br"),
+    ({"Content-Encoding": "deflate"}, "encoding", "deflate"),
+  ],
+)
+def test_only_plain_files_are_taken(detector, headers, reason, received):
+  answer = detector.post("/v1/detect", picture(), headers=headers)
+  assert (answer.status, answer.reason) == (415, f"unsupported_{reason}")
+  assert answer.message.endswith(f"Received: {received}")
+  assert "curl --data-binary @FILE" in answer.message
+  assert answer.headers["Accept-Encoding"] == "identity"
+
+
+@pytest.mark.parametrize(
+  "headers",
+  [
+    {"Content-Type": "application/x-www-form-urlencoded"},  # curl --data-binary
+    {"Content-Type": "image/png"},
+    {"Content-Type": "text/plain;charset=UTF-8"},
+    {"Content-Encoding": "identity"},
+    {"Content-Encoding": ""},
+  ],
+)
+def test_how_clients_call_a_plain_file_does_not_matter(detector, headers):
+  assert detector.post("/v1/detect", picture(), headers=headers).status == 200
+
+
+@pytest.mark.parametrize(
+  "beginning", [gzip.compress(b"x"), b"PK\x03\x04", b"(\xb5/\xfd"]
+)
+def test_packed_files_are_told_without_a_header(codec, beginning):
+  for path in ("/v1/compress", "/v1/decompress"):
+    answer = codec.post(path, beginning + bytes(99))
+    assert (answer.status, answer.reason) == (415, "unsupported_encoding")
+
+
 @pytest.fixture(scope="module")
 def small(serve_all):
   """Takes small pictures only."""
@@ -194,7 +257,8 @@ def animation() -> bytes:
 )
 def test_images_that_cannot_be_used(small, body, reason):
   answer = small.post("/v1/detect", body)
-  assert (answer.status, answer.reason) == (422, reason)
+  status = 413 if reason == "too_large" else 422
+  assert (answer.status, answer.reason) == (status, reason)
   assert answer.version == DETECTOR
   assert answer.message.startswith("Expected")
 
@@ -204,8 +268,53 @@ def test_an_image_counts_as_the_codec_pads_it(serve):
   assert client.post("/v1/compress", picture(64, 64)).status == 200
   for height, width in ((1, 300), (300, 1)):
     answer = client.post("/v1/compress", picture(height, width))
-    assert (answer.status, answer.reason) == (422, "too_large")
+    assert (answer.status, answer.reason) == (413, "too_large")
     assert "4,096 pixels, with sides rounded up to 16" in answer.message
+    assert "start the server with more --max-pixels" in answer.message
+
+
+def flat(side_px):
+  buffer = io.BytesIO()
+  Image.new("RGB", (side_px, side_px), (9, 9, 9)).save(buffer, "PNG")
+  return buffer.getvalue()
+
+
+def test_what_a_codec_would_need_too_much_memory_for_is_refused_by_its_header(
+  serve, shelf, monkeypatch
+):
+  client = serve(FakeStore(production=CODEC))
+  most = Limits().max_codec_pixels(shelf.models[CODEC].facts["config"])
+  assert 2_000_000 < most < 4_000_000
+  model = client.get("/v1/model").json
+  assert model["limits"]["max_pixels"] == most
+  large = flat(4096)
+  monkeypatch.setattr(images, "_load", None)  # no pixel is to be decoded
+  answer = client.post("/v1/compress?iterations=1", large)
+  assert (answer.status, answer.reason) == (413, "too_large")
+  assert f"at most {most:,} pixels" in answer.message
+  assert "send a smaller picture" in answer.message
+  assert "more --max-memory-bytes" in answer.message
+  monkeypatch.undo()
+  assert client.post("/v1/compress?iterations=1", flat(1024)).status == 200
+
+
+SHIPPED = {"cell": "trainers.codec.cells.gru:ConvGRUCell", "width": 0.375}
+
+
+@pytest.mark.parametrize(
+  "config", [SHIPPED, {**SHIPPED, "width": 1.0}, {"width": 1.0}, {}]
+)
+def test_what_a_request_takes_stays_within_the_memory_that_was_set(config):
+  limits = Limits()
+  taken = memory.bytes_per_pixel(config, limits.max_iterations)
+  most = limits.max_codec_pixels(config)
+  assert most * taken <= limits.max_memory_bytes < (most + 1) * taken
+  assert Limits(max_memory_bytes=1).max_codec_pixels(config) == 1
+  assert Limits(max_pixels=7).max_codec_pixels(config) == 7
+
+
+def test_the_shipped_codec_is_given_what_the_page_sends():
+  assert Limits().max_codec_pixels(SHIPPED) >= 1024 * 1024
 
 
 def test_streams_that_cannot_be_used(serve):
@@ -213,9 +322,9 @@ def test_streams_that_cannot_be_used(serve):
   client = serve(store, max_pixels=2_000, max_iterations=8)
   whole = client.post("/v1/compress?iterations=3", picture()).body
 
-  def refused(body, query=""):
+  def refused(body, query="", status=422):
     answer = client.post(f"/v1/decompress{query}", body)
-    assert answer.status == 422
+    assert answer.status == status
     return answer.message
 
   assert "Expected a hardmine stream" in refused(picture())
@@ -229,7 +338,8 @@ def test_streams_that_cannot_be_used(serve):
     header |= {"padding_px": 16, "iterations": 9, **fields}
     return pack_header(bitstream.Header(**header))
 
-  assert "Received: 16384x16384" in refused(forged(height_px=1 << 14, width_px=1 << 14))
+  large = forged(height_px=1 << 14, width_px=1 << 14)
+  assert "Received: 16384x16384" in refused(large, status=413)
   assert "1 to 8 iterations" in refused(forged())
   store.moving["production"] = CODEC + 1
   client.until(CODEC + 1)

@@ -53,6 +53,30 @@ def test_a_client_that_sends_on_sees_why_it_was_refused(serve):
   assert client.post("/v1/detect", iter([fitting]), encode_chunked=True).status == 200
 
 
+@pytest.mark.parametrize(
+  ("head", "message"),
+  [
+    ("POST /v1/detect HTTP/1.1\nContent-Length: 9\nTransfer-Encoding: chunked", "both"),
+    ("POST /v1/detect HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 0", "both"),
+    ("GET /healthz HTTP/1.1\nTransfer-Encoding: chunked\nContent-Length: 5", "both"),
+    ("POST /nope HTTP/1.1\nContent-Length: 5\nTransfer-Encoding: chunked", "both"),
+    (
+      "POST /v1/detect HTTP/1.0\nTransfer-Encoding: chunked",
+      "Transfer-Encoding in HTTP/1.0",
+    ),
+  ],
+)
+def test_a_request_has_one_length(serve, head, message):
+  client = serve(FakeStore(production=VERSION))
+  connection = client.send_raw(f"{head}\nHost: x\n\n0\n\nGET /metrics HTTP/1.1\n\n")
+  response = response_to(connection)
+  assert response.startswith("HTTP/1.1 400")
+  assert '"reason":"bad_framing"' in response
+  assert f"Received: {message}" in response
+  assert "connection: close" in response.lower()
+  assert response.count("HTTP/1.1 ") == 1  # what follows is no request
+
+
 def test_a_body_that_does_not_come(serve):
   client = serve(FakeStore(production=VERSION), timeout_seconds=0.3)
   head = "POST /v1/detect HTTP/1.1\nHost: x\nContent-Length: 9\n\nfour"
