@@ -26,6 +26,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from hardmine.pipelines.cli.signals import signals_raise
+from hardmine.pipelines.cli.tables import printable
 from hardmine.schemas.streams import Streams
 
 COMMANDS = {
@@ -215,7 +216,8 @@ def _missing_line(command: str, error: ModuleNotFoundError) -> str:
 
 
 def _complain(message: str, status: int) -> int:
-  print("hardmine:", " ".join(message.splitlines()), file=sys.stderr)
+  line = printable(" ".join(message.splitlines()))
+  print("hardmine:", line, file=sys.stderr)
   return status
 
 
