@@ -149,16 +149,26 @@ def annotation(entry: Any) -> AnnotationEntry:
   box = entry["bbox"]
   if not isinstance(box, list) or len(box) != 4:
     raise Faulty("bad_structure", f"bbox {short(box)} is not [x, y, width, height]")
-  sides = [finite(value, f"bbox {short(box)}: ") for value in box]
+  x_px, y_px, width_px, height_px = (
+    finite(value, f"bbox {short(box)}: ") for value in box
+  )
   area, crowd = entry.get("area"), entry.get("iscrowd")
   area_px = math.nan if area is None else finite(area, "area ")
   if area_px < 0:
     raise Faulty("zero_or_negative_size", f"area {short(area)} is below 0")
   if crowd not in (None, 0, 1):
     raise Faulty("bad_structure", f"iscrowd {short(crowd)} is neither 0 nor 1")
-  own = None if entry.get("id") is None else whole(entry, "id")
-  ids = (own, whole(entry, "image_id"), whole(entry, "category_id"))
-  return AnnotationEntry(*ids, *sides, area_px, int(crowd or 0))
+  return AnnotationEntry(
+    id=None if entry.get("id") is None else whole(entry, "id"),
+    image_id=whole(entry, "image_id"),
+    category_id=whole(entry, "category_id"),
+    x_px=x_px,
+    y_px=y_px,
+    width_px=width_px,
+    height_px=height_px,
+    area_px=area_px,
+    is_crowd=int(crowd or 0),
+  )
 
 
 def category(entry: Any) -> tuple[int, str]:

@@ -115,14 +115,13 @@ def _once_each(
   for taken in found:
     groups.setdefault(place_of(taken), []).append(taken)
   _refuse_shared(config, list(groups.values()))
-  _refuse_two_files(config, [group[0] for group in groups.values()], place_of)
+  _refuse_two_files([group[0] for group in groups.values()], place_of)
   single: list[TakenImage] = []
   faults: list[tuple[str, Fault]] = []
   for group in groups.values():
     entries: dict[tuple[str, int], TakenImage] = {}
     for taken in group:
-      path = config.sources[taken.source].annotations
-      entries.setdefault((path, taken.image.id), taken)
+      entries.setdefault(place_of.entry(taken), taken)
     notes["listed_again"] += len(group) - len(entries)
     if len(entries) == 1:
       single += entries.values()
@@ -133,28 +132,39 @@ def _once_each(
       "give it one entry with all objects"
     )
     faults += [
-      (path, _fault(taken.image, "duplicate_image", detail))
-      for (path, _), taken in entries.items()
+      (
+        config.sources[taken.source].annotations,
+        _fault(taken.image, "duplicate_image", detail),
+      )
+      for taken in entries.values()
     ]
   return single, faults
 
 
 class _Places:
-  """Says where a file really lies, whatever its folder is called."""
+  """Says where files really lie, however their paths are spelled."""
 
   def __init__(self, config: ConversionConfig):
     self._config = config
+    self._annotations = [_real(source.annotations) for source in config.sources]
     self._folders: dict[tuple[str, str], str] = {}
 
+  def entry(self, taken: TakenImage) -> tuple[str, int]:
+    """The annotations that list an image, and its id in them."""
+    return self._annotations[taken.source], taken.image.id
+
   def __call__(self, taken: TakenImage) -> tuple[str, str]:
+    """The folder of an image's file, and its name."""
     below, base = posixpath.split(taken.path)
     folder = self._config.sources[taken.source].images.rstrip("/") or "/"
     if (folder, below) not in self._folders:
-      whole = posixpath.join(folder, below)
-      self._folders[folder, below] = (
-        whole if "://" in whole else os.path.realpath(whole)
-      )
+      self._folders[folder, below] = _real(posixpath.join(folder, below))
     return self._folders[folder, below], base
+
+
+def _real(path: str) -> str:
+  """What a path leads to, however it is spelled; URLs have one spelling."""
+  return path if "://" in path else os.path.realpath(path)
 
 
 def _refuse_shared(config: ConversionConfig, groups: list[list[TakenImage]]) -> None:
@@ -180,17 +190,17 @@ def _refuse_shared(config: ConversionConfig, groups: list[list[TakenImage]]) -> 
   )
 
 
-def _refuse_two_files(
-  config: ConversionConfig, images: list[TakenImage], place_of: _Places
-) -> None:
+def _refuse_two_files(images: list[TakenImage], place_of: _Places) -> None:
   """An annotation is of one file, so a set's image cannot be two."""
   first: dict[tuple[str, int], TakenImage] = {}
   for taken in images:
-    path = config.sources[taken.source].annotations
-    other = first.setdefault((path, taken.image.id), taken)
+    other = first.setdefault(place_of.entry(taken), taken)
+    if other is taken:
+      continue
     require(
       place_of(other) == place_of(taken),
-      f"one folder with the images of {path}, or an `only` for each folder",
+      f"one folder with the images of {place_of.entry(taken)[0]}, or an `only` for "
+      "each folder",
       image=taken.image.id,
       files=["/".join(place_of(other)), "/".join(place_of(taken))],
     )

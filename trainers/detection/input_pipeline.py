@@ -63,11 +63,11 @@ class Stock(NamedTuple):
 
 def take_stock(images: tf.data.Dataset, limit: int | None = None) -> Stock:
   """Looks at every record once; `limit` as in `training_batches`."""
-  most = np.iinfo(np.int64).max if limit is None else limit
+  learned = np.iinfo(np.int64).max if limit is None else limit
 
   def add(stock: Any, image: dict[str, Any]) -> Any:
     num = tf.size(image["labels"], tf.int64)
-    beyond = tf.maximum(num - most, 0)
+    beyond = tf.maximum(num - learned, 0)
     over = beyond > 0
     return (
       stock[0] + 1,
@@ -78,8 +78,14 @@ def take_stock(images: tf.data.Dataset, limit: int | None = None) -> Stock:
     )
 
   start = (*(tf.zeros([], tf.int64) for _ in range(4)), tf.constant(""))
-  *numbers, first = images.reduce(start, add)
-  return Stock(*map(int, numbers), first.numpy().decode())
+  num_images, most, num_beyond, images_beyond, first = images.reduce(start, add)
+  return Stock(
+    num_images=int(num_images),
+    most_objects=int(most),
+    num_beyond=int(num_beyond),
+    images_beyond=int(images_beyond),
+    first_beyond=first.numpy().decode(),
+  )
 
 
 def training_batches(

@@ -181,6 +181,17 @@ def test_an_entry_that_two_sources_name_is_one(annotated_set, chosen, tmp_path):
   assert selection.notes == {"listed_again": 1}
 
 
+def test_one_annotation_file_by_two_paths_is_one(
+  annotated_set, chosen, monkeypatch, tmp_path
+):
+  annotated_set.write(["a.jpg"])
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "link.json").symlink_to(annotated_set.json)
+  selection = chosen({}, {"annotations": "link.json"}, {"annotations": "./link.json"})
+  assert taken(selection, "train") == ["a.jpg"]
+  assert selection.notes == {"listed_again": 2}
+
+
 def test_an_annotation_is_of_one_file(annotated_set, chosen, tmp_path):
   annotated_set.write(["a.jpg"])
   shutil.copytree(annotated_set.images, tmp_path / "other")
