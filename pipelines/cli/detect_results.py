@@ -9,17 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind, OutputFile
-from hardmine.trainers.detection.coco_results import (
-  Listing,
-  check_size,
-  number_of,
-  to_results,
-)
 
 if TYPE_CHECKING:
   import numpy as np
 
   from hardmine.schemas.categories import Categories
+  from hardmine.trainers.detection.coco_results import Listing
   from hardmine.trainers.detection.detector import Detections
 
 RESULTS = FileKind(
@@ -41,6 +36,8 @@ def results_file(args: argparse.Namespace) -> ResultsFile | None:
       annotations=args.annotations,
     )
     return None
+  from hardmine.trainers.detection.coco_results import Listing
+
   output = OutputFile(
     args.coco,
     RESULTS,
@@ -82,6 +79,12 @@ class ResultsFile:
       ValueError: it has no id, that of another image, or another size than its
         annotations say.
     """
+    from hardmine.trainers.detection.coco_results import (
+      check_size,
+      number_of,
+      to_results,
+    )
+
     height_px, width_px, _ = image.shape
     if self._listing is None:
       number = number_of(path)

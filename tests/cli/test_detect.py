@@ -279,7 +279,7 @@ def test_only_some_categories_are_found(weak, capsys):
   assert len(image["objects"]) == 30
 
 
-def annotations(*files, categories=((1, "dog"), (2, "cat")), **sides):
+def listed(*files, categories=((1, "dog"), (2, "cat")), **sides):
   """A COCO file of images with ids from 7 on, and without annotations."""
   images = [{"id": 7 + i, "file_name": name, **sides} for i, name in enumerate(files)]
   named = [{"id": number, "name": name} for number, name in categories]
@@ -294,7 +294,7 @@ def found():
 
 
 def test_results_have_the_ids_of_the_annotations(capsys):
-  words = annotations("black.png", "set/photo.jpg", width=90, height=60)
+  words = listed("black.png", "set/photo.jpg", width=90, height=60)
   assert main(["detect", "photo.jpg", "black.png", *words]) == 0
   dog, cat = found()
   assert (dog["image_id"], dog["category_id"], dog["score"]) == (8, 1, 0.875)
@@ -315,7 +315,7 @@ def test_results_have_the_ids_of_the_annotations(capsys):
   ],
 )
 def test_names_of_other_systems_are_understood(name):
-  assert main(["detect", "photo.jpg", *annotations("other.jpg", name)]) == 0
+  assert main(["detect", "photo.jpg", *listed("other.jpg", name)]) == 0
   assert {one["image_id"] for one in found()} == {8}
 
 
@@ -323,7 +323,7 @@ def test_of_images_of_one_name_the_folder_decides(folder, capsys):
   for name in ("train", "val"):
     (folder / name).mkdir()
     shutil.copy("photo.jpg", folder / name)
-  words = annotations("train/photo.jpg", "val/photo.jpg")
+  words = listed("train/photo.jpg", "val/photo.jpg")
   assert main(["detect", "val/photo.jpg", *words]) == 0
   assert {one["image_id"] for one in found()} == {8}
   assert main(["detect", "photo.jpg", "train/photo.jpg", *words, "--overwrite"]) == 2
@@ -333,7 +333,7 @@ def test_of_images_of_one_name_the_folder_decides(folder, capsys):
 
 
 @pytest.mark.parametrize(
-  ("images", "listed", "message"),
+  ("images", "entries", "message"),
   [
     (["photo.jpg"], {"files": ["else.jpg"]}, "true.json lists. Received: file_name="),
     (["photo.jpg", "./photo.jpg"], {"files": ["photo.jpg"]}, "another id than photo"),
@@ -350,14 +350,15 @@ def test_of_images_of_one_name_the_folder_decides(folder, capsys):
     ),
   ],
 )
-def test_ids_that_cannot_be_told(capsys, images, listed, message):
-  words = annotations(*listed.pop("files"), **listed)
+def test_ids_that_cannot_be_told(capsys, images, entries, message):
+  others = {key: value for key, value in entries.items() if key != "files"}
+  words = listed(*entries["files"], **others)
   assert main(["detect", *images, *words]) == 2
   assert message in capsys.readouterr().err
 
 
 def test_categories_that_only_the_model_has_can_be_left_out():
-  words = annotations("photo.jpg", categories=[(5, "dog")])
+  words = listed("photo.jpg", categories=[(5, "dog")])
   assert main(["detect", "photo.jpg", *words, "--categories", "dog"]) == 0
   assert [one["category_id"] for one in found()] == [5]
 
