@@ -13,7 +13,7 @@ from PIL import Image
 from hardmine.schemas.detector_config import SSDConfig
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.checkpoints import Checkpoints
-from hardmine.trainers.detection import run_fn
+from hardmine.trainers.detection import input_pipeline, run_fn
 from hardmine.trainers.detection.boxes import pairwise_iou
 from hardmine.trainers.detection.detector import Detector
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
@@ -142,6 +142,21 @@ def test_a_killed_run_ends_at_the_same_weights(rectangles, trained, tmp_path):
     Detector.load(folder / "model").facts["model_id"] for folder in (trained, tmp_path)
   ]
   assert facts[0] == facts[1]
+
+
+def test_what_a_limit_leaves_out_is_said():
+  stock = input_pipeline.Stock(
+    num_images=9,
+    most_objects=50,
+    num_beyond=18,
+    images_beyond=1,
+    first_beyond="sub/a.jpg",
+  )
+  limited = dataclasses.replace(TRAINING, box_limit=32)
+  first, second = run_fn.stock_lines(stock, 2, limited)
+  assert first == ("training on 9 images, 2 categories, up to 50 objects in one image")
+  assert second.startswith("18 objects of 1 images are beyond box_limit=32, the first")
+  assert "in sub/a.jpg: neither learned nor taken for background" in second
 
 
 def test_nan_names_the_images(rectangles, tmp_path):
