@@ -225,7 +225,7 @@ def _measure_family(
     failed: gets names of further images, and why.
   """
   # Each: per image (rates [2, num_variants, points], scores [points, metrics]).
-  waves = []
+  waves: list[list[Any]] = []
   for start in range(0, len(qualities), WAVE):
     wave = qualities[start : start + WAVE]
     found = list(pool.map(lambda image, w=wave: _attempt(image[1], family, w), images))

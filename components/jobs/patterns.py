@@ -231,7 +231,8 @@ def _hint(files: Any, literal: str, rest: str, every: Iterable[Matches]) -> str:
     folder, rest = ".", folder
   wanted = rest.split("/")[0]
   try:
-    names = sorted(name.rstrip("/").rpartition("/")[2] for name in files.ls(folder, 0))
+    names = sorted(path.rstrip("/").rpartition("/")[2] for path in files.ls(folder, 0))
+    names = [name for name in names if not name.startswith(".")]
   except OSError as error:
     return f"{folder}: {error.strerror or error}"
   near = difflib.get_close_matches(wanted, names, 1, 0.5) or names[:1]
