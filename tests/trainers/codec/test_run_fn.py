@@ -4,6 +4,7 @@ import json
 import types
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from hardmine.schemas.codec_config import CodecConfig

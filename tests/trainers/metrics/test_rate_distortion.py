@@ -61,7 +61,9 @@ def test_areas_of_neighbouring_ranges_add_up():
 def test_without_a_measured_rate_between_the_limits_there_is_no_area(bpp):
   curve = Curve(bpp=bpp, value=(0.5,) * len(bpp))
   assert not curve.reaches()
-  with pytest.raises(ValueError, match="a rate that was measured from 0.125 to 2 bits"):
+  with pytest.raises(
+    ValueError, match=r"a rate that was measured from 0\.125 to 2 bits"
+  ):
     curve.area()
   assert curve.area(0.001, 9.0) > 0
 
