@@ -10,6 +10,8 @@ from collections.abc import Iterator
 
 _LOGGER = logging.getLogger(__name__)
 _PLACE = re.compile(r" \[while running .*\]$")  # what Beam adds to a message
+_NAMED = re.compile(r"(\w+): (.+)", re.DOTALL)
+_OF_A_FILE = re.compile(r"^\[Errno \d+\] (.*): '(.*)'$")
 # Their messages speak for themselves.
 _PLAIN = (OSError, RuntimeError, ValueError)
 
@@ -41,7 +43,11 @@ def reason(text: str) -> str:
   if "Traceback (most recent call last):" in text and inside:
     lines = lines[inside[-1] + 1 :] or lines[-1:]
   line = _PLACE.sub("", " ".join(map(str.strip, lines)))
-  name, _, message = line.partition(": ")
+  while (found := _NAMED.match(line)) and _is_plain(found[1]):
+    line = found[2]  # Beam may put the class before its own message once more
+  return _OF_A_FILE.sub(r"\2: \1", line)
+
+
+def _is_plain(name: str) -> bool:
   kind = getattr(builtins, name, None)
-  plain = isinstance(kind, type) and issubclass(kind, _PLAIN)
-  return message if plain and message else line
+  return isinstance(kind, type) and issubclass(kind, _PLAIN)

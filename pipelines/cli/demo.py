@@ -191,6 +191,8 @@ def _write_comparison(path: Path, panels: dict[str, np.ndarray]) -> None:
   """Images of equal size side by side, each under its caption."""
   from PIL import Image, ImageDraw
 
+  from hardmine.schemas.files import write_atomically
+
   margin_px, caption_px = 8, 24
   images = [Image.fromarray(pixels) for pixels in panels.values()]
   width_px, height_px = images[0].size
@@ -204,7 +206,9 @@ def _write_comparison(path: Path, panels: dict[str, np.ndarray]) -> None:
     left_px = margin_px + i * (width_px + margin_px)
     draw.text((left_px, 8), caption, fill="black")
     sheet.paste(image, (left_px, caption_px))
-  sheet.save(path)
+  file = io.BytesIO()
+  sheet.save(file, "PNG")
+  write_atomically(path, file.getvalue())
 
 
 def _print_table(rows: list[Row]) -> None:

@@ -81,7 +81,7 @@ def run(args) -> int:
     Finding(
       status="ok",
       subject="machine",
-      found=f"{platform.machine()}, {os.cpu_count()} cores, "
+      found=f"{platform.machine()}, {_num_cores()} cores, "
       f"{shutil.disk_usage('.').free >> 30} GiB free here",
     ),
   ]
@@ -246,10 +246,9 @@ def check_checksums() -> Finding:
   return Finding(status="ok", subject="checksums", found="in C")
 
 
-def check_gpu() -> Finding:
+def check_gpu(dev: Path = Path("/dev")) -> Finding:
   """GPUs are optional; a GPU without CUDA's libraries stays unused."""
-  present = Path("/dev/nvidia0").exists() or shutil.which("nvidia-smi") is not None
-  if not present:
+  if not any(any(dev.glob(name)) for name in ("nvidia[0-9]*", "dxg")):
     return Finding(
       status="note", subject="GPU", found="none: training and coding use the CPU"
     )
@@ -291,6 +290,13 @@ def check_models() -> Finding:
     found="none: encode and decode need --model",
     remedy="hardmine run trains one",
   )
+
+
+def _num_cores() -> int | None:
+  """Those that this process may use."""
+  if hasattr(os, "sched_getaffinity"):
+    return len(os.sched_getaffinity(0))
+  return os.cpu_count()
 
 
 def _version_of(name: str) -> str | None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import signal
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Supervisors and impatient people send several; the way out takes seconds.
 _ONCE_SECONDS = 5.0
+_SOON_SECONDS = 0.01
 
 
 class Signalled(KeyboardInterrupt):
@@ -22,8 +25,9 @@ def signals_raise() -> Iterator[list[int]]:
   """Has the first signal raise `Signalled` wherever the main thread is.
 
   Another within five seconds does nothing, as it would break off the putting away; a
-  later one raises again, should a library have swallowed the first. What the process
-  was told to ignore, as by `nohup`, stays ignored.
+  later one raises again, should a library have swallowed the first. Where Python itself
+  swallows it, as in the callbacks of every import, it is raised again at once. What the
+  process was told to ignore, as by `nohup`, stays ignored.
 
   Yields:
     The numbers of the signals that have come so far.
@@ -32,17 +36,27 @@ def signals_raise() -> Iterator[list[int]]:
   if threading.current_thread() is not threading.main_thread():
     yield came  # signals are somebody else's business
     return
-  last = 0.0
+  last = -math.inf
 
   def leave(number: int, frame: object) -> None:
     nonlocal last
-    now = time.monotonic()
-    again = bool(came) and now - last < _ONCE_SECONDS
     came.append(number)
-    if not again:
-      last = now
+    if time.monotonic() - last >= _ONCE_SECONDS:
+      last = time.monotonic()
       raise Signalled
 
+  def look(unraisable: sys.UnraisableHookArgs) -> None:
+    nonlocal last
+    if unraisable.exc_type is not Signalled:
+      hook(unraisable)
+      return
+    last = -math.inf
+    main = threading.main_thread().ident
+    soon = threading.Timer(_SOON_SECONDS, signal.pthread_kill, (main, came[0]))
+    soon.daemon = True
+    soon.start()
+
+  hook, sys.unraisablehook = sys.unraisablehook, look
   before = {
     number: signal.signal(number, leave)
     for number in _SIGNALS
@@ -51,5 +65,6 @@ def signals_raise() -> Iterator[list[int]]:
   try:
     yield came
   finally:
+    sys.unraisablehook = hook
     for number, handler in before.items():
       signal.signal(number, handler)

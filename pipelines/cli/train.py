@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from hardmine.schemas.class_names import forget_modules_in, own_files
 from hardmine.schemas.config import require
 from hardmine.schemas.files import sha256_of
+from hardmine.schemas.outputs import StagedFolder
 
 if TYPE_CHECKING:
   from hardmine.schemas.experiment import CodecExperiment
@@ -245,13 +246,8 @@ def _stop(folder: RunFolder) -> int:
 def _export(folder: RunFolder, model_dir: str) -> int:
   from hardmine.trainers.codec import held_out, training_run
 
-  target = Path(model_dir)
-  require(
-    not target.exists() or (target.is_dir() and not any(target.iterdir())),
-    "a folder that does not exist or is empty",
-    export=model_dir,
-  )
-  scores = training_run.export(str(folder.directory), model_dir)
+  with StagedFolder(model_dir, remedy="") as staging:
+    scores = training_run.export(str(folder.directory), str(staging))
   print(
     f"{model_dir}: area {held_out.area(scores):.4f} on the held-out photographs; "
     f"{held_out.num_helpful(scores)} of {len(scores)} iterations help"

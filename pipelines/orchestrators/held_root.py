@@ -103,6 +103,9 @@ def _sigterm_exits() -> Iterator[None]:
   def leave(number, frame):
     raise SystemExit(128 + number)
 
+  if signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:  # somebody listens already
+    yield
+    return
   try:
     before = signal.signal(signal.SIGTERM, leave)
   except ValueError:  # not the main thread: signals are somebody else's business

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from importlib import metadata
 
@@ -133,3 +134,20 @@ def test_versions_that_were_not_tested_are_a_note(tmp_path):
 
 def test_no_lock_beside_a_wheel_is_a_note(tmp_path):
   assert doctor.check_lock("tfx-1.16", tmp_path).status == "note"
+
+
+@pytest.mark.parametrize(
+  ("device", "found"), [(None, "none"), ("nvidia1", "present"), ("nvidiactl", "none")]
+)
+def test_a_gpu_is_one_whose_device_is_there(tmp_path, monkeypatch, device, found):
+  (tmp_path / "nvidia-smi").touch(0o755)  # as images for machines with one have it
+  monkeypatch.setenv("PATH", str(tmp_path))
+  if device:
+    (tmp_path / device).touch()
+  assert doctor.check_gpu(tmp_path).found.startswith(found)
+
+
+def test_cores_are_those_that_the_process_may_use(monkeypatch):
+  monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3}, raising=False)
+  monkeypatch.setattr(os, "cpu_count", lambda: 64)
+  assert doctor._num_cores() == 1

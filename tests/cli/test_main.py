@@ -5,18 +5,21 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import signal
 import subprocess
 import sys
 import time
 import types
+import weakref
 from importlib import metadata
 
 import pytest
 from botocore.exceptions import NoCredentialsError
 from packaging.requirements import Requirement
 
-from hardmine.pipelines.cli import doctor
+from hardmine.pipelines.cli import doctor, signals
 from hardmine.pipelines.cli import main as cli
+from hardmine.schemas.outputs import StagedFolder
 
 
 @pytest.fixture
@@ -213,6 +216,134 @@ def test_help_answers_at_once_and_loads_nothing_heavy(words):
   assert result.stdout.splitlines()[-1] == "loaded: []"
   # 0.2 s on an idle machine; the room is for a busy one.
   assert time.perf_counter() - began < 3
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_the_first_signal_puts_away_what_is_half_made(command, tmp_path, capsys, name):
+  number = signal.Signals[name]
+
+  def run(args):
+    with StagedFolder(tmp_path / "out") as staging:
+      (staging / "part").touch()
+      try:
+        os.kill(os.getpid(), number)
+      finally:
+        os.kill(os.getpid(), signal.SIGTERM)  # a supervisor's second one
+        os.kill(os.getpid(), signal.SIGINT)
+
+  before = {n: signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)}
+  command(run)
+  assert cli.main(["board"]) == 128 + number
+  assert capsys.readouterr().err == f"hardmine: ended by {name}\n"
+  assert not list(tmp_path.iterdir())
+  assert {n: signal.getsignal(n) for n in before} == before
+
+
+@pytest.mark.parametrize("error", [ImportError("half a module"), SystemExit(7)])
+def test_a_signal_is_told_whatever_a_library_makes_of_it(command, capsys, error):
+  def run(args):
+    try:
+      os.kill(os.getpid(), signal.SIGINT)
+    except KeyboardInterrupt:
+      raise error from None
+
+  command(run)
+  assert cli.main(["board"]) == 130
+  assert capsys.readouterr().err == "hardmine: ended by SIGINT\n"
+
+
+def test_a_signal_in_a_callback_is_not_swallowed(command, capsys):
+  class Module:
+    pass
+
+  def run(args):
+    module = Module()
+    signalled = lambda _: os.kill(os.getpid(), signal.SIGTERM)  # noqa: E731
+    reference = weakref.ref(module, signalled)  # as every import makes one
+    del module
+    time.sleep(30)
+    return reference
+
+  command(run)
+  assert cli.main(["board"]) == 143
+  assert capsys.readouterr().err == "hardmine: ended by SIGTERM\n"
+
+
+def test_a_signal_that_a_library_swallowed_can_be_sent_again(command, monkeypatch):
+  def run(args):
+    for _ in range(2):
+      try:
+        os.kill(os.getpid(), signal.SIGTERM)
+      except KeyboardInterrupt:
+        monkeypatch.setattr(signals, "_ONCE_SECONDS", 0.0)  # as if time had passed
+      else:
+        pytest.fail("no exception")
+    return 0
+
+  command(run)
+  assert cli.main(["board"]) == 0
+
+
+def test_a_signal_that_is_ignored_stays_ignored(command):  # as `nohup` has it
+  before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+  try:
+    command(lambda args: os.kill(os.getpid(), signal.SIGHUP) or 5)
+    assert cli.main(["board"]) == 5
+  finally:
+    signal.signal(signal.SIGHUP, before)
+
+
+def test_a_broken_pipe_that_is_not_stdout_is_a_failure(command, capsys):
+  command(raising(BrokenPipeError(32, "Broken pipe")))  # of storage, say
+  assert cli.main(["board"]) == 1
+  assert "Broken pipe" in capsys.readouterr().err
+
+
+ANSWER = """
+import os, sys
+from hardmine.pipelines.cli import doctor, main
+def run(args):
+  print("a" * 20000)
+  print("name", os.fsdecode(b"\\xff\\xe4.png"), "\\u2603", flush=True)
+  print("b" * 20000)
+  print("told", file=sys.stderr)
+  open("work", "w").close()
+  return 0
+doctor.run = run
+sys.argv = ["hardmine", "doctor"]
+main.run()
+"""
+
+
+@pytest.mark.parametrize(
+  ("streams", "status", "told"),
+  [
+    ("", 0, "told\n"),
+    ("> /dev/full", 1, "told\nhardmine: the answer could not be written: No space le"),
+    (">&-", 0, "told\n"),
+    ("2>&-", 0, ""),
+    ("> /dev/full 2>&-", 1, ""),
+    ("2> /dev/full", 0, ""),
+    ("<&- >&- 2>&-", 0, ""),
+    ("| (exec <&-; sleep 1)", 0, "told\n"),
+    ("| head -c 1", 0, "told\n"),
+  ],
+)
+def test_no_work_is_lost_by_a_stream(tmp_path, streams, status, told):
+  (tmp_path / "answer.py").write_text(ANSWER)
+  environment = {**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.getcwd()}
+  result = subprocess.run(
+    ["bash", "-c", f"{sys.executable} answer.py {streams}; exit ${{PIPESTATUS[0]}}"],
+    cwd=tmp_path,
+    env=environment,
+    capture_output=True,
+    text=True,
+  )
+  assert result.returncode == status, result.stderr
+  assert result.stderr.startswith(told)
+  assert (tmp_path / "work").exists()
+  if not streams:
+    assert "name \\udcff\\udce4.png \\u2603\n" in result.stdout
 
 
 def test_a_closed_pipe_is_no_error():

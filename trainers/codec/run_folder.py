@@ -34,7 +34,7 @@ import hardmine
 from hardmine.schemas.class_names import trust_modules_in
 from hardmine.schemas.config import require
 from hardmine.schemas.experiment import CodecExperiment
-from hardmine.schemas.files import write_atomically
+from hardmine.schemas.files import naming, write_atomically
 from hardmine.trainers.images import ImageError, decode_rgb
 
 MAX_SCORED_PIXELS = 1_000_000
@@ -47,8 +47,14 @@ HALF_MADE = (  # names that only a killed process leaves
 CODE_FOLDERS = ("schemas", "trainers", "pipelines/experiments")
 # The code of a run of version 0.1 has no folder `hardmine`.
 _START = """
-import os, sys
+import sys
 sys.path[:] = [sys.argv[1], *filter(None, sys.path)]  # not the current folder
+import os, signal
+def leave(*_):  # until the training listens itself: its imports take seconds
+  os._exit(0)
+for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+  if signal.getsignal(number) != signal.SIG_IGN:
+    signal.signal(number, leave)
 if os.path.isdir(os.path.join(sys.argv[1], "hardmine")):
   from hardmine.trainers.codec.training_run import main
 else:
@@ -162,7 +168,7 @@ class RunFolder:
   def log(self, **facts: Any) -> None:
     """Appends one line, on a line of its own also behind one that was cut."""
     line = json.dumps({"at": now(), **facts}) + "\n"
-    with open(self._log, "ab+") as file:
+    with naming(self._log), open(self._log, "ab+") as file:
       if file.tell():
         file.seek(-1, os.SEEK_END)
         line = line if file.read(1) == b"\n" else "\n" + line

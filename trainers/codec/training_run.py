@@ -7,7 +7,6 @@ A kill loses at most `checkpoint_steps`, and what is trained again is the same.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import sys
@@ -18,6 +17,7 @@ import numpy as np
 
 from hardmine.schemas.config import require
 from hardmine.schemas.experiment import CodecExperiment
+from hardmine.schemas.streams import Streams
 from hardmine.trainers.checkpoints import Checkpoints
 from hardmine.trainers.codec import held_out, progress_page
 from hardmine.trainers.codec.export import export_codec, reconstructor
@@ -38,13 +38,21 @@ def main(directory: str, nice: int = 19) -> int:
     The exit status: 0, 2 for what the caller can mend, 1 for what the world did; the
     last two with one line on stderr.
   """
+  Streams()  # a terminal that was closed is no reason to lose a step
   os.nice(nice)
   try:
     with RunFolder(directory).taken():
       return _train(RunFolder(directory))
-  except (ValueError, RuntimeError, OSError) as error:
-    print("hardmine:", " ".join(str(error).splitlines()), file=sys.stderr)
-    return 2 if isinstance(error, ValueError) else 1
+  except OSError as error:
+    line = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    return _complain(f"{line}; the same command goes on from the newest checkpoint", 1)
+  except (ValueError, RuntimeError) as error:
+    return _complain(str(error), 2 if isinstance(error, ValueError) else 1)
+
+
+def _complain(message: str, status: int) -> int:
+  print("hardmine:", " ".join(message.splitlines()), file=sys.stderr)
+  return status
 
 
 def _train(folder: RunFolder) -> int:
@@ -61,9 +69,7 @@ def _train(folder: RunFolder) -> int:
 
 
 def _say(line: str) -> None:
-  """A terminal that was closed is no reason to lose a step."""
-  with contextlib.suppress(OSError):
-    print(line, flush=True)
+  print(line, flush=True)
 
 
 def export(directory: str, model_dir: str) -> np.ndarray:

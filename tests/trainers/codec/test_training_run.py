@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ from hardmine.schemas.mining_config import MiningConfig
 from hardmine.schemas.patch_example import Patch, serialize
 from hardmine.schemas.training_config import CodecTrainingConfig
 from hardmine.trainers.checkpoints import Checkpoints
+from hardmine.trainers.codec import training_run
 from hardmine.trainers.codec.cells.gru import ConvGRUCell
 from hardmine.trainers.codec.codec import Codec
 from hardmine.trainers.codec.export import export_codec, reconstructor
@@ -294,6 +296,69 @@ def test_a_run_of_version_0_1_goes_on_with_its_own_code(tmp_path):
     folder.command(nice=3), capture_output=True, text=True, check=False
   )
   assert (done.returncode, done.stdout) == (7, f"{tmp_path.resolve()} 3\n")
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_a_signal_during_the_imports_ends_at_once(tmp_path, name):
+  folder = RunFolder(tmp_path)
+  code = folder.code / "hardmine" / "trainers" / "codec"
+  code.mkdir(parents=True)
+  (code / "training_run.py").write_text("import time\nprint(1)\ntime.sleep(60)\n")
+  (tmp_path / "signal.py").write_text("raise SystemExit('no code of ours')")
+  process = subprocess.Popen(
+    folder.command(nice=0),
+    cwd=tmp_path,
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    env={**os.environ, "PYTHONUNBUFFERED": "1"},
+  )
+  assert process.stdout is not None
+  assert process.stdout.readline() == "1\n"
+  process.send_signal(signal.Signals[name])
+  assert process.communicate(timeout=30) == ("", "")
+  assert process.returncode == 0
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT", "SIGHUP"])
+def test_signals_are_kept_for_the_end_of_the_step(name):
+  numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+  before = {number: signal.getsignal(number) for number in numbers}
+  try:
+    stop = training_run._Stop().listen()
+    stop.patient = True
+    assert not stop
+    signal.raise_signal(signal.Signals[name])
+    assert stop
+  finally:
+    for number, handler in before.items():
+      signal.signal(number, handler)
+
+
+def test_a_full_disk_keeps_the_older_checkpoint_and_is_one_line(
+  tmp_path, monkeypatch, capsys
+):
+  codec = compiled_codec(experiment().codec, experiment().training)
+  checkpoints = Checkpoints(tmp_path / "checkpoints")
+  checkpoints.save(codec, 5)
+
+  def train(folder):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+      checkpoints.save(codec, 6)
+    finally:
+      resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+  monkeypatch.setattr(training_run, "_train", train)
+  monkeypatch.setattr(training_run, "Streams", lambda: None)
+  assert training_run.main(str(tmp_path), nice=0) == 1
+  (line,) = capsys.readouterr().err.splitlines()
+  assert line.startswith(f"hardmine: {checkpoints.directory}/step-000000006.npz: File")
+  assert "the same command goes on" in line
+  assert checkpoints.restore(codec) == 5
+  assert len(list(checkpoints.directory.iterdir())) == 1
+  assert (tmp_path / "lock").read_text() == ""
 
 
 def test_a_cut_line_of_the_log_is_not_read(tmp_path):
