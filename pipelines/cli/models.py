@@ -9,10 +9,10 @@ from hardmine.pipelines.cli import models_moves, models_upkeep, models_views
 
 HELP = (
   "Looks into a model store and moves its aliases. A store is a folder or a URL such "
-  "as gs://bucket/store; `hardmine run` keeps one in ROOT/store. Exits 1 when a model "
-  "is refused or damaged, 3 when somebody else moved the alias first."
+  "as gs://bucket/store; `hardmine run` keeps one in ROOT/store. Exits 1 when a "
+  "version is damaged or could not be asked, 3 when one is refused or somebody else "
+  "moved the alias first."
 )
-LOST_RACE = 3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,4 +30,4 @@ def run(args: argparse.Namespace) -> int:
     return args.run_action(args)
   except Conflict as conflict:
     print(f"hardmine: {conflict}", file=sys.stderr)
-    return LOST_RACE
+    return models_moves.REFUSED

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import sys
 from typing import TYPE_CHECKING, Any
 
 from hardmine.pipelines.cli.model_store_arguments import (
@@ -15,12 +16,14 @@ from hardmine.pipelines.cli.model_store_arguments import (
   public_keys_of,
   reason_of,
 )
-from hardmine.pipelines.cli.tables import print_table
+from hardmine.pipelines.cli.tables import print_table, printable
 
 if TYPE_CHECKING:
   from hardmine.serving.store.catalogue import Catalogue
-  from hardmine.serving.store.promotion import Promotion
+  from hardmine.serving.store.promotion import Promotion, Refused
   from hardmine.serving.store.store import ModelStore
+
+REFUSED = 3
 
 
 def add_actions(actions: argparse._SubParsersAction) -> None:
@@ -32,7 +35,8 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
     "move an alias to a version that passes every check",
     "Moves an alias to a version whose verdict passed, that is newer and not worse "
     "than what the alias holds (by the gates of its experiment, on the same evaluation "
-    "set), whose files are whole, and that loads and answers.",
+    "set), whose files are whole, and that loads and answers. Exits 3 where a check or "
+    "--if-current says no, 1 where another try may help.",
   )
   promote.add_argument(
     "reference",
@@ -99,8 +103,7 @@ def run_promote(args: argparse.Namespace) -> int:
       source=source,
     )
   except Refused as refused:
-    _print(store, refused.promotion, args)
-    raise
+    return _refuse(store, refused, args)
   return _print(store, found, args)
 
 
@@ -119,8 +122,7 @@ def run_rollback(args: argparse.Namespace) -> int:
       public_keys=public_keys_of(args),
     )
   except Refused as refused:
-    _print(store, refused.promotion, args)
-    raise
+    return _refuse(store, refused, args)
   return _print(store, found, args)
 
 
@@ -135,13 +137,33 @@ def _reached(args: argparse.Namespace) -> tuple[ModelStore, Catalogue | None, st
   return open_store(args, must_exist=False), Catalogue(elsewhere[0]), elsewhere[1]
 
 
+def _refuse(store: ModelStore, refused: Refused, args: argparse.Namespace) -> int:
+  """Shows what was found, and the reason in a line of its own."""
+  status = _print(store, refused.promotion, args)
+  print(f"hardmine: {printable(str(refused))}", file=sys.stderr)
+  return status
+
+
+def _status(found: Promotion) -> int:
+  """3 where a check said no to the model; 1 where another try may go better."""
+  from hardmine.components.plumbing import says_of_machine
+
+  if not found.refusals:
+    return 0
+  for check in found.refusals:
+    broken = check.name == "answers" and says_of_machine(check.reason)
+    if broken or check.name == "files":
+      return 1
+  return REFUSED
+
+
 def _print(store: ModelStore, found: Promotion, args: argparse.Namespace) -> int:
-  """Returns the exit status: 1 for a dry run that met a refusal."""
+  """Returns the exit status."""
   if args.json:
     plain = dataclasses.asdict(found)
     plain["refused"] = [check.name for check in found.refusals]
     print_json({"store": store.url, **plain})
-    return 1 if found.refusals else 0
+    return _status(found)
   if found.checks:
     print_table(
       ("check", "", "why"),
@@ -178,7 +200,7 @@ def _print(store: ModelStore, found: Promotion, args: argparse.Namespace) -> int
     print(line)
   elif args.dry_run:
     print(f"{line} would be {'refused' if found.refusals else 'done'}")
-  return 1 if found.refusals else 0
+  return _status(found)
 
 
 def _number(value: float | None, form: str = ".4f") -> str:

@@ -95,14 +95,14 @@ def test_promote_prints_checks_and_differences_and_moves(store, capsys):
   assert store.audit()[-1].who == "bob"
 
 
-def test_a_worse_model_is_refused_with_status_1(store, capsys):
+def test_a_worse_model_is_refused_with_status_3(store, capsys):
   words = ("promote", "3", "--to", "production")
-  assert command(store, *words) == 1
+  assert command(store, *words) == 3
   out, err = capsys.readouterr()
   assert "REFUSED" in out
   assert err.count("\n") == 1
   assert "ms_ssim_auc 1.4000, was 1.5000: 0.1000 worse" in err
-  assert command(store, *words, "--dry-run", "--json") == 1
+  assert command(store, *words, "--dry-run", "--json") == 3
   assert json.loads(capsys.readouterr().out)["refused"] == ["numbers"]
   assert command(store, *words, "--override", "it is smaller") == 0
   assert "OVERRIDDEN" in capsys.readouterr().out
@@ -157,7 +157,7 @@ def test_signing_and_promoting_what_is_signed(store, tmp_path, capsys, monkeypat
   monkeypatch.setenv("HARDMINE_PRIVATE_KEY_PASSWORD", "sesame")
   trusted = ("--public-key", str(keys.public))
   promote = ("promote", "2", "--to", "production", *trusted)
-  assert command(store, *promote, "--override", "never mind") == 1
+  assert command(store, *promote, "--override", "never mind") == 3
   out, err = capsys.readouterr()
   assert "REFUSED" in out
   assert "version 2 is signed by nobody" in err
@@ -177,12 +177,12 @@ def test_signing_and_promoting_what_is_signed(store, tmp_path, capsys, monkeypat
   rows = json.loads(capsys.readouterr().out)["versions"]
   assert [row["fault"] is None for row in rows] == [False, True, False]
   assert rows[1]["signed_by"] == next(iter(store.signatures(2)))
-  assert command(store, "rollback", "production") == 1
+  assert command(store, "rollback", "production") == 3
   # The signature goes along into another store, and is asked for there.
   other = ModelStore(tmp_path / "other")
   assert command(other, "promote", f"{store.url}:2", "--to", "production") == 0
   assert other.signatures(1) == store.signatures(2)
-  assert command(other, "promote", f"{store.url}:3", "--to", "new") == 1
+  assert command(other, "promote", f"{store.url}:3", "--to", "new") == 3
 
 
 def test_what_is_refused_is_not_copied(store, tmp_path, capsys):
@@ -190,7 +190,7 @@ def test_what_is_refused_is_not_copied(store, tmp_path, capsys):
   assert command(other, "promote", f"{store.url}:2", "--to", "production") == 0
   worse = ("promote", f"{store.url}:3", "--to", "production")
   for words in (worse, (*worse, "--dry-run"), (*worse, "--if-current", "7")):
-    assert command(other, *words) in (1, 3)
+    assert command(other, *words) == 3
     assert other.versions() == [1]
   assert "0.2000 worse" in capsys.readouterr().err
   words = (*worse, "--override", "smaller", "--dry-run")
@@ -222,7 +222,7 @@ def test_signatures_of_a_twin_from_another_run_stay_behind(store, tmp_path, caps
   model = write_model(tmp_path / "twin", "b")
   other.add(model, **{**facts("b", area=1.6), "lineage": {"run_id": "another"}})
   words = ("promote", f"{store.url}:2", "--to", "production")
-  assert command(other, *words, "--public-key", str(keys.public)) == 1
+  assert command(other, *words, "--public-key", str(keys.public)) == 3
   err = capsys.readouterr().err
   assert "it is the model of 2, and came here from another run" in err
   assert "version 1 is signed by nobody" in err
@@ -293,3 +293,22 @@ def test_a_thousand_versions_are_listed_in_a_second(store, tmp_path, capsys):
     seconds.append(time.perf_counter() - started)
   assert len(capsys.readouterr().out.splitlines()) == 3003
   assert min(seconds) < 1
+
+
+@pytest.mark.parametrize(
+  ("reason", "status"),
+  [
+    ("answers wrongly", 3),
+    ("ImportError: cannot import name 'SystemRandom' from 'random'", 1),
+    ("OSError: [Errno 28] No space left on device", 1),
+    ("died of SIGKILL", 1),
+  ],
+)
+def test_a_machine_that_cannot_ask_is_told_from_a_model_that_answers_wrongly(
+  store, monkeypatch, reason, status
+):
+  def ask(model_dir):
+    return Outcome(passed=False, reason=reason, last_line="", seconds=1, peak_bytes=0)
+
+  monkeypatch.setattr(promotion, "ask", ask)
+  assert command(store, "promote", "2", "--to", "production") == status
