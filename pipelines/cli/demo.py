@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
       "JPEG is better than so small a model after so short a training; `hardmine run "
       "codec_cpu` trains the one whose picture the README shows."
     )
-  return 0 if outcome.pushed_dir else 1
+  return 0 if outcome.pushed_dir else 3  # a gate said no
 
 
 Row = tuple[str, float, str]  # stage, seconds, result

@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 
 import pytest
 
@@ -204,7 +203,14 @@ def test_reasons_are_whole_and_not_padded_in_a_pipe(ran, tmp_path, monkeypatch, 
 
 
 def test_the_first_line_comes_before_anything_is_imported(tmp_path):
-  code = "from hardmine.pipelines.cli.main import run; run()"
+  code = """
+import builtins, sys
+say = print
+def say_with_modules(*words, **options):
+  say(*words, *{"keras", "tensorflow", "tfx"} & set(sys.modules), **options)
+builtins.print = say_with_modules
+from hardmine.pipelines.cli.main import run; run()
+"""
   with subprocess.Popen(
     [sys.executable, "-c", code, "run", "codec_cpu", "--root", "a*"],
     cwd=tmp_path,
@@ -212,9 +218,6 @@ def test_the_first_line_comes_before_anything_is_imported(tmp_path):
     stderr=subprocess.DEVNULL,
     text=True,
   ) as process:
-    started = time.monotonic()
     assert process.stdout is not None
     assert process.stdout.readline() == "reading the experiment codec_cpu ...\n"
-    seconds = time.monotonic() - started
     process.kill()
-  assert seconds < 5  # of which a loaded machine takes most; Keras alone takes as much
