@@ -89,8 +89,7 @@ def beam_log(*, shown: bool = False) -> Iterator[None]:
 
 def _log_thread(args: threading.ExceptHookArgs) -> None:
   """Beam's threads complain of a connection whose other end is gone."""
-  told = args.exc_type, args.exc_value, args.exc_traceback
-  logging.getLogger().error("in a thread", exc_info=told)  # pyright: ignore
+  logging.getLogger().error("in a thread", exc_info=args.exc_value)
 
 
 class _LogFile(logging.FileHandler):

@@ -81,7 +81,9 @@ class ProcessRunner(FnApiRunner):
       raise self._crew.death() or error from None
 
 
-class _Processes(environments.SubprocessSDKEnvironment):
+class _Processes(
+  environments.SubprocessSDKEnvironment  # pyright: ignore[reportGeneralTypeIssues]
+):
   """Beam's, but started by `_Worker`, which reads the command as JSON."""
 
   def to_runner_api_parameter(self, context):
@@ -121,7 +123,6 @@ class _Crew:
 _CREWS: dict[str, _Crew] = {}  # at work, by name
 
 
-@worker_handlers.WorkerHandler.register_environment(_URN, bytes)
 class _Worker(worker_handlers.GrpcWorkerHandler):
   """One process, from its start to its end."""
 
@@ -206,6 +207,7 @@ class _Worker(worker_handlers.GrpcWorkerHandler):
     if self._crew.closing.is_set():
       return
     error = self._crew.death()
+    assert error is not None  # at least our own
     while not self._crew.closing.wait(_POLL_SECONDS):
       for worker in self._crew.workers:  # what they still were to be asked, too
         worker._give_up(error)
@@ -220,3 +222,6 @@ class _Worker(worker_handlers.GrpcWorkerHandler):
     if self.process.poll() is None:
       with contextlib.suppress(ProcessLookupError):
         os.killpg(self.process.pid, signal.SIGKILL)
+
+
+worker_handlers.WorkerHandler.register_environment(_URN, bytes)(_Worker)
