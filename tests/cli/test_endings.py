@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from hardmine.pipelines.cli import main
-from tests.cli.process import hardmine, start
+from tests.cli.process import start
 
 # What Python runs at its own start: a worker process pauses before it does anything.
 PAUSE = """
@@ -80,9 +80,10 @@ def small_disk(tmp_path):
 
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path, photographs, small_disk):
   words = ["mine", "--images", f"{photographs}/*.png", "--output", "disk/out", "--json"]
-  result = hardmine(tmp_path, words)
-  assert (result.returncode, result.stdout) == (1, "")
-  (line,) = result.stderr.splitlines()
+  process = start(tmp_path, words, TMPDIR=str(tmp_path))
+  stdout, stderr = process.communicate()
+  assert (process.returncode, stdout) == (1, "")
+  (line,) = stderr.splitlines()
   assert line.startswith(f"hardmine: {small_disk}/.out.staging-")
   assert ": No space left on device; all that was said: " in line
   assert not list(small_disk.iterdir())

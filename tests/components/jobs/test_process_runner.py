@@ -76,6 +76,7 @@ def children():
 def test_a_worker_that_dies_ends_the_job(
   tmp_path, monkeypatch, capfd, code, start, how, line
 ):
+  monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
   monkeypatch.syspath_prepend(str(code))
   run = importlib.import_module("deadly_work").run
   before = children()
