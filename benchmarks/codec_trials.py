@@ -122,12 +122,13 @@ def table(folders):
   rows = []
   for name, lines in logs.items():
     scored = [line for line in lines if "area" in line]
-    last, seconds = scored[-1], cpu_seconds(lines)
+    last, seconds = scored[-1], curves[name][0][-1]
+    num_steps = max(line["step"] for line in lines if "loss" in line)
     areas = {line["step"]: f"{line['area']:.3f}" for line in scored}
     equal = float(np.interp(limit, *curves[name]))
     cells = [
       name,
-      f"{seconds / last['step']:.2f}",
+      f"{cpu_seconds(lines) / num_steps:.2f}",
       *(areas.get(step, "") for step in STEPS),
       f"{equal:.3f}",
       f"{last['area']:.4f} ({last['step']:,} steps, {seconds:.0f} s)",
@@ -139,7 +140,7 @@ def table(folders):
     "processor s a step",
     *(f"area at {step} steps" for step in STEPS),
     f"area at {limit:.0f} processor s",
-    "area at the end",
+    "area at the last scoring",
     "MS-SSIM after 1, 4, 8, 16",
   ]
   head = [f"| {' | '.join(columns)} |", "|" + "---|" * len(columns)]
