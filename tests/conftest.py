@@ -1,6 +1,7 @@
 """What tests of every folder share."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,15 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 def pytest_collection_modifyitems(items):
   """The long stories of whole pipelines first, lest a process ends with one alone."""
   items.sort(key=lambda item: "e2e" not in item.path.parts)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def signals_as_usual():
+  """Whoever started the tests may ignore some, as `nohup` and `&` do."""
+  usual = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL}
+  for number, handler in usual.items():
+    if signal.getsignal(number) == signal.SIG_IGN:
+      signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

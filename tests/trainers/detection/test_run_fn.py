@@ -193,6 +193,7 @@ def test_frozen_parts_stay_and_others_move(rectangles, tmp_path, optimizer):
   assert {"tiny_3/kernel", "extra_2_1x1/kernel", "extra_2_1x1_bn/gamma"} <= moved
 
 
+@pytest.mark.slow
 def test_softmax_l2_and_bipartite_train_too(rectangles, tmp_path):
   config = dataclasses.replace(
     CONFIG, classification="softmax", localization="l2", matcher="bipartite"
