@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from hardmine.pipelines.cli.progress import progress
+from hardmine.pipelines.cli.tables import os_error_line
 from hardmine.schemas.config import require
 
 
@@ -150,6 +151,5 @@ def run(
 
 
 def _told(error: Exception) -> str:
-  if isinstance(error, OSError) and error.filename and error.strerror:
-    return f"{error.filename}: {error.strerror}"
-  return str(error) or type(error).__name__
+  line = os_error_line(error) if isinstance(error, OSError) else str(error)
+  return line or type(error).__name__

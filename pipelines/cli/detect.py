@@ -14,7 +14,7 @@ from hardmine.pipelines.cli.category_arguments import add_categories, chosen_nam
 from hardmine.pipelines.cli.detect_inputs import read_photograph
 from hardmine.pipelines.cli.images import IMAGE, PIPE, encode_image
 from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
-from hardmine.pipelines.cli.tables import printable
+from hardmine.pipelines.cli.tables import os_error_line, printable
 from hardmine.schemas.categories import Categories
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import OutputFile, check_folder
@@ -215,9 +215,9 @@ class _Batch:
 def _told(path: str, error: Exception) -> tuple[str, int]:
   """A line about what went wrong with a file, and the exit status."""
   line = " ".join(str(error).split())
-  if isinstance(error, OSError) and error.filename and error.strerror:
-    line = f"{error.filename}: {error.strerror}"
-  elif not isinstance(error, (ValueError, OSError, RuntimeError)):
+  if isinstance(error, OSError):
+    line = os_error_line(error)
+  elif not isinstance(error, (ValueError, RuntimeError)):
     line = f"{type(error).__name__}: {line} (--traceback says where)"
   if not line.startswith(f"{path}: "):
     line = f"{path}: {line}"

@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from types import ModuleType
 
 from hardmine.pipelines.cli.signals import signals_raise
-from hardmine.pipelines.cli.tables import printable
+from hardmine.pipelines.cli.tables import os_error_line, printable
 from hardmine.schemas.streams import Streams
 
 COMMANDS = {
@@ -132,7 +132,7 @@ def _told(error: BaseException, words: list[str]) -> tuple[str, int] | None:
     case ValueError():
       return str(error), 2
     case OSError():
-      return _os_error_line(error), 1
+      return os_error_line(error), 1
     case RuntimeError() | MemoryError():
       return str(error) or "out of memory", 1
   if type(error).__module__.split(".")[0] in _CLOUD_CLIENTS:
@@ -219,9 +219,3 @@ def _complain(message: str, status: int) -> int:
   line = printable(" ".join(message.splitlines()))
   print("hardmine:", line, file=sys.stderr)
   return status
-
-
-def _os_error_line(error: OSError) -> str:
-  if error.filename is None or error.strerror is None:
-    return str(error)
-  return f"{error.filename}: {error.strerror}"

@@ -25,6 +25,13 @@ def printable(text: str) -> str:
   )
 
 
+def os_error_line(error: OSError) -> str:
+  """The file and what is wrong with it; without a file, what Python says."""
+  if error.filename is None or error.strerror is None:
+    return str(error)
+  return f"{error.filename}: {error.strerror}"
+
+
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
   """For people; a column named `>x` is aligned to the right.
 
