@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,19 @@ def signals_as_usual():
   for number, handler in usual.items():
     if signal.getsignal(number) == signal.SIG_IGN:
       signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def keras_out_of_training():
+  """A training that was broken off inside a layer leaves its thread in training mode.
+
+  Keras then takes the next test's call of a model for one of that training's.
+  """
+  yield
+  if "keras" in sys.modules:
+    from keras.src.backend.common import global_state
+
+    global_state.set_global_attribute("current_call_ctx", None)
 
 
 @pytest.fixture(scope="session")

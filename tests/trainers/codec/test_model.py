@@ -162,7 +162,7 @@ def test_all_nine_codecs_code_and_decode_alike(cell, framework):
     CodecConfig(cell=cell, reconstruction=framework, width=SMALL), iterations=3
   )
   images = random_images(2, 32, 64, 3)
-  estimates = np.asarray(codec(images))
+  estimates = np.asarray(codec(images, training=False))
   assert estimates.shape == (3, 2, 32, 64, 3)
   encoder, decoder = codec.encoder_states(2, 2, 4), codec.decoder_states(2, 2, 4)
   blind = codec.decoder_states(2, 2, 4)  # sees the codes only
