@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from hardmine.serving.store.bucket import Bucket
+from hardmine.schemas.bucket import Bucket
 from hardmine.serving.store.contents import parse_manifest
 from hardmine.serving.store.parsing import parse_object
 

@@ -24,10 +24,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fsspec
-
+from hardmine.schemas.bucket import Bucket
 from hardmine.schemas.exported_model import GRAPH
-from hardmine.serving.store.bucket import Bucket
 from hardmine.serving.store.commits import Commits, manifest_bytes
 from hardmine.serving.store.contents import (
   MANIFEST,
@@ -56,12 +54,7 @@ class ObjectStorage:
 
   def __init__(self, url: str):
     self.url = url
-    try:
-      # Others write as well: what was listed a moment ago says nothing about now.
-      file_system, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
-    except ImportError as error:
-      raise RuntimeError(f"{url} cannot be reached: {error}") from error
-    self._bucket = Bucket(file_system, path)
+    self._bucket = Bucket.at_url(url)
     self._commits = Commits(self._bucket, url)
     self._removed: set[int] | None = None  # as of the last line that was read
 

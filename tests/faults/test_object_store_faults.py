@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from hardmine.serving.store import bucket
+from hardmine.schemas import bucket
 from hardmine.serving.store.entries import Conflict
 from hardmine.serving.store.store import ModelStore
 from tests.serving.store.fake_models import add, by, facts, write_model

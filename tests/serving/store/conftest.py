@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hardmine.serving.store import bucket
+from hardmine.schemas import bucket
 from hardmine.serving.store.store import ModelStore
 from tests.serving.store.object_store import PROTOCOL, FakeObjectStore
 

@@ -35,6 +35,22 @@ class Bucket:
     self._fs: Any = file_system  # its answers are typed as str or bytes
     self._path = path.rstrip("/")
 
+  @classmethod
+  def at_url(cls, url: str) -> Bucket:
+    """The objects below a URL.
+
+    Raises:
+      ValueError: fsspec does not know the kind of URL, or its package is missing.
+    """
+    try:
+      # Others write as well: what was listed a moment ago says nothing about now.
+      return cls(*fsspec.core.url_to_fs(url, use_listings_cache=False))
+    except (ImportError, ValueError) as error:
+      raise ValueError(
+        f"Expected a local path, or a URL whose file system is installed ({error}). "
+        f"Received: {url!r}"
+      ) from error
+
   def names(self, folder: str) -> list[str]:
     """The last parts of the names right below a folder, never from a cache."""
     return [entry["name"].rpartition("/")[2] for entry in self._entries(folder)]
@@ -44,7 +60,7 @@ class Bucket:
     found, pending = set(), [""]
     while pending:  # fsspec's own `find` passes over folders that it fails to list
       inner = pending.pop()
-      for entry in self._entries(f"{folder}/{inner}".rstrip("/")):
+      for entry in self._entries(f"{folder}/{inner}".strip("/")):
         name = inner + entry["name"].rpartition("/")[2]
         if entry["type"] == "directory":
           pending.append(f"{name}/")
@@ -53,7 +69,7 @@ class Bucket:
     return found
 
   def _entries(self, folder: str) -> list[dict[str, Any]]:
-    where = f"{self._path}/{folder}"
+    where = f"{self._path}/{folder}".rstrip("/")
 
     def ask() -> list[dict[str, Any]]:
       self._fs.invalidate_cache(where)
@@ -101,10 +117,21 @@ class Bucket:
       yield piece
       start += len(piece)
 
+  def exists(self, name: str) -> bool:
+    """Whether there is such an object."""
+    try:
+      self.size(name)
+    except FileNotFoundError:
+      return False
+    return True
+
   def size(self, name: str) -> int:
-    """Of an object, in bytes."""
+    """Of an object, in bytes; FileNotFoundError where there is none."""
     self._fs.invalidate_cache(f"{self._path}/{name}".rpartition("/")[0])
-    return _repeated(lambda: self._fs.info(f"{self._path}/{name}"))["size"]
+    facts = _repeated(lambda: self._fs.info(f"{self._path}/{name}"))
+    if facts["type"] == "directory":
+      raise FileNotFoundError(f"{self._path}/{name}")
+    return facts["size"]
 
   def write(self, name: str, content: bytes) -> None:
     """Replaces an object, or makes it."""
