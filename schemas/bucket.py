@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
 import errno
 import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ DELAYS_SECONDS = (0.1, 0.3, 1.0, 3.0, 8.0)  # before each repetition, made rando
 _TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _TRANSIENT_ERRNO = {errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ECONNRESET}
 _PRECONDITION_FAILED = 412
+_AT_ONCE = 1000  # objects: what S3 removes by one request
 
 
 class Bucket:
@@ -145,6 +147,23 @@ class Bucket:
     """Writes an object into a local file."""
     _repeated(lambda: self._fs.get_file(f"{self._path}/{name}", str(target)))
 
+  def modified(self, name: str) -> datetime.datetime:
+    """When an object was last written, by the store's clock; it knows its zone."""
+    self._fs.invalidate_cache(f"{self._path}/{name}".rpartition("/")[0])
+    when = _repeated(lambda: self._fs.modified(f"{self._path}/{name}"))
+    return when if when.tzinfo else when.replace(tzinfo=datetime.timezone.utc)
+
+  def remove_all(self, names: Iterable[str]) -> None:
+    """Removes objects, many in a request where the store can."""
+    left = list(names)
+    for start in range(0, len(left), _AT_ONCE):
+      some = [f"{self._path}/{name}" for name in left[start : start + _AT_ONCE]]
+      try:
+        _repeated(lambda some=some: self._fs.rm(some))
+      except FileNotFoundError:  # some are gone already: one by one
+        for name in left[start : start + _AT_ONCE]:
+          self.remove(name)
+
   def remove(self, name: str) -> None:
     """Removes an object that may be gone already."""
     with contextlib.suppress(FileNotFoundError):
@@ -157,7 +176,11 @@ class Bucket:
       Whether it is ours. An answer may be lost after success, and its repetition
       then finds the object; so what is there is read and compared.
     """
-    content = json.dumps({**value, "token": uuid.uuid4().hex}, indent=2).encode()
+    unlike = {**value, "token": uuid.uuid4().hex}  # any other writer's
+    return self.create_file(name, json.dumps(unlike, indent=2).encode())
+
+  def create_file(self, name: str, content: bytes) -> bool:
+    """As `create`; a file of the same content that another made counts as ours."""
     try:
       _repeated(
         lambda: self._fs.pipe_file(f"{self._path}/{name}", content, mode="create")

@@ -223,5 +223,5 @@ class BucketFolder:
     self._bucket.remove(name)
 
   def remove_tree(self, folder: str = "") -> None:
-    for name in self.tree(folder):
-      self._bucket.remove(f"{folder}/{name}" if folder else name)
+    found = self.tree(folder)
+    self._bucket.remove_all(f"{folder}/{name}" if folder else name for name in found)
