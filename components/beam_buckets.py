@@ -29,7 +29,6 @@ from hardmine.schemas.folders import PIECE_BYTES, Folder, folder
 from hardmine.schemas.uris import join, parent_and_name
 
 SCHEMES = ("s3", "s3a", "gs", "gcs", "az", "abfs", "memory")
-PLUGIN = f"--beam_plugin={__name__}"
 
 
 def register() -> None:

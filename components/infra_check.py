@@ -18,6 +18,7 @@ from tfx.types import standard_artifacts
 from tfx.utils import path_utils
 
 from hardmine.components.plumbing import says_of_machine
+from hardmine.schemas.local_copies import local_copy, local_output
 from hardmine.serving.probe.ask_model import MEMORY_BYTES, TIMEOUT_SECONDS, ask
 from hardmine.serving.probe.sandbox import Outcome
 
@@ -30,10 +31,7 @@ def write_blessing(
   blessing: standard_artifacts.InfraBlessing, outcome: Outcome
 ) -> None:
   """Records an outcome in the artifact's folder and properties, with its reason."""
-  os.makedirs(blessing.uri, exist_ok=True)
   name = BLESSED_FILE if outcome.passed else NOT_BLESSED_FILE
-  with open(os.path.join(blessing.uri, name), "w", encoding="utf-8") as file:
-    file.write(outcome.reason + "\n")
   answer = {
     "passed": outcome.passed,
     "reason": outcome.reason,
@@ -41,8 +39,11 @@ def write_blessing(
     "peak_bytes": outcome.peak_bytes,
     "answer": json.loads(outcome.last_line) if outcome.passed else None,
   }
-  with open(os.path.join(blessing.uri, ANSWER_FILE), "w", encoding="utf-8") as file:
-    json.dump(answer, file, indent=2)
+  with local_output(blessing.uri, last=[ANSWER_FILE]) as directory:
+    with open(os.path.join(directory, name), "w", encoding="utf-8") as file:
+      file.write(outcome.reason + "\n")
+    with open(os.path.join(directory, ANSWER_FILE), "w", encoding="utf-8") as file:
+      json.dump(answer, file, indent=2)
   blessing.set_int_custom_property("blessed", int(outcome.passed))
   blessing.set_string_custom_property("reason", outcome.reason)
 
@@ -68,11 +69,8 @@ def InfraCheck(
   Raises:
     RuntimeError: the model could not be asked, which says nothing of it.
   """
-  outcome = ask(
-    path_utils.serving_model_path(model.uri),
-    timeout_seconds=timeout_seconds,
-    memory_bytes=memory_bytes,
-  )
+  with local_copy(path_utils.serving_model_path(model.uri)) as model_dir:
+    outcome = ask(model_dir, timeout_seconds=timeout_seconds, memory_bytes=memory_bytes)
   logging.info("InfraCheck: %s", outcome)
   require_asked(outcome)
   write_blessing(blessing, outcome)

@@ -12,8 +12,9 @@ understands it. What it adds is the evaluation, by which a promotion is judged.
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ from tfx.types import (
 from hardmine.components.pushes import CANDIDATE
 from hardmine.schemas.experiment import Experiment
 from hardmine.schemas.exported_model import kind_of, read_facts
-from hardmine.schemas.files import sha256_of, write_atomically
+from hardmine.schemas.folders import folder
+from hardmine.schemas.local_copies import local_copy
 from hardmine.schemas.manifest import MANIFEST_NAME
 from hardmine.serving.store.entries import Reason
 from hardmine.serving.store.store import ModelStore
@@ -72,9 +74,20 @@ class Executor(tfx_executor.Executor):
     """
     pushed = artifact_utils.get_single_instance(output_dict[PUSHED_MODEL_KEY])
     if not self.CheckBlessing(input_dict):
+      # A folder without a file would not be there in a bucket, and so not reused.
+      _note(pushed, None)
       self._MarkNotPushed(pushed)
       return
-    model_dir = Path(self.GetModelPath(input_dict))
+    with local_copy(self.GetModelPath(input_dict)) as model_dir:
+      self._push(Path(model_dir), pushed, input_dict, exec_properties)
+
+  def _push(
+    self,
+    model_dir: Path,
+    pushed: types.Artifact,
+    input_dict: dict[str, list[types.Artifact]],
+    exec_properties: dict[str, Any],
+  ) -> None:
     kind = kind_of(model_dir)
     if kind is None:
       raise ValueError(f"Expected one of our models. Received: {model_dir}")
@@ -97,9 +110,7 @@ class Executor(tfx_executor.Executor):
     alias = exec_properties[ALIAS_KEY]
     store.move(alias, number, reason=reason)
     destination = f"{store.url}/versions/{number}"
-    os.makedirs(pushed.uri, exist_ok=True)
-    where = {"store": store.url, "version": number, "alias": alias}
-    write_atomically(os.path.join(pushed.uri, PUSHED_FILE), json.dumps(where) + "\n")
+    _note(pushed, {"store": store.url, "version": number, "alias": alias})
     self._MarkPushed(pushed, pushed_destination=destination, pushed_version=str(number))
     # By which a later run sees whether the push is still there.
     pushed.set_string_custom_property("model_id", facts["model_id"])
@@ -107,8 +118,13 @@ class Executor(tfx_executor.Executor):
     logging.info("Pusher: %s is %s", alias, destination)
 
 
+def _note(pushed: types.Artifact, where: dict[str, Any] | None) -> None:
+  """Leaves in the artifact's folder what was pushed; null is nothing."""
+  folder(pushed.uri).write(PUSHED_FILE, f"{json.dumps(where)}\n".encode())
+
+
 def _read(artifact: types.Artifact, name: str) -> dict[str, Any]:
-  return json.loads(Path(artifact.uri, name).read_text("utf-8"))
+  return json.loads(folder(artifact.uri).read(name))
 
 
 def _lineage(
@@ -120,9 +136,9 @@ def _lineage(
   }
   lineage: dict[str, Any] = {"pipeline": pipeline, "run_id": run_id, **artifacts}
   for examples in input_dict.get(EXAMPLES_KEY) or ():
-    manifest = Path(examples.uri, MANIFEST_NAME)
-    if manifest.is_file():
-      lineage["examples_manifest_sha256"] = sha256_of(manifest)
+    with contextlib.suppress(FileNotFoundError):
+      manifest = folder(examples.uri).read(MANIFEST_NAME)
+      lineage["examples_manifest_sha256"] = hashlib.sha256(manifest).hexdigest()
   return lineage
 
 

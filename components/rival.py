@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import json
 
 from absl import logging
 from ml_metadata import MetadataStore
@@ -14,7 +14,9 @@ from tfx.dsl.input_resolution.strategies.latest_blessed_model_strategy import (
 from tfx.utils import path_utils
 
 from hardmine.components.pushes import pushes_of
-from hardmine.schemas.exported_model import kind_of, read_facts
+from hardmine.schemas.exported_model import FACTS_PATHS
+from hardmine.schemas.folders import folder
+from hardmine.schemas.local_copies import is_there, local_output
 from hardmine.serving.store.catalogue import Catalogue
 
 
@@ -47,19 +49,20 @@ class LatestOtherBlessedModel(ResolverStrategy):
     }
     found = LatestBlessedModelStrategy().resolve_artifacts(store, others) or others
     for rival in found["model"]:
-      if not os.path.exists(rival.uri) and "://" not in rival.uri:
+      if not is_there(rival.uri):
         _put_back(store, rival)
     return {**found, "candidate": candidates}
 
 
 def _model_id(model: types.Artifact) -> str | None:
   """What the exported model calls itself; None where that cannot be read."""
-  folder = path_utils.serving_model_dir(model.uri)
-  try:
-    kind = kind_of(folder)
-    return read_facts(folder, kind)["model_id"] if kind else None
-  except (OSError, ValueError, RuntimeError, KeyError):
-    return None
+  places = folder(path_utils.serving_model_dir(model.uri))
+  for path in FACTS_PATHS.values():
+    try:
+      return json.loads(places.read(path))["model_id"]
+    except (OSError, ValueError, RuntimeError, KeyError):
+      continue
+  return None
 
 
 def _put_back(store: MetadataStore, model: types.Artifact) -> None:
@@ -71,7 +74,8 @@ def _put_back(store: MetadataStore, model: types.Artifact) -> None:
     try:
       catalogue = Catalogue(push.store)
       if push.is_there(catalogue):
-        catalogue.export(push.version, path_utils.serving_model_dir(model.uri))
+        with local_output(model.uri) as place:
+          catalogue.export(push.version, path_utils.serving_model_dir(place))
         logging.info("Rival: %s put back from %s", model.uri, push.destination)
         return
     except (OSError, ValueError, RuntimeError) as error:

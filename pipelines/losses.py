@@ -5,11 +5,11 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from hardmine.components.jobs.dead_letters import DEAD_LETTERS, first_examples
 from hardmine.pipelines.runs import NodeRun, Run
+from hardmine.schemas.folders import Folder, folder
 from hardmine.schemas.manifest import MANIFEST_NAME
 
 # Counts of a manifest: what came in and what is used.
@@ -85,19 +85,19 @@ def loss_lines(losses: tuple[Losses, ...]) -> list[str]:
 def _losses(node: NodeRun) -> Losses | None:
   for uris in node.outputs.values():
     for uri in uris:
-      counts = _read(Path(uri, MANIFEST_NAME)).get("counts")
+      places = folder(uri)
+      counts = _read(places, MANIFEST_NAME).get("counts")
       if isinstance(counts, dict):
-        return _of_counts(node.node, counts, Path(uri, DEAD_LETTERS))
-      path = Path(uri, "metrics.json")
-      metrics = _read(path)
+        return _of_counts(node.node, counts, places)
+      metrics = _read(places, "metrics.json")
       if metrics.get("left_out"):
-        return _of_metrics(node.node, metrics, path)
+        return _of_metrics(node.node, metrics, places.at("metrics.json"))
   return None
 
 
-def _of_counts(node: str, counts: dict[str, Any], letters: Path) -> Losses:
+def _of_counts(node: str, counts: dict[str, Any], places: Folder) -> Losses:
   """From a manifest's counts and the dead letters beside it."""
-  examples = first_examples(letters)
+  examples = _examples(places)
   lost = [
     Loss(what=what, count=counts[name], first=examples["dead"].get(what))
     for name, what in _LOST.items()
@@ -114,11 +114,11 @@ def _of_counts(node: str, counts: dict[str, Any], letters: Path) -> Losses:
     node=node,
     kept={word: counts[word] for word in _KEPT if word in counts},
     lost=tuple(lost),
-    letters_path=str(letters) if any(examples.values()) else None,
+    letters_path=places.at(DEAD_LETTERS) if any(examples.values()) else None,
   )
 
 
-def _of_metrics(node: str, metrics: dict[str, Any], path: Path) -> Losses:
+def _of_metrics(node: str, metrics: dict[str, Any], path: str) -> Losses:
   """From the pictures that an evaluator could not measure."""
   reasons: dict[str, list[str]] = {}
   for one in metrics["left_out"]:
@@ -130,13 +130,21 @@ def _of_metrics(node: str, metrics: dict[str, Any], path: Path) -> Losses:
       Loss(what=f"left out: {reason}", count=len(told), first=told[0])
       for reason, told in reasons.items()
     ),
-    letters_path=str(path),
+    letters_path=path,
   )
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _examples(places: Folder) -> dict[str, dict[str, str]]:
   try:
-    content = json.loads(path.read_text("utf-8"))
+    with places.local_copy(DEAD_LETTERS) as path:
+      return first_examples(path)
+  except FileNotFoundError:
+    return {"dead": {}, "skipped": {}}
+
+
+def _read(places: Folder, name: str) -> dict[str, Any]:
+  try:
+    content = json.loads(places.read(name))
   except (OSError, ValueError):
     return {}
   return content if isinstance(content, dict) else {}

@@ -1,4 +1,4 @@
-"""Whether a root's metadata.sqlite is whole and knows the outputs beside it.
+"""Whether a root's metadata.sqlite is whole and knows the outputs of the root.
 
 Looked at with Python's own SQLite, before TFX is imported: what ML Metadata says of a
 damaged file names neither the file nor a remedy.
@@ -10,19 +10,28 @@ import contextlib
 import os
 import shlex
 import sqlite3
-from pathlib import Path
 
 from hardmine.pipelines.site import Site
+from hardmine.schemas.folders import folder
+from hardmine.schemas.uris import is_url
 
 
 def check_metadata(site: Site) -> None:
-  """Looks at ROOT/metadata.sqlite and at the names of the folders in artifacts/.
+  """Looks at metadata.sqlite and at the names of the folders in ROOT/artifacts.
 
   Raises:
     RuntimeError: it is damaged, cannot be written, or is gone or older than the
       outputs, so that new ones would get the names of folders that are there.
   """
-  known = _last_execution(site) if os.path.lexists(site.metadata_path) else 0
+  known = 0
+  if os.path.lexists(site.metadata_path):
+    try:
+      known = last_execution(site.metadata_path)
+    except sqlite3.DatabaseError as error:
+      raise RuntimeError(
+        f"{site.metadata_path} is damaged ({error}): put a copy of it back, or "
+        f"{_start_anew(site)}"
+      ) from error
   newest = max(_executions_in(site.artifacts_dir), default=0)
   if newest <= known:
     return
@@ -33,9 +42,16 @@ def check_metadata(site: Site) -> None:
   )
 
 
-def _last_execution(site: Site) -> int:
-  """The highest id that was given; 0 in a file that no run has used."""
-  path = site.metadata_path
+def last_execution(path: str) -> int:
+  """The highest id that was given; 0 in a file that no run has used.
+
+  Args:
+    path: of a metadata.sqlite.
+
+  Raises:
+    sqlite3.DatabaseError: the file is damaged.
+    RuntimeError: it cannot be written.
+  """
   try:
     with contextlib.closing(sqlite3.connect(path, timeout=1)) as database:
       (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
@@ -53,10 +69,6 @@ def _last_execution(site: Site) -> int:
       "file of yours on a disk that is writable and not full, and that no other "
       "program holds it"
     ) from error
-  except sqlite3.DatabaseError as error:
-    raise RuntimeError(
-      f"{path} is damaged ({error}): put a copy of it back, or {_start_anew(site)}"
-    ) from error
 
 
 def _try_to_write(database: sqlite3.Connection) -> None:
@@ -69,14 +81,20 @@ def _try_to_write(database: sqlite3.Connection) -> None:
 
 def _executions_in(artifacts_dir: str) -> set[int]:
   """The ids in TFX's names of outputs: NODE/OUTPUT/ID."""
+  places = folder(artifacts_dir)
   return {
-    int(path.name)
-    for path in Path(artifacts_dir).glob("*/*/*")
-    if path.name.isdecimal() and not path.parent.name.startswith(".")
+    int(name)
+    for node in places.names()
+    for output in places.names(node)
+    if not output.startswith(".")
+    for name in places.names(f"{node}/{output}")
+    if name.isdecimal()
   }
 
 
 def _start_anew(site: Site) -> str:
+  if is_url(site.root):
+    return "choose another --root; models that were pushed are kept in any case"
   before = os.path.join(site.root, "before")
   names = [p for p in (site.metadata_path, site.artifacts_dir) if os.path.lexists(p)]
   moved = " ".join(map(shlex.quote, names))

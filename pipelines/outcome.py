@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 from typing import Any
 
 from hardmine.components.pushes import CANDIDATE
 from hardmine.pipelines.losses import Losses, loss_lines, losses_of
 from hardmine.pipelines.runs import Run
+from hardmine.schemas.folders import folder
+from hardmine.schemas.uris import parent_and_name
 from hardmine.serving.store.catalogue import Catalogue
 
 SHOWN_PRECISIONS = ("AP", "AP50", "AP75", "AR_100")  # of a detector's twelve numbers
@@ -24,7 +25,7 @@ class Outcome:
     blessed: by the gates and by InfraCheck; None where the run stopped before.
     reasons: why it was not blessed, one line each.
     metrics: the content of `metrics.json`, or None.
-    report_path: of `report.html`, or None.
+    report_path: of `report.html`, or None; a URL where the root is one.
     pushed_dir: the exported model that the run pushed, or None; a URL where the
       model store is one.
     store: that model store, or None.
@@ -71,7 +72,7 @@ def outcome_of(run: Run) -> Outcome:
     blessed=blessed,
     reasons=tuple(reasons),
     metrics=metrics,
-    report_path=str(report) if report else None,
+    report_path=report,
     pushed_dir=pushed_dir,
     store=folders[0] if folders else None,
     pushed_version=int(folders[2]) if folders else None,
@@ -102,24 +103,29 @@ def outcome_lines(run: Run, outcome: Outcome) -> list[str]:
   return lines
 
 
-def _evaluated(run: Run, name: str) -> Path | None:
+def _evaluated(run: Run, name: str) -> str | None:
   """The file of a name that the run's evaluator put out."""
   found = (_output(run, node, name) for node in EVALUATORS)
   return next((path for path in found if path), None)
 
 
-def _output(run: Run, node: str, name: str) -> Path | None:
+def _output(run: Run, node: str, name: str) -> str | None:
   """The file of a name among everything that a node put out."""
   found = run.node(node)
   for uris in found.outputs.values() if found else ():
     for uri in uris:
-      for path in sorted(Path(uri).rglob(name)):
-        return path
+      places = folder(uri)
+      for path in sorted(places.tree()):
+        if path.rpartition("/")[2] == name:
+          return places.at(path)
   return None
 
 
-def _read(path: Path | None) -> dict[str, Any] | None:
-  return json.loads(path.read_text("utf-8")) if path else None
+def _read(place: str | None) -> dict[str, Any] | None:
+  if place is None:
+    return None
+  parent, name = parent_and_name(place)
+  return json.loads(folder(parent).read(name))
 
 
 def _pushed(run: Run) -> str | None:

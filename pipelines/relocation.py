@@ -12,6 +12,8 @@ from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from hardmine.pipelines.site import Site
+from hardmine.schemas.local_copies import is_there
+from hardmine.schemas.uris import is_url
 
 MOVED_FROM = "moved_from"  # the property that says which root an artifact came from
 
@@ -40,15 +42,15 @@ def _move(artifact: mlmd.Artifact, site: Site) -> bool:
   if (
     name != os.path.basename(site.artifacts_dir)
     or not "".join(tail[2:]).isdecimal()
-    or not os.path.exists(here)
     or _is_same(folder, site.artifacts_dir)
+    or not is_there(here)
   ):
     return False
   artifact.uri = here
   for value in artifact.custom_properties.values():
     if value.string_value.startswith(f"{old_root}/"):
       place = site.root + value.string_value[len(old_root) :]
-      if os.path.exists(place):
+      if is_there(place):
         value.string_value = place
   artifact.custom_properties[MOVED_FROM].string_value = old_root
   return True
@@ -56,6 +58,8 @@ def _move(artifact: mlmd.Artifact, site: Site) -> bool:
 
 def _is_same(one: str, other: str) -> bool:
   """Whether two names are of one folder, which then was not moved."""
+  if is_url(one) or is_url(other):
+    return one == other
   try:
     return one == other or os.path.samefile(one, other)
   except OSError:

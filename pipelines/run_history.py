@@ -7,7 +7,6 @@ holds what is needed to tell.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -17,6 +16,7 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 from hardmine.pipelines.relocation import MOVED_FROM
 from hardmine.pipelines.runs import NodeRun, Run
 from hardmine.pipelines.setting_changes import FINGERPRINTS, setting_changes
+from hardmine.schemas.local_copies import is_there
 
 _SUCCESS = (mlmd.Execution.COMPLETE, mlmd.Execution.CACHED)
 _INPUT = (mlmd.Event.INPUT, mlmd.Event.DECLARED_INPUT)
@@ -226,7 +226,7 @@ class RunHistory:
       if artifact.state == mlmd.Artifact.DELETED:
         destination = artifact.custom_properties["pushed_destination"].string_value
         gone.append(destination or artifact.uri)
-      elif _gone(artifact.uri):
+      elif not is_there(artifact.uri):
         gone.append(artifact.uri)
     return gone
 
@@ -303,7 +303,3 @@ def _named(run_id: str) -> str:
 
 def _updated(execution: mlmd.Execution) -> int:
   return execution.last_update_time_since_epoch
-
-
-def _gone(uri: str) -> bool:
-  return "://" not in uri and not os.path.exists(uri)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 
 from hardmine.pipelines.outcome import Outcome, outcome_of
 from hardmine.pipelines.runs import Run
 from hardmine.pipelines.site import Site
 from hardmine.schemas.experiment import Experiment
+from hardmine.schemas.folders import folder
 
 
 def run_experiment(
@@ -29,7 +29,7 @@ def run_experiment(
 
   def build(whole_site: Site):
     if not site.enable_cache:  # else training would find itself finished
-      shutil.rmtree(site.checkpoint_dir(experiment.name), ignore_errors=True)
+      folder(site.checkpoint_dir(experiment.name)).remove_tree()
     return create_pipeline(experiment, whole_site)
 
   say(f"{experiment.name} in {site.root}")

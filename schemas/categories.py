@@ -10,9 +10,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-from pathlib import Path
 
 from hardmine.schemas.config import Config, require
+from hardmine.schemas.folders import folder
 
 CATEGORIES_NAME = "categories.json"
 
@@ -60,12 +60,15 @@ class Categories(Config):
 
 
 def read_categories(examples_dir: str | os.PathLike) -> Categories:
-  """What the labels of a folder of examples mean.
+  """What the labels of a folder of examples mean; a path or URL.
 
   Raises:
     RuntimeError: the folder does not say.
   """
-  path = Path(examples_dir) / CATEGORIES_NAME
-  if not path.is_file():
-    raise RuntimeError(f"{path} is missing: convert the images again")
-  return Categories.from_json(path.read_text("utf-8"))
+  places = folder(examples_dir)
+  try:
+    content = places.read(CATEGORIES_NAME)
+  except (FileNotFoundError, NotADirectoryError, IsADirectoryError) as error:
+    path = places.at(CATEGORIES_NAME)
+    raise RuntimeError(f"{path} is missing: convert the images again") from error
+  return Categories.from_json(content.decode("utf-8"))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import io
 import os
+import shutil
 import sys
-from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
 from hardmine.schemas.files import sha256_of, write_atomically
+from hardmine.schemas.folders import folder
+from hardmine.schemas.uris import absolute, is_url, join
 
 
 class Checkpoints:
@@ -21,13 +24,20 @@ class Checkpoints:
   A checkpoint is one `.npz` holding every variable of the model, the optimizer
   and the random generators, by name. It appears whole or not at all, and the two
   newest are kept.
+
+  Attributes:
+    directory: the folder, an absolute path or the URL of a prefix.
   """
 
   def __init__(self, directory: str | os.PathLike):
-    self.directory = Path(directory)
+    self._places = folder(directory)
+    self.directory = self._places.url
 
-  def save(self, model: keras.Model, step: int) -> Path:
+  def save(self, model: keras.Model, step: int) -> str:
     """Writes `step-N.npz`.
+
+    Returns:
+      Its path or URL.
 
     Raises:
       RuntimeError: a weight is not a number any more; what is there stays.
@@ -40,14 +50,18 @@ class Checkpoints:
         "training.learning_rate or set training.clip_norm, then go on from the last "
         f"checkpoint in {self.directory}"
       )
-    self.directory.mkdir(parents=True, exist_ok=True)
     buffer = io.BytesIO()
     np.savez(buffer, **values)  # pyright: ignore[reportArgumentType]
-    path = self.directory / f"step-{step:09d}.npz"
-    write_atomically(path, buffer.getvalue())
-    for old in sorted(self.directory.glob("step-*.npz"))[:-2]:
-      if old != path:
-        old.unlink()
+    name = f"step-{step:09d}.npz"
+    path = self._places.at(name)
+    if is_url(path):
+      self._places.write(name, buffer.getvalue())
+    else:  # durably
+      os.makedirs(self.directory, exist_ok=True)
+      write_atomically(path, buffer.getvalue())
+    for old in self._names()[:-2]:
+      if old != name:
+        self._places.remove(old)
     return path
 
   def restore(self, model: keras.Model) -> int:
@@ -63,19 +77,20 @@ class Checkpoints:
       RuntimeError: the newest readable checkpoint belongs to another model, or there
         are some and none can be read.
     """
-    paths = sorted(self.directory.glob("step-*.npz"), reverse=True)
-    for path in paths:
-      try:
-        with np.load(path) as file:
-          values = {name: file[name] for name in file.files}
-      except Exception as error:  # zipfile has many ways to say "damaged"
-        aside = path.with_suffix(".damaged")
-        os.replace(path, aside)
-        print(
-          f"skipping the damaged checkpoint {path} (now {aside.name}): {error}",
-          file=sys.stderr,
-        )
-        continue
+    found = self._names()[::-1]
+    for newest in found:
+      path = self._places.at(newest)
+      with self._places.local_copy(newest) as copy:
+        try:
+          with np.load(copy) as file:
+            values = {name: file[name] for name in file.files}
+        except Exception as error:  # zipfile has many ways to say "damaged"
+          aside = self._put_aside(newest, copy)
+          print(
+            f"skipping the damaged checkpoint {path} (now {aside}): {error}",
+            file=sys.stderr,
+          )
+          continue
       variables = named_state(model)
       if "arr_0" in values:  # written before variables had names, in this order
         values = dict(zip(variables, values.values()))
@@ -83,13 +98,28 @@ class Checkpoints:
       for name, variable in variables.items():
         if not name.endswith("/learning_rate"):
           variable.assign(values[name])
-      return int(path.stem.split("-")[1])
-    if paths:
+      return int(newest.removesuffix(".npz").split("-")[1])
+    if found:
       raise RuntimeError(
         f"none of the checkpoints in {self.directory} can be read; put a copy back, or "
         "move the folder away to start over"
       )
     return 0
+
+  def _names(self) -> list[str]:
+    """Of all checkpoints, oldest first."""
+    return sorted(fnmatch.filter(self._places.names(), "step-*.npz"))
+
+  def _put_aside(self, name: str, copy: os.PathLike) -> str:
+    """Gives a file another name, which is returned."""
+    aside = f"{name.removesuffix('.npz')}.damaged"
+    if is_url(self.directory):
+      with open(copy, "rb") as file, self._places.new_file(aside) as target:
+        shutil.copyfileobj(file, target)
+      self._places.remove(name)
+    else:
+      os.replace(copy, self._places.at(aside))
+    return aside
 
 
 def _finite(values: np.ndarray) -> bool:
@@ -97,7 +127,7 @@ def _finite(values: np.ndarray) -> bool:
 
 
 def _require_fitting(
-  path: Path, values: dict[str, np.ndarray], variables: dict[str, Any]
+  path: str, values: dict[str, np.ndarray], variables: dict[str, Any]
 ) -> None:
   apart = sorted(set(values) ^ set(variables)) or [
     name for name, v in variables.items() if tuple(v.shape) != values[name].shape
@@ -109,7 +139,7 @@ def _require_fitting(
     )
 
 
-def checkpoint_dir(settings: dict[str, Any], train_files: list[str]) -> Path:
+def checkpoint_dir(settings: dict[str, Any], train_files: list[str]) -> str:
   """One folder for each combination of configs and data, so none can mix.
 
   Args:
@@ -121,7 +151,7 @@ def checkpoint_dir(settings: dict[str, Any], train_files: list[str]) -> Path:
   key = hashlib.sha256(
     "\n".join([*configs, *map(sha256_of, train_files)]).encode("utf-8")
   ).hexdigest()[:16]
-  return Path(settings["checkpoint_dir"]) / key
+  return join(absolute(settings["checkpoint_dir"]), key)
 
 
 def named_state(model: keras.Model) -> dict[str, Any]:

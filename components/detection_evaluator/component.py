@@ -43,7 +43,7 @@ class Executor(EvaluatorExecutor):
     split_uri = artifact_utils.get_split_uri([examples], config.split)
     return evaluate(
       given.load_candidate,
-      SplitRecords(split_uri, config.max_images),
+      SplitRecords(given.at_hand(split_uri), config.max_images),
       read_categories(examples.uri),
       gates=config.gates,
       load_rival=given.load_rival,

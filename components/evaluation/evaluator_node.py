@@ -6,6 +6,7 @@ say so.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Callable
 from typing import Any, ClassVar
@@ -23,7 +24,9 @@ from tfx.types import (
 from tfx.utils import path_utils
 
 from hardmine.components.evaluation.blessing import bless
+from hardmine.components.evaluation.report import VERDICT
 from hardmine.schemas.config import Config
+from hardmine.schemas.local_copies import local_copy, local_output
 
 CONFIG_KEY = "config"
 MODEL_KEY = standard_component_specs.MODEL_KEY
@@ -66,6 +69,8 @@ class Assignment:
     load_candidate: gives the model; may raise anything.
     load_rival: gives the last blessed model, None if there is none.
     examples: the artifacts of that input, empty where it is absent.
+    at_hand: gives the local path of what lies at a URI, to be read until the end of
+      the node; a path it gives as it is.
     exec_properties: all of the node's.
     lineage: where the models lie, for the report.
     report: takes lines of progress.
@@ -75,6 +80,7 @@ class Assignment:
   load_candidate: Callable[[], Any]
   load_rival: Callable[[], Any] | None
   examples: list[types.Artifact]
+  at_hand: Callable[[str], str]
   exec_properties: dict[str, Any]
   lineage: dict[str, str]
   report: Callable[[str], None]
@@ -128,21 +134,28 @@ class EvaluatorExecutor(base_executor.BaseExecutor):
     rival = next(iter(input_dict.get(BASELINE_MODEL_KEY) or []), None)
     if not fileio.exists(model.uri):
       raise RuntimeError(f"{model.uri} is gone: run again without --from")
-    given = Assignment(
-      config=config,
-      load_candidate=self._loader(model),
-      load_rival=self._loader(rival) if rival else None,
-      examples=input_dict.get(EXAMPLES_KEY) or [],
-      exec_properties=exec_properties,
-      lineage={
-        "model": place_of(model),
-        "last blessed model": place_of(rival) if rival else "none yet",
-      },
-      report=lambda line: logging.info("%s: %s", self.name, line),
-    )
-    evaluation = self.evaluate(given)
-    directory = artifact_utils.get_single_uri(output_dict[EVALUATION_KEY])
-    self.write(directory, evaluation, given)
+    with contextlib.ExitStack() as copies:
+
+      def at_hand(uri: str) -> str:
+        return copies.enter_context(local_copy(uri))
+
+      given = Assignment(
+        config=config,
+        load_candidate=self._loader(model, at_hand),
+        load_rival=self._loader(rival, at_hand) if rival else None,
+        examples=input_dict.get(EXAMPLES_KEY) or [],
+        at_hand=at_hand,
+        exec_properties=exec_properties,
+        lineage={
+          "model": place_of(model),
+          "last blessed model": place_of(rival) if rival else "none yet",
+        },
+        report=lambda line: logging.info("%s: %s", self.name, line),
+      )
+      evaluation = self.evaluate(given)
+      place = artifact_utils.get_single_uri(output_dict[EVALUATION_KEY])
+      with local_output(place, last=[VERDICT]) as directory:
+        self.write(directory, evaluation, given)
     bless(
       artifact_utils.get_single_instance(output_dict[BLESSING_KEY]),
       passed=evaluation.verdict.passed,
@@ -151,12 +164,14 @@ class EvaluatorExecutor(base_executor.BaseExecutor):
       component_id=exec_properties.get("current_component_id"),
     )
 
-  def _loader(self, model: types.Artifact) -> Callable[[], Any]:
+  def _loader(
+    self, model: types.Artifact, at_hand: Callable[[str], str]
+  ) -> Callable[[], Any]:
     # Looked for when called: a folder without a model is the model's fault.
     def load() -> Any:
       if not fileio.exists(model.uri):
         raise FileNotFoundError(f"{model.uri} is gone")
-      return self.load(path_utils.serving_model_path(model.uri))
+      return self.load(at_hand(path_utils.serving_model_path(model.uri)))
 
     return load
 

@@ -10,6 +10,8 @@ from typing import Any
 from hardmine.schemas.files import write_atomically
 from hardmine.schemas.gates import Verdict
 
+VERDICT = "verdict.json"  # with it an evaluation is whole
+
 
 def write_files(
   directory: str | Path,
@@ -37,4 +39,4 @@ def write_files(
   write_atomically(directory / "report.html", page)
   if verdict is not None:
     text = json.dumps(json.loads(verdict.to_json()), indent=2, allow_nan=False)
-    write_atomically(directory / "verdict.json", text + "\n")
+    write_atomically(directory / VERDICT, text + "\n")

@@ -23,6 +23,7 @@ from hardmine.trainers.datasets import (
 )
 from hardmine.trainers.optimizers import averaged
 from hardmine.trainers.patch_feed import PatchFeed
+from hardmine.trainers.trainer_files import on_this_machine
 
 NUM_PICTURES = 8  # patches followed in TensorBoard
 NUM_JUDGED = 64  # held-out patches on which every iteration must help
@@ -34,12 +35,17 @@ def run_fn(fn_args: Any) -> None:
 
   Args:
     fn_args: TFX's `FnArgs`. Of its `custom_config`, `codec` and `training` are
-      the configs as JSON, and `checkpoint_dir` is a folder that outlives the
-      run, so that a killed one resumes.
+      the configs as JSON, and `checkpoint_dir` is a folder or URL that outlives
+      the run, so that a killed one resumes.
 
   Raises:
     RuntimeError: no patch to train on, or the loss is not a number any more.
   """
+  with on_this_machine(fn_args) as here:
+    _train_and_export(here)
+
+
+def _train_and_export(fn_args: Any) -> None:
   settings = fn_args.custom_config
   codec_config = CodecConfig.from_json(settings["codec"])
   config = CodecTrainingConfig.from_json(settings["training"])

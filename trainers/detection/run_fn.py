@@ -25,6 +25,7 @@ from hardmine.trainers.detection.meta_architectures.meta_architecture import (
 )
 from hardmine.trainers.images import decode_rgb
 from hardmine.trainers.optimizers import averaged, compile_model, learning_rate
+from hardmine.trainers.trainer_files import on_this_machine
 from hardmine.trainers.training import train_model
 
 NUM_PICTURES = 6  # images followed in TensorBoard
@@ -38,13 +39,18 @@ def run_fn(fn_args: Any) -> None:
 
   Args:
     fn_args: TFX's `FnArgs`. Of its `custom_config`, `detector` and `training` are
-      the configs as JSON, and `checkpoint_dir` is a folder that outlives the run,
-      so that a killed one resumes. The folder of the examples holds
+      the configs as JSON, and `checkpoint_dir` is a folder or URL that outlives the
+      run, so that a killed one resumes. The folder of the examples holds
       `categories.json`.
 
   Raises:
     RuntimeError: no image to train on, or the loss is not a number any more.
   """
+  with on_this_machine(fn_args) as here:
+    _train_and_export(here)
+
+
+def _train_and_export(fn_args: Any) -> None:
   settings = fn_args.custom_config
   config = detector_from_json(settings["detector"])
   architecture = meta_architecture(config)
