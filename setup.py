@@ -4,6 +4,7 @@ By itself it installs what a user of finished models needs, on any Python from 3
 on. Extras add the rest:
 
   worker      Beam, for mining and conversion, on any Python too
+  dask        what runs the Beam jobs on a Dask cluster, there and here
   pipelines   TensorFlow, Keras and TFX, with `worker`
   formats     HEIC and JPEG XL, as telephones write them
 
@@ -43,6 +44,7 @@ PIPELINES = [
   f"tfx>=1.16,<1.17; {OLD}",
   f"tfx>=1.21,<1.22; {NEW}",
 ]
+DASK = ["dask>=2024.4.2", "distributed>=2024.4.2"]  # what Beam's runner asks for
 BUCKETS = {"gcs": ["gcsfs>=2024.6"], "s3": ["s3fs>=2024.6"]}
 FORMATS = ["pillow-heif>=1.1", "pillow-jxl-plugin>=1.3.2"]  # HEIC, JPEG XL
 SIGNING = ["model-signing>=1.1,<2", "pyopenssl>=24"]  # it imports OpenSSL unasked
@@ -106,6 +108,7 @@ setup(
   ],
   extras_require={
     "worker": WORKER,
+    "dask": [*WORKER, *DASK],
     "pipelines": PIPELINES,
     "gpu": [
       f"tensorflow[and-cuda]>=2.16.2,<2.17; {OLD}",
@@ -117,6 +120,7 @@ setup(
     "dev": [
       *BUCKETS["gcs"],
       *BUCKETS["s3"],
+      *DASK,
       *FORMATS,
       *SIGNING,
       "hypothesis>=6.100",

@@ -10,14 +10,20 @@ import contextlib
 import os
 from collections.abc import Iterator, Sequence
 
-NUM_SLOTS = 8  # Beam arguments that a run may set
+from hardmine.pipelines.beam_runners import for_libraries
+
+NUM_SLOTS = 64  # Beam arguments that a run may set; another number misses every cache
+_LIBRARIES = "HARDMINE_BEAM_ARGUMENT_OF_LIBRARIES"
 
 
 def slots() -> list:
   """TFX's placeholders of the arguments, for the graph."""
-  from tfx.dsl.placeholder import placeholder
+  return [_placeholder(_slot(i)) for i in range(NUM_SLOTS)]
 
-  return [placeholder.environment_variable(_slot(i)) for i in range(NUM_SLOTS)]
+
+def library_slots() -> list:
+  """TFX's placeholder of `beam_runners.for_libraries`, behind the others."""
+  return [_placeholder(_LIBRARIES)]
 
 
 @contextlib.contextmanager
@@ -31,8 +37,10 @@ def filled(arguments: Sequence[str]) -> Iterator[None]:
   if not 0 < len(arguments) <= NUM_SLOTS:
     raise ValueError(f"Expected 1 to {NUM_SLOTS} Beam arguments. Received: {arguments}")
   padded = arguments + [arguments[0]] * (NUM_SLOTS - len(arguments))
-  before = {_slot(i): os.environ.get(_slot(i)) for i in range(NUM_SLOTS)}
-  os.environ.update({_slot(i): argument for i, argument in enumerate(padded)})
+  values = {_slot(i): argument for i, argument in enumerate(padded)}
+  (values[_LIBRARIES],) = for_libraries(arguments) or arguments[:1]
+  before = {name: os.environ.get(name) for name in values}
+  os.environ.update(values)
   try:
     yield
   finally:
@@ -45,3 +53,9 @@ def filled(arguments: Sequence[str]) -> Iterator[None]:
 
 def _slot(index: int) -> str:
   return f"HARDMINE_BEAM_ARGUMENT_{index}"
+
+
+def _placeholder(name: str):
+  from tfx.dsl.placeholder import placeholder
+
+  return placeholder.environment_variable(name)

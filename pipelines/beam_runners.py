@@ -1,4 +1,4 @@
-"""Where Beam jobs run: each function gives the Beam arguments of one runner.
+"""Where Beam jobs run: `--beam` and the Beam arguments of each runner.
 
 The name `DirectRunner` is never used: recent versions of Beam try Prism first under
 that name, which downloads a program.
@@ -9,16 +9,68 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hardmine.components.jobs.failures import JobFailed
+from hardmine.pipelines import beam_flags
 from hardmine.schemas.config import require
 
 if TYPE_CHECKING:
   import apache_beam as beam
+
+RUNNERS = ("direct", "dask", "portable", "dataflow")
+# What decides how many work at once, where `--workers` does not.
+_WORKERS_OF = {
+  "dask": "the cluster has them: `dask worker ADDRESS --nworkers N`",
+  "portable": "the job service has them: --sdk_worker_parallelism=N, if it heeds that",
+  "dataflow": "Dataflow has them: --num_workers=N and --max_num_workers=N",
+}
+_DASK_RUNNER = "hardmine.components.jobs.dask_runner.DaskRunner"
+_PORTABLE_RUNNER = "hardmine.components.jobs.portable_runner.PortableRunner"
+_ADDRESS = re.compile(r"(\w+://)?(\[[0-9A-Fa-f:.]+\]|[^\s:/\[\]]+):\d{1,5}/?")
+
+
+def beam_arguments(
+  beam: str,
+  *,
+  workers: int | None = None,
+  flags: Sequence[str] = (),
+  own_flags: Iterable[str] = (),
+) -> list[str]:
+  """The Beam arguments of a command's `--beam`; anything but `direct` imports Beam.
+
+  Args:
+    beam: one of RUNNERS.
+    workers: processes of this machine, for `direct` alone; None is 1.
+    flags: Beam's own, `--name=value`, for the others.
+    own_flags: the command's, for a line about one that is misspelt.
+
+  Raises:
+    ValueError: a flag is unknown or of another runner, the runner needs one that is
+      not given, or `workers` is not for it.
+  """
+  require(beam in RUNNERS, f"one of {', '.join(RUNNERS)}", beam=beam)
+  if beam == "direct":
+    beam_flags.refuse_all(flags, own_flags)
+    return direct(1 if workers is None else workers)
+  if workers is not None:
+    raise ValueError(
+      f"Expected --workers with --beam direct only; {_WORKERS_OF[beam]}. Received: "
+      f"--beam {beam} --workers {workers}"
+    )
+  beam_flags.check_known(beam, flags, own_flags)
+  match beam:
+    case "dask":
+      return dask(flags)
+    case "portable":
+      return portable(flags)
+  from hardmine.pipelines.dataflow import dataflow
+
+  return dataflow(flags)
 
 
 def direct(workers: int = 1) -> list[str]:
@@ -37,6 +89,69 @@ def direct(workers: int = 1) -> list[str]:
     "--runner=hardmine.components.jobs.process_runner.ProcessRunner",
     f"--direct_num_workers={workers}",
   ]
+
+
+def dask(flags: Sequence[str]) -> list[str]:
+  """Arguments for a Dask cluster that is running.
+
+  Args:
+    flags: with the scheduler's address, or the path of its file.
+
+  Raises:
+    ValueError: neither is given, or the address is none.
+  """
+  address = beam_flags.value_of(flags, "--dask_client_address")
+  if address is None and beam_flags.value_of(flags, "--dask_scheduler_file") is None:
+    raise ValueError(
+      "Expected --dask_client_address=tcp://HOST:8786, where `dask scheduler` says it "
+      "is, or --dask_scheduler_file=PATH. Received: --beam dask without either"
+    )
+  if address is not None:
+    _check_address("--dask_client_address", address, "tcp://HOST:8786")
+  return [f"--runner={_DASK_RUNNER}", *flags]
+
+
+def portable(flags: Sequence[str]) -> list[str]:
+  """Arguments for a job service of Beam's: Flink's, Spark's, Beam's own.
+
+  Args:
+    flags: with the endpoint, and with what starts its workers.
+
+  Raises:
+    ValueError: one of them is not given, or the endpoint is none.
+  """
+  endpoint = beam_flags.value_of(flags, "--job_endpoint")
+  if endpoint is None:
+    raise ValueError(
+      "Expected --job_endpoint=HOST:8099, where the job service listens. Received: "
+      "--beam portable without it"
+    )
+  _check_address("--job_endpoint", endpoint, "HOST:8099")
+  names = ("--environment_type", "--sdk_container_image")
+  if all(beam_flags.value_of(flags, name) is None for name in names):
+    raise ValueError(
+      "Expected what starts the workers: --sdk_container_image=IMAGE or "
+      "--environment_type=DOCKER, PROCESS or EXTERNAL with --environment_config=...; "
+      "Beam's own image has no hardmine. Received: --beam portable without it"
+    )
+  return [f"--runner={_PORTABLE_RUNNER}", *flags]
+
+
+def _check_address(name: str, address: str, example: str) -> None:
+  if not _ADDRESS.fullmatch(address):
+    raise ValueError(f"Expected {name}={example}. Received: {name}={address}")
+
+
+def for_libraries(arguments: Sequence[object]) -> list[str]:
+  """What is added to a node of TFX's own libraries; the last `--runner` counts.
+
+  Data Validation's combiners need more of Beam than Dask's runner has.
+
+  Args:
+    arguments: of the pipeline, strings or TFX's placeholders, which are not asked.
+  """
+  told = [argument for argument in arguments if isinstance(argument, str)]
+  return direct() if f"--runner={_DASK_RUNNER}" in told else []
 
 
 def pipeline_maker(arguments: Sequence[str]) -> Callable[[], beam.Pipeline]:

@@ -61,7 +61,7 @@ def create_pipeline(experiment: CodecExperiment, site: Site):
 
   patch_gen = PatchGen(config=experiment.mining)
   examples = patch_gen.outputs["examples"]
-  validation = stages.validation(examples, "patch_example.pbtxt")
+  validation = stages.validation(site, examples, "patch_example.pbtxt")
   trainer = tfx.components.Trainer(
     run_fn=site.run_fn or RUN_FN,
     examples=examples,

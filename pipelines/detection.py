@@ -49,7 +49,7 @@ def create_pipeline(experiment: DetectionExperiment, site: Site):
 
   coco_gen = CocoGen(config=experiment.conversion)
   examples = coco_gen.outputs["examples"]
-  validation = stages.validation(examples, "coco_example.pbtxt")
+  validation = stages.validation(site, examples, "coco_example.pbtxt")
   trainer = tfx.components.Trainer(
     run_fn=site.run_fn or RUN_FN,
     examples=examples,

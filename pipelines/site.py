@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from hardmine.pipelines.beam_runners import direct
+from hardmine.pipelines.beam_runners import direct, for_libraries
 from hardmine.schemas.config import require
 
 # Of patterns, and what neither ML Metadata nor a line on the screen can hold.
@@ -30,6 +30,8 @@ class Site:
       its own.
     beam_arguments: for the nodes that run Beam jobs, strings or TFX's
       placeholders; one process of this machine unless told.
+    library_beam_arguments: what nodes of TFX's own libraries get behind them; None
+      is what `beam_runners.for_libraries` says of them.
     enable_cache: reuse nodes whose settings and inputs did not change.
     rival_strategy: how the rival is found; None is
       `hardmine.components.rival.LatestOtherBlessedModel`. Vertex knows TFX's own
@@ -44,6 +46,7 @@ class Site:
   store: str | None = None
   metadata: Any = None
   beam_arguments: Sequence[Any] = dataclasses.field(default_factory=direct)
+  library_beam_arguments: Sequence[Any] | None = None
   enable_cache: bool = True
   rival_strategy: type | None = None
   run_fn: str | None = None
@@ -52,6 +55,9 @@ class Site:
     object.__setattr__(self, "root", _place("root", self.root))
     if self.store is not None:
       object.__setattr__(self, "store", _place("store", self.store))
+    if self.library_beam_arguments is None:
+      added = for_libraries(self.beam_arguments)
+      object.__setattr__(self, "library_beam_arguments", added)
 
   @property
   def metadata_path(self) -> str:

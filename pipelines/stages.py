@@ -23,10 +23,11 @@ def own_code(config: Config) -> dict[str, str]:
   return {} if sha256 is None else {"own_code_sha256": sha256}
 
 
-def validation(examples: Any, schema_name: str) -> list[Any]:
+def validation(site: Site, examples: Any, schema_name: str) -> list[Any]:
   """StatisticsGen, ImportSchemaGen, ExampleValidator, and DataCheck, the last one.
 
   Args:
+    site: whose Beam runner may not be one for statistics.
     examples: a channel of Examples.
     schema_name: a file of `schemas/`.
   """
@@ -35,6 +36,8 @@ def validation(examples: Any, schema_name: str) -> list[Any]:
   from hardmine.components.data_check import DataCheck
 
   statistics = tfx.components.StatisticsGen(examples=examples)
+  if site.library_beam_arguments:
+    statistics.with_beam_pipeline_args(site.library_beam_arguments)
   schema = tfx.components.ImportSchemaGen(
     schema_file=os.path.join(os.path.dirname(schemas.__file__), schema_name)
   )

@@ -19,6 +19,7 @@ from hardmine.pipelines.cli.job_arguments import (
 )
 
 HELP = "turn images with COCO JSON or Pascal VOC annotations into detection records"
+PASSES_ON = True  # Beam's own flags
 
 _KINDS_SHOWN = 12
 

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from hardmine.pipelines.beam_runners import beam_log, direct, pipeline_maker
+from hardmine.pipelines.beam_runners import beam_log, pipeline_maker
+from hardmine.pipelines.cli.beam_arguments import add_beam_arguments, chosen_arguments
 from hardmine.pipelines.cli.progress import progress
 from hardmine.schemas.config import Config
 from hardmine.schemas.outputs import StagedFolder
@@ -50,13 +51,7 @@ def job_arguments(
     metavar="X",
     help=f"fail when more than {share} cannot be used (default %(default)s)",
   )
-  parser.add_argument(
-    "--workers",
-    type=int,
-    default=1,
-    metavar="N",
-    help=f"processes; more than 1 pays off from {pays_off_from} (default %(default)s)",
-  )
+  add_beam_arguments(parser, f"more than 1 pays off from {pays_off_from}")
   parser.add_argument(
     "--overwrite",
     action="store_true",
@@ -92,7 +87,7 @@ def job_options(
     JobFailed: from the block, with the path of what Beam said.
   """
   StagedFolder(args.output, overwrite=args.overwrite, kind=kind)  # looks only
-  make_pipeline = pipeline_maker(direct(args.workers))
+  make_pipeline = pipeline_maker(chosen_arguments(args))
   with (
     beam_log(shown=args.traceback),
     progress(verb, noun, quiet=args.json) as on_progress,

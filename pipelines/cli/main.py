@@ -55,6 +55,8 @@ _QUIET = {
 PACKAGES = {
   "absl": ("Abseil", "pipelines"),
   "apache_beam": ("Apache Beam", "worker"),
+  "dask": ("Dask", "dask"),
+  "distributed": ("Dask's scheduler", "dask"),
   "gcsfs": ("gcsfs", "gcs"),
   "keras": ("Keras", "pipelines"),
   "matplotlib": ("Matplotlib", "pipelines"),
@@ -177,6 +179,7 @@ def _dispatch(words: list[str]) -> int:
     parser.print_help()
     return 2
   args.passed_on = unknown
+  args.own_flags = tuple(chosen_parser._option_string_actions)  # for one misspelt
   _check_needed(args.command)
   return module.run(args)
 

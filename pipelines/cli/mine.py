@@ -16,6 +16,7 @@ from hardmine.pipelines.cli.job_arguments import (
 )
 
 HELP = "cut photographs into square patches and keep the hardest"
+PASSES_ON = True  # Beam's own flags
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

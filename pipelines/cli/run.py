@@ -24,6 +24,7 @@ HELP = (
   "what did not change and says why; a killed one resumes."
 )
 
+PASSES_ON = True  # Beam's own flags
 NOT_BLESSED = 3
 EXIT_CODES = f"""exit codes:
   0  done: the model is blessed, or it is not and --require-blessing is not given
@@ -37,6 +38,7 @@ EXIT_CODES = f"""exit codes:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
   from hardmine.pipelines.cli import own_data
+  from hardmine.pipelines.cli.beam_arguments import add_beam_arguments
   from hardmine.pipelines.experiments import names
 
   parser.formatter_class = argparse.RawDescriptionHelpFormatter
@@ -69,9 +71,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="the devices to train on (sets training.strategy)",
   )
   parser.add_argument("--to", dest="to_node", metavar="NODE", help="stop after it")
-  parser.add_argument(
-    "--workers", type=int, default=1, metavar="N", help="Beam's processes (default: 1)"
-  )
+  add_beam_arguments(parser)
   parser.add_argument(
     "--no-cache", action="store_true", help="run every node, train from step 0"
   )
@@ -87,10 +87,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Runs it and prints what came of it; 0 also for a model that is not blessed."""
+  from hardmine.pipelines.beam_runners import for_libraries
+  from hardmine.pipelines.cli.beam_arguments import chosen_arguments
+
+  beam_arguments = chosen_arguments(args)
   with _lines(args.json) as say:
+    if for_libraries(beam_arguments):
+      say(f"StatisticsGen runs on this machine: its library cannot on {args.beam}")
     say(f"reading the experiment {args.experiment} ...")  # Keras takes seconds
     experiment = _experiment(args)
-    site = _site(args, experiment)
+    site = _site(args, experiment, beam_arguments)
     from hardmine.pipelines.running import run_experiment
 
     done, outcome = run_experiment(
@@ -119,13 +125,14 @@ def _experiment(args: argparse.Namespace) -> Experiment:
   return experiment.override(own + args.set + strategy)
 
 
-def _site(args: argparse.Namespace, experiment: Experiment) -> Site:
-  from hardmine.pipelines.beam_runners import direct
+def _site(
+  args: argparse.Namespace, experiment: Experiment, beam_arguments: list[str]
+) -> Site:
   from hardmine.pipelines.site import Site
 
   return Site(
     root=args.root or os.path.join("runs", experiment.name),
-    beam_arguments=direct(args.workers),
+    beam_arguments=beam_arguments,
     enable_cache=not args.no_cache,
   )
 

@@ -80,8 +80,12 @@ def run_pipeline(
     if metadata is None:
       connect = tfx.orchestration.metadata.sqlite_metadata_connection_config
       metadata = connect(site.metadata_path)
-    slots = beam_environment.slots()
-    whole_site = dataclasses.replace(site, metadata=metadata, beam_arguments=slots)
+    whole_site = dataclasses.replace(
+      site,
+      metadata=metadata,
+      beam_arguments=beam_environment.slots(),
+      library_beam_arguments=beam_environment.library_slots(),
+    )
     pipeline = build(whole_site)
     _true_records(site, metadata, to_node, say)
     return _run(pipeline, from_node, to_node, say, log_path)

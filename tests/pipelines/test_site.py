@@ -29,7 +29,8 @@ def test_beam_runs_in_this_process_unless_told():
 
 
 def test_slots_are_filled_and_given_back(monkeypatch):
-  first, last = "HARDMINE_BEAM_ARGUMENT_0", "HARDMINE_BEAM_ARGUMENT_7"
+  name = "HARDMINE_BEAM_ARGUMENT_{}".format
+  first, last = name(0), name(beam_environment.NUM_SLOTS - 1)
   monkeypatch.setenv(first, "before")
   monkeypatch.delenv(last, raising=False)
   with beam_environment.filled(["--runner=a", "--direct_num_workers=2"]):
@@ -39,10 +40,10 @@ def test_slots_are_filled_and_given_back(monkeypatch):
   assert last not in os.environ
 
 
-@pytest.mark.parametrize("num", [0, 9])
+@pytest.mark.parametrize("num", [0, beam_environment.NUM_SLOTS + 1])
 def test_as_many_arguments_as_slots_at_most_and_one_at_least(num):
   with (
-    pytest.raises(ValueError, match="Expected 1 to 8 Beam arguments"),
+    pytest.raises(ValueError, match="Expected 1 to 64 Beam arguments"),
     beam_environment.filled(["--flag"] * num),
   ):
     pass
