@@ -44,6 +44,7 @@ class BucketSet:
     self._bucket = Bucket.at_url(output)
     self._before = _read(self._bucket)
     self._refuse(overwrite and not plain)
+    self.replaces = self._before is not None
     self._name = f"{_MADE}{_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
     self._place = BucketFolder(output)
     made = self._place.below(self._name)

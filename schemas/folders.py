@@ -100,6 +100,22 @@ def folder(url: str | os.PathLike) -> Folder:
   return BucketFolder(absolute(url))
 
 
+def read_lines(place: Folder, name: str) -> Iterator[bytes]:
+  """Yields the lines of a file, each with its end; FileNotFoundError without one."""
+  rest = b""
+  for piece in place.pieces(name):
+    *lines, rest = (rest + piece).split(b"\n")
+    yield from (line + b"\n" for line in lines)
+  if rest:
+    yield rest
+
+
+def copy_file(source: Folder, name: str, target: Folder, new_name: str) -> None:
+  """Copies a file, whole or not at all."""
+  with target.new_file(new_name) as file:
+    file.writelines(source.pieces(name))
+
+
 class LocalFolder:
   """A folder of this machine, or of one that all machines mount."""
 

@@ -33,9 +33,11 @@ class OutputSet(Protocol):
     output: where the set will lie, absolute.
     shards: the folder of its files, for workers.
     scratch: a folder for what is gone at the end.
+    replaces: whether a set is there, which will go.
   """
 
   output: str
+  replaces: bool
 
   @property
   def shards(self) -> Folder: ...
@@ -113,6 +115,7 @@ class LocalSet:
     self._folder = StagedFolder(absolute(output), overwrite=overwrite, kind=kind)
     self._kind = kind
     self.output = str(self._folder.output)
+    self.replaces = os.path.isdir(self.output) and bool(os.listdir(self.output))
 
   def __enter__(self) -> LocalSet:
     self._staging = self._folder.__enter__()

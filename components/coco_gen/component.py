@@ -25,7 +25,8 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from hardmine.components.coco_gen.job import input_fingerprint, run_job
+from hardmine.components.coco_gen.convert_job import input_fingerprint
+from hardmine.components.coco_gen.job import run_job
 from hardmine.components.coco_gen.reading import input_files
 from hardmine.components.jobs.examples_node import (
   ExamplesExecutor,

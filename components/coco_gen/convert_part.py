@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import collections
-import json
+import dataclasses
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,43 +13,45 @@ from apache_beam.metrics import Metrics
 from hardmine.components.coco_gen.annotations import Fault, ListedImage
 from hardmine.components.coco_gen.convert_image import Converted, convert_image
 from hardmine.components.coco_gen.image_files import ImageFolder
-from hardmine.components.coco_gen.pictures import Picture, write_pictures
-from hardmine.components.coco_gen.row_sorting import read_rows
-from hardmine.components.jobs import dead_letters
-from hardmine.components.jobs.shards import PARTS, Part, write_part
+from hardmine.components.jobs.shard_job import Part, Workplace
+from hardmine.components.jobs.shards import write_part
 from hardmine.schemas.categories import Categories
 from hardmine.schemas.coco_example import serialize
 from hardmine.schemas.conversion_config import ConversionConfig
-from hardmine.schemas.files import write_atomically
 
-PLANS = "plans"  # the folder of what each part takes, below the staging folder
-ROWS = "sorted_rows"  # the file of all parts' annotations
+CATEGORIES = "categories.json"  # told to the workers by who read the annotations
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)  # arrays do not compare
+class ConvertPart(Part):
+  """Some images of one shard, all of one source.
+
+  Attributes:
+    images: (source, id, file, width, height) each, as a `ListedImage` has them.
+    rows: `ROW` [n], their annotations.
+  """
+
+  images: tuple[tuple[Any, ...], ...]
+  rows: np.ndarray
 
 
 def convert_part(
-  part: Part, config: ConversionConfig, categories: Categories, staging_dir: str
-) -> tuple[str, str]:
-  """Converts a part into its file, and reports what happened.
-
-  Its plan is `plans/NAME.json` with `images` ([source, id, file, width, height]
-  each, all of one source) and `rows` (from, to). Faults go to `parts/NAME.letters`,
-  what pictures the records hold to `parts/NAME.pictures`.
+  part: ConvertPart, config: ConversionConfig, place: Workplace
+) -> dict[str, Any]:
+  """Converts a part into its file.
 
   Returns:
-    (path of the shard, name of the part).
+    Its report: counts, `letters` about what cannot be used, and `pictures`, the SHA-256
+    and path of each image that can.
   """
-  staging = Path(staging_dir)
-  plan = json.loads((staging / PLANS / f"{part.name}.json").read_text("utf-8"))
-  rows = read_rows(staging / ROWS, *plan["rows"])
+  categories = Categories.from_json(place.told_once(CATEGORIES))
   # Of an image's annotations, the order of the file is kept.
-  rows = rows[np.argsort(rows["image_id"], kind="stable")]
+  rows = part.rows[np.argsort(part.rows["image_id"], kind="stable")]
   report = _empty_report()
-  letters: list[dict[str, Any]] = []
-  pictures: list[Picture] = []
   folders = [ImageFolder(source.images) for source in config.sources]
 
   def examples() -> Iterator[bytes]:
-    for source_number, *facts in plan["images"]:
+    for source_number, *facts in part.images:
       source = config.sources[source_number]
       listed = ListedImage(**dict(zip(("id", "file", "width_px", "height_px"), facts)))
       mine = _of_image(rows, listed.id)
@@ -65,25 +66,20 @@ def convert_part(
           source=source_number,
         )
       faults = found.faults if isinstance(found, Converted) else [found]
-      letters.extend(fault.line(source.annotations) for fault in faults)
+      report["letters"].extend(fault.line(source.annotations) for fault in faults)
       _count(report, found, len(mine))
       if isinstance(found, Converted):
-        sha256, path = found.image.sha256, f"{source.images.rstrip('/')}/{listed.file}"
-        pictures.append(Picture(sha256=sha256, path=path))
+        path = f"{source.images.rstrip('/')}/{listed.file}"
+        report["pictures"].append((found.image.sha256, path))
         yield serialize(found.image)
 
-  def records() -> Iterator[bytes]:
-    yield from examples()
-    write_pictures(pictures, staging, part)
-    if letters:
-      path = staging / PARTS / f"{part.name}.letters"
-      write_atomically(path, dead_letters.lines(letters))
-
-  return write_part(part, staging_dir, records(), report)
+  return write_part(part, place, examples(), report)
 
 
 def _empty_report() -> dict[str, Any]:
   return {
+    "letters": [],
+    "pictures": [],
     "notes": collections.Counter(),
     "dead": collections.Counter(),
     "skipped": collections.Counter(),

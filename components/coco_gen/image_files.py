@@ -10,6 +10,7 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from hardmine.components.coco_gen.annotations import Fault, ListedImage
+from hardmine.schemas.bucket import Bucket
 
 
 class ImageFolder:
@@ -31,7 +32,7 @@ class ImageFolder:
     try:
       if isinstance(self._file_system, LocalFileSystem):
         return self._read_local(listed)
-      return self._file_system.cat_file(self._root + listed.file)
+      return Bucket(self._file_system, self._root).read(listed.file)
     except FileNotFoundError:
       return image_fault(listed, "missing_image", f"no such file in {self._folder}")
     except OSError as error:

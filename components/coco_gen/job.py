@@ -1,44 +1,39 @@
 """A whole conversion: read, deal, convert, check, count again, publish.
 
-    annotations ─> rows on disk ─> sorted by part ─┐
-    images ────────────────────────────────────────┴─> parts ─> shards ─> manifest
-
 A job that fails leaves nothing but the list of what it could not use.
 """
 
 from __future__ import annotations
 
 import collections
-import functools
+import dataclasses
+import itertools
 import json
 import os
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import apache_beam as beam
 
-from hardmine.components.coco_gen.convert_part import PLANS, ROWS, convert_part
-from hardmine.components.coco_gen.pictures import Copies, find_copies
-from hardmine.components.coco_gen.planning import Plan, make_plan
-from hardmine.components.coco_gen.reading import (
-  NothingAnnotated,
-  input_files,
-  read_annotations,
+from hardmine.components.coco_gen.convert_job import (
+  SHARED,
+  UNREAD,
+  ConvertJob,
+  categories_of,
 )
-from hardmine.components.coco_gen.selection import select
 from hardmine.components.jobs import dead_letters
-from hardmine.components.jobs.shards import PARTS, Progress, count_again, run_parts
-from hardmine.components.jobs.sources import Source, fingerprint
+from hardmine.components.jobs.shard_job import LETTERS, PLAN, SETTINGS, Workplace
+from hardmine.components.jobs.shards import Progress, run_shards
+from hardmine.components.jobs.sources import absolute_pattern
 from hardmine.schemas.categories import CATEGORIES_NAME, Categories
-from hardmine.schemas.config import require
 from hardmine.schemas.conversion_config import ConversionConfig
-from hardmine.schemas.files import write_atomically
-from hardmine.schemas.manifest import write_manifest
-from hardmine.schemas.outputs import ANNOTATED_IMAGES, StagedFolder
+from hardmine.schemas.folders import Folder, copy_file, folder, read_lines
+from hardmine.schemas.manifest import file_facts
+from hardmine.schemas.output_sets import output_set
+from hardmine.schemas.outputs import ANNOTATED_IMAGES
+from hardmine.schemas.uris import join
 
-_READ = "read"  # the folder of what was read, below the staging folder
+_LETTERS_FILE = f"{LETTERS}.jsonl"
 
 
 def flat_shard_path(split: str, shard: int, num_shards: int) -> str:
@@ -48,7 +43,7 @@ def flat_shard_path(split: str, shard: int, num_shards: int) -> str:
 
 def run_job(
   config: ConversionConfig,
-  output_dir: str | os.PathLike,
+  output: str | os.PathLike,
   *,
   make_pipeline: Callable[[], beam.Pipeline],
   shard_path: Callable[[str, int, int], str] = flat_shard_path,
@@ -56,12 +51,12 @@ def run_job(
   needs_objects: bool = False,
   on_progress: Progress | None = None,
 ) -> dict[str, Any]:
-  """Converts `config.sources` into `output_dir`.
+  """Converts `config.sources` into `output`.
 
   Args:
     config: what to convert.
-    output_dir: a folder that does not exist or is empty, on storage that every
-      worker sees.
+    output: a folder that does not exist or is empty, on storage that every worker
+      sees, or the URL of a prefix without objects.
     make_pipeline: gives a Beam pipeline on the wanted runner.
     shard_path: (split, shard, num_shards) to a path below the output.
     overwrite: replaces records that were made before.
@@ -77,131 +72,110 @@ def run_job(
       output holds what may not be replaced.
     RuntimeError: too much is dead, or what was written does not add up.
   """
-  folder = StagedFolder(output_dir, overwrite=overwrite, kind=ANNOTATED_IMAGES)
-  files = input_files(config)
-  folder.refuse_sources(file.path for found in files.values() for file in found)
-  with folder as staging:
-    plan, categories = _read_and_plan(config, files, shard_path, staging, folder.output)
-    reports = run_parts(
-      plan.parts,
-      functools.partial(
-        convert_part, config=config, categories=categories, staging_dir=str(staging)
-      ),
-      staging,
-      make_pipeline=make_pipeline,
-      on_progress=on_progress,
-      compressed=False,
-    )
-    _join_letters(plan, staging)
-    counts = _counts(plan, reports, categories)
-    _check_shares(config, counts, staging, folder.output)
-    images = count_again(staging, reports, "images")
-    counts["splits"] = _count_splits(plan, images, reports, needs_objects)
-    copies = find_copies(plan.parts, plan.shards, staging)
-    _refuse_shared(copies, folder.output)
-    counts["copies"] = sum(copies.again.values())
-    _remove_scaffold(staging)
-    (staging / CATEGORIES_NAME).write_text(categories.to_file(), "utf-8")
-    manifest = write_manifest(
-      staging,
-      [*images, dead_letters.DEAD_LETTERS, CATEGORIES_NAME],
-      kind=ANNOTATED_IMAGES,
+  plain = shard_path is not flat_shard_path  # TFX's readers know nothing of manifests
+  made = output_set(output, kind=ANNOTATED_IMAGES, overwrite=overwrite, plain=plain)
+  with made:
+    place = Workplace(shards=made.shards, scratch=made.scratch)
+    settings = {
+      "config": _absolute(config).to_json(),
+      "replaced": made.output if made.replaces else None,
+    }
+    place.tell(SETTINGS, settings)
+    try:
+      done = run_shards(
+        ConvertJob(shard_path=shard_path),
+        place,
+        make_pipeline=make_pipeline,
+        on_progress=on_progress,
+      )
+    except ValueError as error:
+      raise ValueError(_told(error, place.scratch, made.output)) from error
+    plan, categories = place.told(PLAN), categories_of(place)
+    counts = _counts(plan, done, categories)
+    _check_shares(config, counts, place.scratch, made.output)
+    counts["splits"] = _count_splits(plan, done, needs_objects)
+    _refuse_shared(done, place.scratch, made.output)
+    copy_file(place.scratch, _LETTERS_FILE, made.shards, dead_letters.DEAD_LETTERS)
+    made.shards.write(CATEGORIES_NAME, categories.to_file().encode("utf-8"))
+    others = (dead_letters.DEAD_LETTERS, CATEGORIES_NAME)
+    manifest = made.commit(
+      {**done["files"], **{name: file_facts(made.shards, name) for name in others}},
       config=json.loads(config.to_json()),
       categories=json.loads(categories.to_json())["categories"],
-      input={"fingerprint": input_fingerprint(files)},
+      input={"fingerprint": plan["fingerprint"]},
       counts=counts,
     )
-  dead_letters.report_beside(folder.output).unlink(missing_ok=True)  # of a failure
+  dead_letters.remove_report_beside(made.output)  # of an earlier failure
   return manifest
 
 
-def input_fingerprint(files: dict[str, list[Source]]) -> str:
-  """SHA-256 that changes when an input file is added, removed or rewritten."""
-  return fingerprint([file for found in files.values() for file in found])
+def _absolute(config: ConversionConfig) -> ConversionConfig:
+  """With paths that mean the same to a worker, wherever that stands."""
+  sources = (
+    dataclasses.replace(
+      source,
+      images=absolute_pattern(source.images),
+      annotations=absolute_pattern(source.annotations),
+      only=source.only and absolute_pattern(source.only),
+    )
+    for source in config.sources
+  )
+  return dataclasses.replace(config, sources=tuple(sources))
 
 
-def _read_and_plan(
-  config: ConversionConfig,
-  files: dict[str, list[Source]],
-  shard_path: Callable[[str, int, int], str],
-  staging: Path,
-  output: Path,
-) -> tuple[Plan, Categories]:
-  """Reads all annotations and writes down what the workers need.
-
-  What was listed needs memory: it goes with this function.
-  """
-  try:
-    sets, categories = read_annotations(config, files, staging / _READ)
-  except NothingAnnotated as error:
-    if not error.faults:
-      raise
-    report = dead_letters.report_beside(output)
-    letters = dead_letters.lines(fault.line(path) for path, fault in error.faults)
-    write_atomically(report, letters)
-    raise ValueError(f"{error}; all of them: {report}") from error
-  selection = select(config, sets, files)
-  plan = make_plan(config, sets, selection, shard_path, staging)
-  shutil.rmtree(staging / _READ)
-  return plan, categories
+def _report(scratch: Folder, name: str, output: str) -> str:
+  """Leaves a list beside the output. Returns where it lies."""
+  where, report = dead_letters.report_beside(output)
+  copy_file(scratch, name, folder(where), report)
+  return join(where, report)
 
 
-def _remove_scaffold(staging: Path) -> None:
-  """Removes what only the workers needed."""
-  for name in (PARTS, PLANS):
-    shutil.rmtree(staging / name)
-  (staging / ROWS).unlink()
-
-
-def _join_letters(plan: Plan, staging: Path) -> None:
-  """Puts the workers' letters behind those that were known before."""
-  with (staging / dead_letters.DEAD_LETTERS).open("ab") as file:
-    for part in plan.parts:
-      letters = staging / PARTS / f"{part.name}.letters"
-      if letters.is_file():
-        file.write(letters.read_bytes())
+def _told(error: ValueError, scratch: Folder, output: str) -> str:
+  """What to say of annotations that were refused."""
+  if not scratch.exists(UNREAD) or not scratch.size(UNREAD):
+    return str(error)
+  return f"{error}; all of them: {_report(scratch, UNREAD, output)}"
 
 
 def _counts(
-  plan: Plan, reports: list[dict[str, Any]], categories: Categories
+  plan: dict[str, Any], done: dict[str, Any], categories: Categories
 ) -> dict[str, Any]:
   """What the manifest says, but for the records of each split."""
+  found = done["counts"]
 
-  def total(kind: str) -> collections.Counter:
-    counter: collections.Counter = collections.Counter()
-    for report in reports:
-      counter.update(report[kind])
-    return counter
+  def total(key: str) -> collections.Counter:
+    return collections.Counter(plan[key]) + collections.Counter(found[key])
 
-  dead, skipped = plan.dead + total("dead"), plan.skipped + total("skipped")
-  objects = total("objects")
-  num_images = sum(plan.num_images.values()) + plan.dead.total()
-  lost = plan.lost + sum(report["lost"] for report in reports)
+  dead, skipped, objects = total("dead"), total("skipped"), found["objects"]
+  num_images = plan["images"] + sum(plan["dead"].values())
+  lost = plan["lost"] + found["lost"]
+  num_objects = sum(objects.values())
   return {
     "images": num_images,
     "used": num_images - dead.total(),
-    "without_objects": sum(report["without_objects"] for report in reports),
+    "without_objects": found["without_objects"],
     "dead": dead.total(),
     "dead_by_reason": dict(sorted(dead.items())),
-    "notes": dict(sorted((plan.notes + total("notes")).items())),
-    "annotations": objects.total() + skipped.total() + lost,
-    "objects": objects.total(),
+    "notes": dict(sorted(total("notes").items())),
+    "annotations": num_objects + skipped.total() + lost,
+    "objects": num_objects,
     "objects_by_category": {
-      str(category.id): objects[str(category.id)] for category in categories.categories
+      str(category.id): objects.get(str(category.id), 0)
+      for category in categories.categories
     },
-    "crowds": sum(report["crowds"] for report in reports),
-    "clipped": sum(report["clipped"] for report in reports),
+    "crowds": found["crowds"],
+    "clipped": found["clipped"],
     "skipped": skipped.total(),
     "skipped_by_reason": dict(sorted(skipped.items())),
     "lost_with_image": lost,
+    "copies": found["copies"],
     "splits": {},
   }
 
 
 def _check_shares(
-  config: ConversionConfig, counts: dict[str, Any], staging: Path, output: Path
+  config: ConversionConfig, counts: dict[str, Any], scratch: Folder, output: str
 ) -> None:
-  require(counts["images"] > 0, "at least one image", sources=config.sources)
   for noun, reasons in (("images", "dead"), ("annotations", "skipped")):
     dead_letters.check_share(
       counts[f"{reasons}_by_reason"],
@@ -209,26 +183,20 @@ def _check_shares(
       config.max_dead_share,
       noun=noun,
       output=output,
-      write=lambda path: os.replace(staging / dead_letters.DEAD_LETTERS, path),
+      write=lambda to, name: copy_file(scratch, _LETTERS_FILE, to, name),
     )
 
 
 def _count_splits(
-  plan: Plan,
-  images: dict[str, int],
-  reports: list[dict[str, Any]],
-  needs_objects: bool,
+  plan: dict[str, Any], done: dict[str, Any], needs_objects: bool
 ) -> dict[str, dict[str, int]]:
-  """The records of each split, of which each needs some; `images` are by shard."""
-  objects: collections.Counter = collections.Counter()
-  for report in reports:
-    objects[report["shard"]] += sum(report["objects"].values())
+  """The records of each split, of which each needs some."""
   counts = {
     split: {
-      "images": sum(images[path] for path in paths),
-      "objects": sum(objects[path] for path in paths),
+      "images": sum(done["records"][path] for path in paths),
+      "objects": sum(sum(done["by_shard"][path]["objects"].values()) for path in paths),
     }
-    for split, paths in plan.shards.items()
+    for split, paths in plan["shards"].items()
   }
   empty = [name for name, found in counts.items() if not found["images"]]
   if empty:
@@ -245,26 +213,15 @@ def _count_splits(
   return counts
 
 
-def _refuse_shared(copies: Copies, output: Path) -> None:
+def _refuse_shared(done: dict[str, Any], scratch: Folder, output: str) -> None:
   """No picture may be in two splits, under whatever names."""
-  if not copies.shared:
+  if not done["counts"]["shared"]:
     return
-  report = dead_letters.report_beside(output)
-  letters = (
-    {
-      "source": one.path,
-      "reason": "in_two_splits",
-      "detail": f"in {split}, SHA-256 {one.sha256}",
-    }
-    for places in copies.shared
-    for split, one in places.items()
-  )
-  write_atomically(report, dead_letters.lines(letters))
-  first = " and ".join(
-    f"{one.path} in {split}" for split, one in sorted(copies.shared[0].items())
-  )
+  name = f"{SHARED}.jsonl"
+  first = [json.loads(line) for line in itertools.islice(read_lines(scratch, name), 2)]
+  told = " and ".join(f"{one['source']} in {one['split']}" for one in first)
   raise ValueError(
     "Expected splits that share no picture: remove copies, or list with `only` which "
-    f"images each takes. Received: {len(copies.shared)} pictures in two splits, the "
-    f"first as {first}; all of them: {report}"
+    f"images each takes. Received: {done['counts']['shared']} pictures in two splits, "
+    f"the first as {told}; all of them: {_report(scratch, name, output)}"
   )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import itertools
-import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hardmine.components.coco_gen.annotations import AnnotationSet, Fault
-from hardmine.components.coco_gen.convert_part import PLANS, ROWS
+from hardmine.components.coco_gen.convert_part import ConvertPart
 from hardmine.components.coco_gen.row_sorting import (
   LOST,
   NOT_TAKEN,
@@ -21,14 +20,17 @@ from hardmine.components.coco_gen.row_sorting import (
   UNKNOWN,
   Destinations,
   UnsortedRows,
+  read_rows,
   repeated_rows,
   sort_rows,
 )
 from hardmine.components.coco_gen.selection import Selection, TakenImage
 from hardmine.components.jobs import dead_letters
-from hardmine.components.jobs.shards import Part
+from hardmine.components.jobs.shard_job import Part
 from hardmine.schemas.conversion_config import ConversionConfig
 
+LETTERS = "letters.jsonl"  # what is dead before any image is opened
+ROWS = "sorted_rows"  # all parts' annotations, on the disk of who plans
 _MAX_PART = 64  # images: some seconds of work
 
 
@@ -38,6 +40,8 @@ class Plan:
 
   Attributes:
     parts: of all shards of all splits.
+    members: the images of each part.
+    bounds: int64 [num_parts + 1], between which sorted rows each part's lie.
     shards: paths of each split's shards.
     num_images: of each split.
     dead: images by reason.
@@ -47,6 +51,8 @@ class Plan:
   """
 
   parts: list[Part]
+  members: list[list[TakenImage]]
+  bounds: np.ndarray
   shards: dict[str, list[str]]
   num_images: dict[str, int]
   dead: collections.Counter
@@ -60,22 +66,22 @@ def make_plan(
   sets: dict[str, AnnotationSet],
   selection: Selection,
   shard_path: Callable[[str, int, int], str],
-  staging: Path,
+  folder: Path,
 ) -> Plan:
-  """Writes `plans/`, the sorted rows, and the dead letters known so far.
+  """Writes the sorted rows, and the dead letters known so far.
 
   Args:
     config: of the job.
     sets: by their path in the config.
     selection: of their images.
     shard_path: (split, shard, num_shards) to a path below the output.
-    staging: where everything is written.
+    folder: of this machine, where everything is written.
   """
   parts, members, shards = _deal(config, selection, shard_path)
   skipped: collections.Counter = collections.Counter()
   lost = 0
   unsorted = _unsorted(config, sets, selection, members)
-  with (staging / dead_letters.DEAD_LETTERS).open("w", encoding="utf-8") as letters:
+  with (folder / LETTERS).open("w", encoding="utf-8") as letters:
     for path, fault in selection.faults:
       letters.write(dead_letters.lines([fault.line(path)]))
     for path, rows in unsorted.items():
@@ -85,10 +91,11 @@ def make_plan(
           continue
         skipped[fault.reason] += 1
         letters.write(dead_letters.lines([fault.line(path)]))
-  bounds = sort_rows(list(unsorted.values()), len(parts), staging / ROWS)
-  _write_plans(staging / PLANS, parts, members, bounds)
+  bounds = sort_rows(list(unsorted.values()), len(parts), folder / ROWS)
   return Plan(
     parts=parts,
+    members=members,
+    bounds=bounds,
     shards=shards,
     num_images={split: len(taken) for split, taken in selection.splits.items()},
     dead=collections.Counter(fault.reason for _, fault in selection.faults),
@@ -96,6 +103,19 @@ def make_plan(
     lost=lost,
     notes=selection.notes,
   )
+
+
+def filled_parts(plan: Plan, folder: Path) -> Iterator[ConvertPart]:
+  """Yields the parts with all that a worker needs, read from the sorted rows."""
+  for number, (part, images) in enumerate(zip(plan.parts, plan.members)):
+    yield ConvertPart(
+      **dataclasses.asdict(part),
+      images=tuple(
+        (t.source, t.image.id, t.path, t.image.width_px, t.image.height_px)
+        for t in images
+      ),
+      rows=read_rows(folder / ROWS, *plan.bounds[number : number + 2].tolist()),
+    )
 
 
 def _deal(
@@ -115,7 +135,9 @@ def _deal(
       shards.setdefault(split, []).append(path)
       for images in _cut(taken[shard :: config.num_shards], part_size):
         name = f"{len(parts):08d}"
-        parts.append(Part(shard_path=path, name=name, num_images=len(images)))
+        parts.append(
+          Part(split=split, shard_path=path, name=name, num_images=len(images))
+        )
         members.append(images)
   return parts, members, shards
 
@@ -153,22 +175,6 @@ def _unsorted(
     )
     for path, found in sets.items()
   }
-
-
-def _write_plans(
-  folder: Path, parts: list[Part], members: list[list[TakenImage]], bounds: np.ndarray
-) -> None:
-  """Writes a file a part: its images, and its rows in the file of all rows."""
-  folder.mkdir()
-  for number, (part, images) in enumerate(zip(parts, members)):
-    plan = {
-      "images": [
-        [t.source, t.image.id, t.path, t.image.width_px, t.image.height_px]
-        for t in images
-      ],
-      "rows": bounds[number : number + 2].tolist(),
-    }
-    (folder / f"{part.name}.json").write_text(json.dumps(plan), "utf-8")
 
 
 def _destinations(

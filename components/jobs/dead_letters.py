@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import collections
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
-from pathlib import Path
 from typing import Any
+
+from hardmine.schemas.folders import Folder, folder, read_lines
+from hardmine.schemas.uris import absolute, join, parent_and_name
 
 DEAD_LETTERS = "dead_letters.jsonl"
 _NUM_TOLD = 3  # examples in a message
@@ -22,19 +25,23 @@ def count(words: Iterable[str]) -> dict[str, int]:
   return dict(sorted(collections.Counter(words).items()))
 
 
-def first_examples(letters: Path) -> dict[str, dict[str, str]]:
+def first_examples(letters: str | os.PathLike) -> dict[str, dict[str, str]]:
   """The first letter of each reason, in words; none where there is no list.
+
+  Args:
+    letters: path or URL of the list.
 
   Returns:
     `dead`, of whole files, and `skipped`, of annotations, each by reason.
   """
   found: dict[str, dict[str, str]] = {"dead": {}, "skipped": {}}
-  if letters.is_file():
-    with letters.open(encoding="utf-8") as file:
-      for letter in map(json.loads, file):
-        kind = "dead" if letter.get("number") is None else "skipped"
-        if letter["reason"] not in found[kind]:
-          found[kind][letter["reason"]] = in_words(letter)
+  place, name = parent_and_name(absolute(letters))
+  if not folder(place).exists(name):
+    return found
+  for letter in map(json.loads, read_lines(folder(place), name)):
+    kind = "dead" if letter.get("number") is None else "skipped"
+    if letter["reason"] not in found[kind]:
+      found[kind][letter["reason"]] = in_words(letter)
   return found
 
 
@@ -46,9 +53,23 @@ def in_words(letter: Mapping[str, Any]) -> str:
   return f"{where}: {letter['detail']}"
 
 
-def report_beside(output: Path) -> Path:
-  """Where a job that fails leaves its letters: beside the output it did not make."""
-  return output.with_name(f"{output.name}.{DEAD_LETTERS}")
+def report_beside(output: str) -> tuple[str, str]:
+  """Where a job that fails leaves its letters: beside the output it did not make.
+
+  Args:
+    output: absolute.
+
+  Returns:
+    (the folder, the name of the list).
+  """
+  place, name = parent_and_name(output)
+  return place, f"{name}.{DEAD_LETTERS}"
+
+
+def remove_report_beside(output: str) -> None:
+  """Removes what an earlier job that failed left there."""
+  place, name = report_beside(output)
+  folder(place).remove(name)
 
 
 def check_share(
@@ -57,8 +78,8 @@ def check_share(
   max_share: float,
   *,
   noun: str,
-  output: Path,
-  write: Callable[[Path], None],
+  output: str,
+  write: Callable[[Folder, str], None],
 ) -> None:
   """Fails a job of which too much is dead.
 
@@ -67,8 +88,9 @@ def check_share(
     total: dead or alive.
     max_share: the share that is allowed; all of them never are.
     noun: what is counted, as `files`.
-    output: of the job.
-    write: leaves the letters at a path; called only for a job that fails.
+    output: of the job, absolute.
+    write: leaves the letters in a folder under a name; called only for a job that
+      fails.
 
   Raises:
     RuntimeError: naming the reasons, their first examples and where the letters lie.
@@ -76,8 +98,9 @@ def check_share(
   dead = sum(reasons.values())
   if not dead or (dead / total <= max_share and dead < total):
     return
-  report = report_beside(output)
-  write(report)
+  place, name = report_beside(output)
+  write(folder(place), name)
+  report = join(place, name)
   told = ", ".join(f"{reason} {number}" for reason, number in reasons.items())
   examples = first_examples(report)
   firsts = {**examples["skipped"], **examples["dead"]}

@@ -1,77 +1,38 @@
-"""Shards of records, written in parallel: parts of shards, which then are joined.
+"""Shards of records, made where nothing is shared but storage.
 
-    shard 0:  part 0  part 1 ...   each made by whoever is free, written to a file
-    shard 1:  part 2  ...
-    joined in order: the bytes of a shard do not depend on runner or workers
+    one element ─> plan ─> parts ─> work ─> reports ─┬─> by shard ─> join ─> outcome
+                                                     └─> by picture ─> remarks ─┘
 
-Only names and counts pass between stages, never pixels, so memory stays flat on
-runners that shuffle in memory. Workers must see the staging folder.
+The graph holds nothing of the data. Parts and reports, small as they are, go from
+stage to stage; records go through storage, so memory stays flat on runners that shuffle
+in memory, and no byte of a shard depends on runner or workers. Of Beam, what every
+runner honours is used: neither tagged outputs nor windows nor anything of `__main__`.
 """
 
 from __future__ import annotations
 
-import collections
-import contextlib
-import dataclasses
-import json
-import os
-import shutil
-import threading
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
+import functools
+import zlib
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
 
 from hardmine.components.jobs.failures import one_line_failures
-from hardmine.components.jobs.tfrecords import join_records, read_records, write_records
-from hardmine.schemas.files import naming
+from hardmine.components.jobs.joining import JOINED, OUTCOME, finish, join_shard
+from hardmine.components.jobs.shard_job import (
+  PARTS,
+  PLAN,
+  Part,
+  Picture,
+  ShardJob,
+  Workplace,
+)
+from hardmine.components.jobs.tfrecords import put_records
+from hardmine.components.jobs.watching import Progress, watched
 
-PARTS = "parts"  # the folder of the parts' files, below the staging folder
-_POLL_SECONDS = 0.2
-
-Progress = Callable[[int, int], None]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Part:
-  """Some images of one shard.
-
-  Attributes:
-    shard_path: the shard's path below the output.
-    name: sorts in the order in which the parts of a shard belong.
-    num_images: how many it holds, for progress.
-  """
-
-  shard_path: str
-  name: str
-  num_images: int
-
-
-@dataclasses.dataclass(kw_only=True)  # not frozen: Beam sets the label
-class WriteShards(beam.PTransform):
-  """PCollection of parts to the relative paths of the finished shards.
-
-  Attributes:
-    work: makes a part, with `write_part`; (path of the shard, name of the part).
-    staging_dir: shards are written below it.
-    compressed: whether shards named `.gz` are deflated; False stores what is
-      compressed already.
-  """
-
-  work: Callable[[Any], tuple[str, str]]
-  staging_dir: str
-  compressed: bool = True
-
-  def expand(self, input_or_inputs: Any) -> Any:
-    return (
-      input_or_inputs
-      | "Spread" >> beam.Reshuffle()
-      | "Work" >> beam.Map(self.work)
-      | "ByShard" >> beam.GroupByKey()
-      | "Join" >> beam.Map(join_shard, self.staging_dir, self.compressed)
-    )
+_REFUSAL = "refusal.json"
+_NUM_KEYS = 4096  # to spread parts by: more than any job has workers
 
 
 def tfx_shard_path(split: str, shard: int, num_shards: int) -> str:
@@ -80,135 +41,151 @@ def tfx_shard_path(split: str, shard: int, num_shards: int) -> str:
 
 
 def write_part(
-  part: Part, staging_dir: str, records: Iterable[bytes], report: Mapping[str, Any]
-) -> tuple[str, str]:
-  """Writes a part's records, and then its report.
+  part: Part, place: Workplace, records: Iterable[bytes], report: Mapping[str, Any]
+) -> dict[str, Any]:
+  """Writes a part's records.
 
   Args:
-    part: names the files.
-    staging_dir: of the job.
+    part: names the file.
+    place: of the job.
     records: drawn once, to the end.
-    report: JSON values, read after `records` were drawn; `shard` and `records`
-      (their number) are added.
+    report: JSON values, read after `records` were drawn.
 
   Returns:
-    (path of the shard, name of the part).
+    The report, with `part`, `file`, `split`, `shard`, and the numbers `images` and
+    `records` added.
   """
-  folder = Path(staging_dir) / PARTS
-  num_records = write_records(folder / f"{part.name}.tfrecord", records)
-  told = {**report, "shard": part.shard_path, "records": num_records}
-  # The report comes last: a part that has one is whole. Nothing of a job survives a
-  # crash, so none of this waits for the disk.
-  staged = folder / f".{part.name}.{uuid.uuid4().hex}"
-  with naming(staged):
-    staged.write_text(json.dumps(told), "utf-8")
-  os.replace(staged, folder / f"{part.name}.json")
-  return part.shard_path, part.name
+  num_records = put_records(place.scratch, part.file, records)
+  return {
+    **report,
+    "part": part.name,
+    "file": part.file,
+    "split": part.split,
+    "shard": part.shard_path,
+    "images": part.num_images,
+    "records": num_records,
+  }
 
 
-def join_shard(
-  shard: tuple[str, Iterable[str]], staging_dir: str, compressed: bool
-) -> str:
-  """Writes the parts of a shard, one after the other, into its file."""
-  path, names = shard
-  folder = Path(staging_dir) / PARTS
-  parts = [folder / f"{name}.tfrecord" for name in sorted(names)]
-  join_records(Path(staging_dir) / path, parts, compressed=compressed)
-  return path
-
-
-def run_parts(
-  parts: Sequence[Part],
-  work: Callable[[Any], tuple[str, str]],
-  staging: Path,
+def run_shards(
+  job: ShardJob,
+  place: Workplace,
   *,
   make_pipeline: Callable[[], beam.Pipeline],
   on_progress: Progress | None = None,
-  compressed: bool = True,
-) -> list[dict[str, Any]]:
-  """Runs the Beam pipeline; parts and shards of an earlier run are replaced.
+) -> dict[str, Any]:
+  """Runs a job's Beam pipeline; what an earlier run left in the place is replaced.
 
   Args:
-    parts: of all shards. A shard without images needs a part, too: readers expect
-      its file.
-    work: as in `WriteShards`.
-    staging: the folder below which everything is written.
+    job: what is to be done.
+    place: with `SETTINGS` written.
     make_pipeline: gives a Beam pipeline on the wanted runner.
     on_progress: called now and then with (images done, images).
-    compressed: as in `WriteShards`.
 
   Returns:
-    The parts' reports, in the order of `parts`.
+    `files`, the facts of each shard for the manifest; `records`, their number by shard;
+    `counts` of all, and `by_shard`; `lists`, the numbers of lines in the lists of the
+    job, which lie in the scratch folder as `KIND.jsonl`.
 
   Raises:
-    JobFailed: `work` raised, or a process that did it died.
-    RuntimeError: the workers wrote somewhere else.
+    ValueError: the plan refused what it found.
+    JobFailed: some work raised, or a process that did it died.
+    RuntimeError: the runner lost or doubled something.
   """
-  shutil.rmtree(staging / PARTS, ignore_errors=True)
-  (staging / PARTS).mkdir(parents=True)
-  write = WriteShards(work=work, staging_dir=str(staging), compressed=compressed)
-  with (
-    _watch(staging, parts, on_progress),
-    one_line_failures(),
-    make_pipeline() as pipeline,
-  ):
-    _ = pipeline | "Parts" >> beam.Create(parts) | "WriteShards" >> write
-  paths = [staging / PARTS / f"{part.name}.json" for part in parts]
-  missing = [path.stem for path in paths if not path.is_file()]
-  if missing:
-    raise RuntimeError(
-      f"{len(missing)} of {len(parts)} parts left no report in {staging}: the workers "
-      "must see this folder"
+  for name in (PARTS, JOINED):
+    place.scratch.remove_tree(name)
+  for name in (OUTCOME, PLAN, _REFUSAL):
+    place.scratch.remove(name)
+  with watched(place, on_progress), one_line_failures(), make_pipeline() as pipeline:
+    reports = (
+      pipeline
+      | "Job" >> beam.Create([0])
+      | "Plan" >> beam.FlatMap(functools.partial(_plan, job=job, place=place))
+      | "SpreadKey" >> beam.Map(_with_key)
+      | "Spread" >> beam.GroupByKey()
+      | "Parts" >> beam.FlatMap(_values)
+      | "Work" >> beam.Map(functools.partial(_work, job=job, place=place))
     )
-  return [json.loads(path.read_text("utf-8")) for path in paths]
+    remarks = (
+      reports
+      | "Pictures" >> beam.FlatMap(functools.partial(_pictures, job=job))
+      | "ByPicture" >> beam.GroupByKey()
+      | "Same" >> beam.FlatMap(functools.partial(_same, job=job))
+    )
+    _ = (
+      ((reports | "Reports" >> beam.Map(_of_shard)), remarks)
+      | "Told" >> beam.Flatten()
+      | "ByShard" >> beam.GroupByKey()
+      | "Join" >> beam.Map(functools.partial(join_shard, job=job, place=place))
+      | "Together" >> beam.GroupByKey()
+      | "Finish" >> beam.Map(functools.partial(finish, job=job, place=place))
+    )
+  if place.scratch.exists(_REFUSAL):
+    raise ValueError(place.told(_REFUSAL))
+  return _checked(place)
 
 
-def count_again(
-  staging: Path, reports: Iterable[Mapping[str, Any]], noun: str
-) -> dict[str, int]:
-  """Reads every shard: {relative path: records}.
-
-  Raises:
-    RuntimeError: a shard does not hold what its parts reported, or is damaged.
-  """
-  expected: collections.Counter = collections.Counter()
-  for report in reports:
-    expected[report["shard"]] += report["records"]
-  for path, count in expected.items():
-    file = staging / path
-    found = sum(1 for _ in read_records(file)) if file.is_file() else None
-    if found != count:
-      raise RuntimeError(
-        f"{file} holds {found} {noun} instead of {count}: the Beam runner lost or "
-        "doubled some; nothing was published"
-      )
-  return dict(expected)
-
-
-@contextlib.contextmanager
-def _watch(
-  staging: Path, parts: Sequence[Part], on_progress: Progress | None
-) -> Iterator[None]:
-  """Watches for the parts' reports: that works with any runner and any workers."""
-  if on_progress is None:
-    yield
-    return
-  sizes = {part.name: part.num_images for part in parts}
-  stop = threading.Event()
-
-  def look() -> None:
-    done = sum(sizes.get(path.stem, 0) for path in (staging / PARTS).glob("*.json"))
-    on_progress(done, sum(sizes.values()))
-
-  def watch() -> None:
-    while not stop.wait(_POLL_SECONDS):
-      look()
-
-  thread = threading.Thread(target=watch, daemon=True)
-  thread.start()
+def _plan(_: int, job: ShardJob, place: Workplace) -> Iterator[Part]:
   try:
-    yield
-    look()
-  finally:
-    stop.set()
-    thread.join()
+    yield from job.plan(place)
+  except ValueError as error:  # a runner would tell of it as a fault of the machine
+    place.tell(_REFUSAL, str(error))
+
+
+def _with_key(part: Part) -> tuple[int, Part]:
+  return zlib.crc32(part.name.encode()) % _NUM_KEYS, part
+
+
+def _values(group: tuple[Any, Iterable[Any]]) -> Iterable[Any]:
+  return group[1]
+
+
+def _work(part: Part, job: ShardJob, place: Workplace) -> dict[str, Any]:
+  return job.work(part, place)
+
+
+def _of_shard(report: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+  return report["shard"], report
+
+
+def _pictures(
+  report: dict[str, Any], job: ShardJob
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+  for digest, name in job.pictures(report):
+    yield digest, (report["part"], name, report["split"], report["shard"])
+
+
+def _same(
+  group: tuple[str, Iterable[tuple[str, ...]]], job: ShardJob
+) -> Iterator[tuple[str, dict[str, Any]]]:
+  digest, members = group
+  pictures = [
+    Picture(digest=digest, name=name, part=part, split=split, shard=shard)
+    for part, name, split, shard in sorted(set(members))
+  ]
+  if len(pictures) > 1:
+    for shard, remark in job.same(pictures):
+      yield shard, {"remark": remark}
+
+
+def _checked(place: Workplace) -> dict[str, Any]:
+  """The outcome, held against the plan."""
+  plan = place.told(PLAN) if place.scratch.exists(PLAN) else None
+  outcome = place.told(OUTCOME) if place.scratch.exists(OUTCOME) else None
+  if plan is None or outcome is None:
+    raise RuntimeError(
+      f"the workers left nothing in {place.scratch.url}: they must be able to write "
+      "where the output lies"
+    )
+  planned = {path for paths in plan["shards"].values() for path in paths}
+  for what, found, expected in (
+    ("shards", len(outcome["files"]), len(planned)),
+    ("parts", outcome["parts"], plan["parts"]),
+    ("images", outcome["images"], plan["images"]),
+  ):
+    if found != expected:
+      raise RuntimeError(
+        f"the Beam runner lost or doubled some: {found} {what} instead of {expected}; "
+        "nothing was published"
+      )
+  return outcome

@@ -6,11 +6,14 @@ import collections
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Collection, Sequence
 from typing import Any
 
 from hardmine.components.jobs.patterns import PICTURES, file_system, match
 from hardmine.schemas.config import require
+from hardmine.schemas.folders import folder
+from hardmine.schemas.uris import parent_and_name
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -125,6 +128,27 @@ def list_below(path: str) -> list[Source]:
     for name, facts in found.items()
   ]
   return sorted(sources, key=lambda source: source.id)
+
+
+def read_source(path: str) -> bytes:
+  """A file's content; a bucket is asked again where the fault may pass.
+
+  Args:
+    path: as a `Source` has it.
+
+  Raises:
+    OSError: it cannot be read.
+    RuntimeError: the bucket does not answer.
+  """
+  place, name = parent_and_name(path)
+  return folder(place).read(name)
+
+
+def absolute_pattern(pattern: str) -> str:
+  """A pattern that means the same to a worker, wherever that stands."""
+  if not pattern or "://" in pattern:
+    return pattern
+  return os.path.join(os.getcwd(), os.path.expanduser(pattern))
 
 
 def fingerprint(sources: list[Source]) -> str:

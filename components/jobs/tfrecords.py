@@ -8,20 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import gzip
-import os
-import shutil
 import struct
-import uuid
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import google_crc32c
 from zlib_ng import gzip_ng, zlib_ng
 
-from hardmine.schemas.files import naming
+from hardmine.schemas.folders import Folder, LocalFolder
 
-_PIECE = 1 << 20  # bytes
 # The package's types call it an exception, not a class of them.
 _DEFLATE_ERROR: type[Exception] = zlib_ng.error  # pyright: ignore[reportAssignmentType]
 
@@ -29,40 +25,70 @@ _DEFLATE_ERROR: type[Exception] = zlib_ng.error  # pyright: ignore[reportAssignm
 def write_records(
   path: Path, records: Iterable[bytes], *, compressed: bool = True
 ) -> int:
+  """Writes a file of this machine. Returns the number of records.
+
+  Args:
+    path: of the file; see `put_records`.
+    records: drawn once, to the end.
+    compressed: see `put_pieces`.
+  """
+  place = LocalFolder(str(path.parent))
+  return put_records(place, path.name, records, compressed=compressed)
+
+
+def put_records(
+  place: Folder, name: str, records: Iterable[bytes], *, compressed: bool = True
+) -> int:
   """Writes records. Returns their number.
 
   The same records give the same bytes, and a second writer of the same file (a
   Beam bundle that was retried) replaces it as a whole.
 
   Args:
-    path: a name that ends in `.gz` makes a gzip file.
+    place: the folder.
+    name: of the file; see `put_pieces`, also for `compressed`.
     records: drawn once, to the end.
-    compressed: False stores the bytes in the gzip file as they are: right for
-      photographs' files, which deflate by 0.5 % for a third of a job's time.
+    compressed: see there.
   """
   num_records = 0
-  with _whole_file(path, compressed) as file:
-    for record in records:
-      length = struct.pack("<Q", len(record))
-      file.writelines((length + _checksum(length), record, _checksum(record)))
+
+  def counted() -> Iterator[bytes]:
+    nonlocal num_records
+    for piece in framed(records):
+      yield piece
       num_records += 1
+
+  put_pieces(place, name, counted(), compressed=compressed)
   return num_records
 
 
-def join_records(path: Path, parts: Iterable[Path], *, compressed: bool = True) -> None:
-  """Writes the records of uncompressed files, one file after the other.
+def framed(records: Iterable[bytes]) -> Iterator[bytes]:
+  """Each record as it stands in a file that is not compressed."""
+  for record in records:
+    length = struct.pack("<Q", len(record))
+    yield b"".join((length, _checksum(length), record, _checksum(record)))
+
+
+def put_pieces(
+  place: Folder, name: str, pieces: Iterable[bytes], *, compressed: bool = True
+) -> None:
+  """Writes records that are framed already, cut into pieces anyhow.
 
   They are not looked at: `read_records` tells whether what was written is right.
 
   Args:
-    path: as in `write_records`, and so is `compressed`.
-    parts: files that are not compressed.
-    compressed: see there.
+    place: the folder.
+    name: of the file; one that ends in `.gz` makes a gzip file.
+    pieces: drawn once, to the end.
+    compressed: False stores the bytes in the gzip file as they are: right for
+      photographs' files, which deflate by 0.5 % for a third of a job's time.
   """
-  with _whole_file(path, compressed) as file:
-    for part in parts:
-      with part.open("rb") as source:
-        shutil.copyfileobj(source, file, _PIECE)
+  with contextlib.ExitStack() as stack:
+    file: Any = stack.enter_context(place.new_file(name))
+    if name.endswith(".gz"):
+      file = stack.enter_context(_deflating(file) if compressed else _storing(file))
+    for piece in pieces:
+      file.write(piece)
 
 
 def read_records(path: Path) -> Iterator[bytes]:
@@ -84,29 +110,12 @@ def read_records(path: Path) -> Iterator[bytes]:
       raise RuntimeError(f"{path} cannot be read ({error}); make it again") from error
 
 
-@contextlib.contextmanager
-def _whole_file(path: Path, compressed: bool) -> Iterator[Any]:
-  """A file that gets its name when it is complete."""
-  path.parent.mkdir(parents=True, exist_ok=True)
-  staged = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-  try:
-    with contextlib.ExitStack() as stack:
-      stack.enter_context(naming(path))
-      file: Any = stack.enter_context(staged.open("wb"))
-      if path.suffix == ".gz":
-        file = stack.enter_context(_deflating(file) if compressed else _storing(file))
-      yield file
-    os.replace(staged, path)
-  finally:
-    staged.unlink(missing_ok=True)
-
-
-def _deflating(file: Any) -> Any:
+def _deflating(file: IO[bytes]) -> Any:
   # Neither name nor time in the header. Pixels hardly shrink: level 1 will do.
   return gzip.GzipFile("", "wb", compresslevel=1, fileobj=file, mtime=0)
 
 
-def _storing(file: Any) -> Any:
+def _storing(file: IO[bytes]) -> Any:
   # Systems' zlibs cut stored blocks differently; the package's own does not vary.
   return gzip_ng.GzipNGFile("", "wb", compresslevel=0, fileobj=file, mtime=0)
 

@@ -25,7 +25,8 @@ from hardmine.components.jobs.examples_node import (
   FingerprintDriver,
 )
 from hardmine.components.jobs.sources import fingerprint, list_sources
-from hardmine.components.patch_gen.job import run_job, tfx_layout
+from hardmine.components.patch_gen.job import run_job
+from hardmine.components.patch_gen.patch_job import tfx_layout
 from hardmine.schemas.mining_config import MiningConfig
 
 MINING_KEY = "mining"

@@ -7,11 +7,11 @@ import dataclasses
 from collections.abc import Iterator
 from typing import Any
 
-import fsspec
 from apache_beam.metrics import Metrics
 
-from hardmine.components.jobs.shards import Part, write_part
-from hardmine.components.jobs.sources import Source
+from hardmine.components.jobs.shard_job import Part, Workplace
+from hardmine.components.jobs.shards import write_part
+from hardmine.components.jobs.sources import Source, read_source
 from hardmine.components.patch_gen.mine_image import DeadLetter, Mined, mine_image
 from hardmine.schemas.mining_config import MiningConfig
 from hardmine.schemas.patch_example import serialize
@@ -24,13 +24,12 @@ class MinePart(Part):
   sources: tuple[Source, ...]
 
 
-def mine_part(
-  part: MinePart, config: MiningConfig, staging_dir: str
-) -> tuple[str, str]:
-  """Mines the photographs of a part into its file and reports what happened.
+def mine_part(part: MinePart, config: MiningConfig, place: Workplace) -> dict[str, Any]:
+  """Mines the photographs of a part into its file.
 
   Returns:
-    (path of the shard, name of the part).
+    Its report: `used`, which maps ids to what is known of each photograph, and
+    `dead_letters`.
   """
   report: dict[str, Any] = {
     "used": {},
@@ -49,20 +48,21 @@ def mine_part(
       report["used"][source.id] = {
         "digest": mined.digest,
         "notes": mined.notes,
-        "reductions": collections.Counter(patch.reduction for patch in mined.patches),
+        "reductions": collections.Counter(
+          str(patch.reduction) for patch in mined.patches
+        ),
       }
       for patch in mined.patches:
         yield serialize(patch)
 
-  return write_part(part, staging_dir, examples(), report)
+  return write_part(part, place, examples(), report)
 
 
 def _mine(source: Source, config: MiningConfig) -> Mined | DeadLetter:
   if source.is_directory:
     return DeadLetter(source=source.id, reason="directory", detail="not a file")
   try:
-    with fsspec.open(source.path, "rb") as file:
-      data: bytes = file.read()  # pyright: ignore[reportAttributeAccessIssue]
+    data = read_source(source.path)
   except OSError as error:
     return DeadLetter(
       source=source.id,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from hardmine.components.jobs import dead_letters
@@ -17,6 +16,8 @@ from hardmine.pipelines.cli.job_arguments import (
   job_options,
   print_summary,
 )
+from hardmine.schemas.manifest import name_in
+from hardmine.schemas.uris import join
 
 HELP = "turn images with COCO JSON or Pascal VOC annotations into detection records"
 PASSES_ON = True  # Beam's own flags
@@ -91,10 +92,10 @@ def run(args: argparse.Namespace) -> int:
     manifest = run_job(config, args.output, **options)
   counts = dict(manifest["counts"])
   objects = counts.pop("objects_by_category")
-  letters = Path(args.output) / dead_letters.DEAD_LETTERS
+  letters = join(args.output, name_in(manifest, dead_letters.DEAD_LETTERS))
   summary = {
     **job_facts(args, start),
-    "dead_letters": str(letters),
+    "dead_letters": letters,
     "first_examples": dead_letters.first_examples(letters),
     "categories": [
       {**category, "objects": objects[str(category["id"])]}

@@ -153,7 +153,7 @@ def test_a_folder_that_vanishes_stops_the_job(annotated_set, tmp_path, monkeypat
     annotated_set.images.rename(tmp_path / "elsewhere")
     return make_plan(*arguments)
 
-  monkeypatch.setattr("hardmine.components.coco_gen.job.make_plan", late)
+  monkeypatch.setattr("hardmine.components.coco_gen.convert_job.make_plan", late)
   with pytest.raises(RuntimeError, match=r"2 of 2 images .*missing_image 2"):
     convert(config_of(annotated_set, max_dead_share=1.0), tmp_path / "out")
   assert not (tmp_path / "out").exists()
@@ -197,7 +197,7 @@ def test_a_job_that_breaks_leaves_nothing(annotated_set, tmp_path, monkeypatch, 
   if isinstance(error, OSError):
     monkeypatch.setattr(convert_part, "convert_image", broken)
   else:
-    monkeypatch.setattr("hardmine.components.coco_gen.job.count_again", broken)
+    monkeypatch.setattr("hardmine.components.coco_gen.job.file_facts", broken)
   with pytest.raises((Exception, KeyboardInterrupt)):
     convert(config_of(annotated_set), tmp_path / "out")
   assert [path.name for path in tmp_path.iterdir()] == ["set"]
@@ -207,12 +207,12 @@ def test_records_lost_by_a_runner_are_noticed(annotated_set, tmp_path, monkeypat
   annotated_set.write(["a.jpg", "b.jpg", "c.jpg"])
   original = shards.join_shard
 
-  def forgetful(shard, staging_dir, compressed):
-    path, names = shard
-    return original((path, sorted(names)[1:]), staging_dir, compressed)
+  def forgetful(group, **where):
+    path, told = group
+    return original((path, list(told)[1:]), **where)
 
   monkeypatch.setattr(shards, "join_shard", forgetful)
-  with pytest.raises(RuntimeError, match="images instead of"):
+  with pytest.raises(RuntimeError, match=r"lost or doubled some: \d parts instead of"):
     convert(config_of(annotated_set), tmp_path / "out")
   assert [path.name for path in tmp_path.iterdir()] == ["set"]
 

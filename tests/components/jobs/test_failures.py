@@ -7,8 +7,10 @@ import logging
 import pytest
 
 from hardmine.components.jobs.failures import JobFailed, one_line_failures, reason
-from hardmine.components.jobs.shards import Part, run_parts
+from hardmine.components.jobs.shard_job import ShardJob, Workplace
+from hardmine.components.jobs.shards import run_shards
 from hardmine.pipelines.beam_runners import beam_log, direct, pipeline_maker
+from hardmine.schemas.folders import folder
 
 TRACEBACK = """Traceback (most recent call last):
   File "x.py", line 3, in work
@@ -43,19 +45,17 @@ def test_what_is_no_traceback_stays():
   assert reason("worker 1 died:\n  gone") == "worker 1 died: gone"
 
 
-def full(part):
-  raise OSError(errno.ENOSPC, "No space left on device", part.name)
+class Full(ShardJob):
+  def plan(self, place):
+    raise OSError(errno.ENOSPC, "No space left on device", "part")
 
 
 def test_a_full_disk_is_one_line_and_the_rest_is_kept(tmp_path, capfd, monkeypatch):
   monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+  place = folder(tmp_path / "staging")
+  where = Workplace(shards=place, scratch=place)
   with pytest.raises(JobFailed) as caught, beam_log():
-    run_parts(
-      [Part(shard_path="a.gz", name="part", num_images=1)],
-      full,
-      tmp_path / "staging",
-      make_pipeline=pipeline_maker(direct(1)),
-    )
+    run_shards(Full(), where, make_pipeline=pipeline_maker(direct(1)))
   (log,) = tmp_path.glob("hardmine-*.log")
   line = str(caught.value)
   assert line.startswith("part: No space left on device; all")

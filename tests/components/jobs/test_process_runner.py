@@ -15,28 +15,41 @@ from hardmine.schemas.outputs import StagedFolder
 
 # A module that the processes find, whatever else is called `tests` where they look.
 WORK = """
-import functools, os, signal, time
+import os, signal, time
 from pathlib import Path
-from hardmine.components.jobs.shards import Part, run_parts, write_part
+from hardmine.components.jobs.shard_job import PLAN, Part, ShardJob, Workplace
+from hardmine.components.jobs.shards import run_shards, write_part
 from hardmine.pipelines.beam_runners import direct, pipeline_maker
+from hardmine.schemas.folders import folder
 
-def work(part, staging, how):
-  if how == "killed":
-    if part.name == "1":
-      os.kill(os.getpid(), signal.SIGKILL)
-    time.sleep(600)  # until the death of the other one ends this one too
-  if how == "waits":
-    Path(staging, f"at-work-{os.getpid()}").touch()
-    time.sleep(600)
-  return write_part(part, staging, [], {})
+class Work(ShardJob):
+  def __init__(self, how):
+    self.how = how
+
+  def plan(self, place):
+    place.tell(PLAN, {"shards": {"all": ["a.gz"]}, "images": 2, "parts": 2})
+    for name in "01":
+      yield Part(split="all", shard_path="a.gz", name=name, num_images=1)
+
+  def work(self, part, place):
+    if self.how == "killed":
+      if part.name == "1":
+        os.kill(os.getpid(), signal.SIGKILL)
+      time.sleep(600)  # until the death of the other one ends this one too
+    if self.how == "waits":
+      Path(place.shards.at(f"at-work-{os.getpid()}")).touch()
+      time.sleep(600)
+    return write_part(part, place, [], {})
+
+  def counts(self, reports, remarks):
+    return {}
+
+  def lists(self, reports, remarks):
+    return {}
 
 def run(staging, how):
-  run_parts(
-    [Part(shard_path="a.gz", name=name, num_images=1) for name in ("0", "1")],
-    functools.partial(work, staging=str(staging), how=how),
-    staging,
-    make_pipeline=pipeline_maker(direct(2)),
-  )
+  place = Workplace(shards=folder(staging), scratch=folder(staging / "scratch"))
+  run_shards(Work(how), place, make_pipeline=pipeline_maker(direct(2)))
 """
 # What Python runs at its own start, before anything of ours: of workers alone.
 AT_START = "import os\nif 'WORKER_ID' in os.environ:\n  {}\n"

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from hardmine.components.jobs.sources import list_sources
-from hardmine.components.patch_gen.job import tfx_layout
+from hardmine.components.patch_gen.patch_job import tfx_layout
 from tests.components.patch_gen.mining import config, mine, patches, photograph
 
 

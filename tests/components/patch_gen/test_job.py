@@ -10,7 +10,7 @@ from PIL import Image
 
 from hardmine.components.jobs.sources import list_sources
 from hardmine.components.patch_gen.hardest import hardest
-from hardmine.components.patch_gen.job import FLAT, plan, tfx_layout
+from hardmine.components.patch_gen.patch_job import FLAT, plan_parts, tfx_layout
 from hardmine.schemas.manifest import read_manifest
 from hardmine.schemas.patch_example import (
   Patch,
@@ -201,7 +201,7 @@ def test_serialized_patch_is_what_protobuf_writes(number, reduction, side):
 @pytest.mark.parametrize("num_sources", [1, 9, 64, 1000])
 def test_plan_holds_every_photograph_once_and_every_shard(photographs, num_sources):
   (source, *_), _ = list_sources((f"{photographs}/**/*.png",))
-  parts = plan({"all": [source] * num_sources}, FLAT, 4)
+  parts = list(plan_parts({"all": [source] * num_sources}, FLAT, 4))
   assert sum(len(part.sources) for part in parts) == num_sources
   assert len({part.shard_path for part in parts}) == 4
   assert len({part.name for part in parts}) == len(parts)

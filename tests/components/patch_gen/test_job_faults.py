@@ -8,7 +8,7 @@ from PIL import Image
 from hardmine.components.jobs import shards
 from hardmine.components.jobs.sources import list_sources
 from hardmine.components.patch_gen import mine_part
-from hardmine.components.patch_gen.job import tfx_layout
+from hardmine.components.patch_gen.patch_job import tfx_layout
 from tests.components.patch_gen.mining import config, mine, patches, photograph
 
 
@@ -122,11 +122,11 @@ def test_a_job_that_breaks_leaves_nothing(photographs, tmp_path, monkeypatch):
 def test_records_lost_by_a_runner_are_noticed(photographs, tmp_path, monkeypatch):
   original = shards.join_shard
 
-  def forgetful(shard, staging_dir, compressed):
-    path, names = shard
-    return original((path, sorted(names)[1:]), staging_dir, compressed)
+  def forgetful(group, **where):
+    path, told = group
+    return original((path, list(told)[1:]), **where)
 
   monkeypatch.setattr(shards, "join_shard", forgetful)
-  with pytest.raises(RuntimeError, match="patches instead of"):
+  with pytest.raises(RuntimeError, match=r"lost or doubled some: \d parts instead of"):
     mine(config(photographs), tmp_path / "out")
   assert not any(tmp_path.iterdir())

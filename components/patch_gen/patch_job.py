@@ -1,0 +1,221 @@
+"""Mining as a job of parts and shards: what goes where, and what it comes to."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+import math
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from hardmine.components.jobs import dead_letters
+from hardmine.components.jobs.shard_job import (
+  LETTERS,
+  PLAN,
+  Part,
+  Picture,
+  ShardJob,
+  Workplace,
+)
+from hardmine.components.jobs.shards import tfx_shard_path
+from hardmine.components.jobs.sources import (
+  Listing,
+  Source,
+  assign_splits,
+  find_sources,
+  fingerprint,
+)
+from hardmine.components.patch_gen.mine_part import MinePart, mine_part
+from hardmine.schemas.mining_config import MiningConfig
+from hardmine.schemas.output_sets import check_sources
+from hardmine.schemas.patch_example import from_example
+from hardmine.schemas.uris import parent_and_name
+
+DUPLICATES = "duplicates"  # the list of photographs that are there under another name
+SKIPPED = "skipped.jsonl"  # files that are no photographs and were not opened
+
+
+def flat_shard_path(split: str, shard: int, num_shards: int) -> str:
+  """The names that people expect in a folder of their own."""
+  del split
+  return f"patches-{shard:05d}-of-{num_shards:05d}.tfrecord.gz"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Layout:
+  """How a folder of patches is arranged.
+
+  Attributes:
+    eval_share: of the photographs, for the split `eval`; None makes one split, `all`.
+    shard_path: (split, shard, num_shards) to a path below the output.
+  """
+
+  eval_share: float | None
+  shard_path: Callable[[str, int, int], str]
+
+  def assign(self, sources: list[Source]) -> dict[str, list[Source]]:
+    """Puts the photographs into named splits."""
+    if self.eval_share is None:
+      return {"all": sources}
+    return assign_splits(sources, self.eval_share)
+
+
+FLAT = Layout(eval_share=None, shard_path=flat_shard_path)
+
+
+def tfx_layout(config: MiningConfig) -> Layout:
+  """ExampleGen's files, photographs assigned to train and eval by `eval_share`."""
+  return Layout(eval_share=config.eval_share, shard_path=tfx_shard_path)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class PatchJob(ShardJob):
+  """Mines photographs.
+
+  The settings have `config`, `patterns` (of the photographs, absolute) and `replaced`:
+  the output that will be replaced, or null.
+
+  Attributes:
+    layout: of what is made.
+    without: lists in the scratch folder, of photographs that are left out.
+  """
+
+  layout: Layout
+  without: tuple[str, ...] = ()
+  noun = "patches"
+
+  def plan(self, place: Workplace) -> Iterator[MinePart]:
+    settings = place.settings()
+    config = MiningConfig.from_json(settings["config"])
+    listing = _outside(place, find_sources(settings["patterns"]))
+    if settings["replaced"]:
+      check_sources(settings["replaced"], (s.path for s in listing.sources))
+    gone = _named(place, self.without)
+    splits = self.layout.assign([s for s in listing.sources if s.id not in gone])
+    parts = list(plan_parts(splits, self.layout, config.num_shards))
+    skipped = [
+      {"source": path, "reason": reason, "detail": "skipped"}
+      for path, reason in listing.skipped.items()
+    ]
+    place.scratch.write(SKIPPED, dead_letters.lines(skipped).encode("utf-8"))
+    plan = {
+      "shards": _shards(splits, self.layout, config.num_shards),
+      "images": sum(part.num_images for part in parts),
+      "parts": len(parts),
+      "photographs": len(listing.sources),
+      "repeated": listing.num_repeated,
+      "skipped": dead_letters.count(listing.skipped.values()),
+      "fingerprint": fingerprint(listing.sources),
+    }
+    place.tell(PLAN, plan)
+    yield from parts
+
+  def work(self, part: Part, place: Workplace) -> dict[str, Any]:
+    assert isinstance(part, MinePart)
+    config = MiningConfig.from_json(place.settings()["config"])
+    return mine_part(part, config, place)
+
+  def pictures(self, report: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    return ((facts["digest"], name) for name, facts in report["used"].items())
+
+  def same(self, pictures: Sequence[Picture]) -> Iterable[tuple[str, dict[str, Any]]]:
+    """Of equal photographs, the one whose id comes first is kept."""
+    first, *others = sorted(pictures, key=lambda picture: picture.name)
+    for picture in others:
+      yield picture.shard, {"again": picture.name, "first": first.name}
+
+  def unwanted(self, remarks: Iterable[Mapping[str, Any]]) -> Collection[str]:
+    return {remark["again"] for remark in remarks}
+
+  def image_of(self, record: bytes) -> str:
+    return from_example(record).source
+
+  def counts(
+    self, reports: Iterable[Mapping[str, Any]], remarks: Sequence[Mapping[str, Any]]
+  ) -> dict[str, Any]:
+    reports, gone = list(reports), self.unwanted(remarks)
+    used = [f for r in reports for name, f in r["used"].items() if name not in gone]
+    letters = (letter for report in reports for letter in report["dead_letters"])
+    return {
+      "used": len(used),
+      "notes": collections.Counter(note for facts in used for note in facts["notes"]),
+      "reductions": sum(
+        (collections.Counter(facts["reductions"]) for facts in used),
+        collections.Counter(),
+      ),
+      "dead": collections.Counter(letter["reason"] for letter in letters),
+    }
+
+  def lists(
+    self, reports: Iterable[Mapping[str, Any]], remarks: Sequence[Mapping[str, Any]]
+  ) -> dict[str, list[dict[str, Any]]]:
+    again = (
+      {
+        "source": remark["again"],
+        "reason": "duplicate",
+        "detail": f"the pixels of {remark['first']}",
+      }
+      for remark in remarks
+    )
+    letters = (letter for report in reports for letter in report["dead_letters"])
+    return {
+      LETTERS: sorted(letters, key=self.order),
+      DUPLICATES: sorted(again, key=self.order),
+    }
+
+  def order(self, line: Mapping[str, Any]) -> Any:
+    return line["source"], line["reason"]
+
+
+def plan_parts(
+  splits: Mapping[str, Sequence[Source]], layout: Layout, num_shards: int
+) -> Iterator[MinePart]:
+  """Deals the photographs of each split to its shards, and cuts shards into parts."""
+  num_sources = sum(len(members) for members in splits.values())
+  # Small enough to share out evenly, large enough not to litter.
+  part_size = min(8, math.ceil(num_sources / 64))
+  number = 0
+  for split, members in splits.items():
+    for shard in range(num_shards):
+      mine = members[shard::num_shards]
+      # A shard without photographs still is a file: readers expect them all.
+      for start in range(0, max(1, len(mine)), part_size):
+        chosen = tuple(mine[start : start + part_size])
+        yield MinePart(
+          split=split,
+          shard_path=layout.shard_path(split, shard, num_shards),
+          name=f"{number:08d}",
+          num_images=len(chosen),
+          sources=chosen,
+        )
+        number += 1
+
+
+def _shards(
+  splits: Iterable[str], layout: Layout, num_shards: int
+) -> dict[str, list[str]]:
+  return {
+    split: [layout.shard_path(split, shard, num_shards) for shard in range(num_shards)]
+    for split in splits
+  }
+
+
+def _outside(place: Workplace, listing: Listing) -> Listing:
+  """Without what the job itself has written by now where photographs lie."""
+  own = f"/{parent_and_name(parent_and_name(place.scratch.url)[0])[1]}"
+
+  def is_own(path: str) -> bool:
+    return f"{own}/" in path or path.endswith(own)
+
+  return dataclasses.replace(
+    listing,
+    sources=[source for source in listing.sources if not is_own(source.path)],
+    skipped={k: why for k, why in listing.skipped.items() if not is_own(k)},
+  )
+
+
+def _named(place: Workplace, lists: Iterable[str]) -> set[str]:
+  """The photographs that lists name."""
+  lines = (line for name in lists for line in place.scratch.read(name).splitlines())
+  return {json.loads(line)["source"] for line in lines}
