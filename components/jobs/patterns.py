@@ -9,6 +9,8 @@ In this order:
     {jpg,png}          two patterns
     *.jpg              any case of the ending, so cameras' IMG_1.JPG too
     **                 every file below
+    @list.txt          the paths or URLs in a file, one a line; relative ones are below
+                       the file's folder, and none is looked for before it is read
 
 What no camera wrote (`._a.jpg` of a Mac's disc, `Thumbs.db`) and what is no file (a
 pipe, a socket, a device: reading one may never end) is skipped, and told.
@@ -18,6 +20,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import hashlib
 import os
 import re
 import stat
@@ -25,6 +28,8 @@ from collections.abc import Collection, Iterable
 from typing import Any
 
 from hardmine.schemas.config import require
+from hardmine.schemas.folders import folder, read_lines
+from hardmine.schemas.uris import absolute, is_below, is_url, join, parent_and_name
 
 PICTURES = frozenset(
   (
@@ -50,11 +55,13 @@ class Matches:
     root: the folder it starts from, below which names of photographs begin.
     skipped: path to why, among `system_file`, `special_file`, and for files of a
       folder that was given whole, `hidden_file` and `other_file`.
+    num_repeated: how often a list names a path once more.
   """
 
   found: dict[str, Facts]
   root: str
   skipped: dict[str, str]
+  num_repeated: int = 0
 
 
 def match(
@@ -81,6 +88,8 @@ def match(
       f"Received: images={pattern!r}"
     )
   is_url = "://" in pattern
+  if pattern[:1] == "@" and not os.path.lexists(pattern):
+    return _listed(pattern[1:], what)
   files, bare = file_system(pattern if is_url else os.path.expanduser(pattern))
   literal, rest = _split(files, bare)
   if rest:
@@ -94,6 +103,50 @@ def match(
       f"({_hint(files, literal, rest, every)}). Received: images={pattern!r}"
     )
   return [_with_protocol(files, one) for one in every] if is_url else every
+
+
+def _listed(list_path: str, what: str) -> list[Matches]:
+  """What a list names: what lies below its folder, and each other place."""
+  place, name = parent_and_name(absolute(list_path))
+  stamp = {"etag": hashlib.sha256()}  # of the list: each file would be a request
+  by_root: dict[str, dict[str, Facts]] = {}
+  again = 0
+  try:
+    for line in read_lines(folder(place), name):
+      stamp["etag"].update(line)
+      path = line.decode("utf-8", "surrogateescape").strip("\r\n")
+      if not path.strip():
+        continue
+      root, path = _place_of(place, path)
+      again += path in by_root.setdefault(root, {})
+      by_root[root][path] = stamp
+  except FileNotFoundError as error:
+    raise ValueError(
+      f"Expected a list of {what}s that is there. Received: images='@{list_path}'"
+    ) from error
+  stamp["etag"] = stamp["etag"].hexdigest()
+  require(bool(by_root), f"a list of at least one {what}", images=f"@{list_path}")
+  every = [
+    Matches(found=found, root=root, skipped={}) for root, found in by_root.items()
+  ]
+  return [dataclasses.replace(every[0], num_repeated=again), *every[1:]]
+
+
+def _place_of(place: str, path: str) -> tuple[str, str]:
+  """(the root, the path or URL) of a line in a list that lies at a place.
+
+  A name must not depend on the other lines: so the root is the list's folder, or else
+  the whole bucket or disk.
+  """
+  if not is_url(path):
+    if is_url(place):
+      path = join(place, path)
+    else:
+      path = os.path.normpath(os.path.join(place, os.path.expanduser(path)))
+  if is_below(path, place):
+    return place, path
+  scheme, mark, rest = path.partition("://")
+  return (f"{scheme}{mark}{rest.partition('/')[0]}" if mark else "/"), path
 
 
 def file_system(pattern: str) -> tuple[Any, str]:

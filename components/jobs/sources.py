@@ -7,6 +7,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -16,7 +17,7 @@ from hardmine.schemas.folders import folder
 from hardmine.schemas.uris import parent_and_name
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
+@dataclasses.dataclass(frozen=True, kw_only=True, slots=True)  # there are millions
 class Source:
   """A matched path.
 
@@ -73,6 +74,7 @@ def find_sources(
   for pattern in patterns:
     for matches in match(pattern, endings=endings, what=what):
       skipped |= matches.skipped
+      repeated += matches.num_repeated
       for path, facts in matches.found.items():
         repeated += path in matched
         # Which of two globs comes first must not change a name: the longest root wins.
@@ -84,7 +86,7 @@ def find_sources(
       id=_printable(labels[root] + path[len(root) :].lstrip("/")),
       path=path,
       is_directory=facts.get("type") == "directory",
-      stamp=_stamp(facts),
+      stamp=sys.intern(_stamp(facts)),  # a list's are all equal
     )
     for path, (root, facts) in matched.items()
   ]
@@ -148,6 +150,8 @@ def absolute_pattern(pattern: str) -> str:
   """A pattern that means the same to a worker, wherever that stands."""
   if not pattern or "://" in pattern:
     return pattern
+  if pattern[:1] == "@" and not os.path.lexists(pattern):
+    return f"@{absolute_pattern(pattern[1:])}"
   return os.path.join(os.getcwd(), os.path.expanduser(pattern))
 
 

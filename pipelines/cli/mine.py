@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     required=True,
     metavar="GLOB",
     help="photographs: patterns in quotes such as '~/2026/*.{jpg,png}', files, folders "
-    "(every picture in them and below), or URLs such as gs://bucket/*.jpg",
+    "(every picture in them and below), URLs such as gs://bucket/*.jpg, or @LIST, a "
+    "file that names one a line",
   )
   _patch_arguments(parser, defaults_of(MiningConfig))
   job_arguments(

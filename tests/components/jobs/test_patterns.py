@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from hardmine.components.jobs.patterns import match
-from hardmine.components.jobs.sources import find_sources
+from hardmine.components.jobs.sources import find_sources, fingerprint
 
 
 @pytest.fixture(autouse=True)
@@ -150,3 +150,37 @@ def test_a_folder_without_pictures_says_what_was_skipped(folder):
     match("empty")
   found = find_sources(["empty"], endings={".txt"}, what="text")
   assert [source.id for source in found.sources] == ["a.txt"]
+
+
+def test_a_list_names_paths_wherever_they_lie(folder, monkeypatch):
+  """Ids do not depend on the other lines of a list, nor on where one stands."""
+  tree = folder / "card"
+  listed = tree / "list.txt"
+  lines = ["a.jpg", "sub/b.jpg", "", "a.jpg", f"{tree}/c.jpg", "gs://bucket/deep/d.jpg"]
+  listed.write_text("\r\n".join(lines))
+  monkeypatch.chdir(folder / "home")
+  listing = find_sources([f"@{listed}"])
+  assert {source.path: source.id for source in listing.sources} == {
+    f"{tree}/a.jpg": f"{tree.name}/a.jpg",
+    f"{tree}/sub/b.jpg": f"{tree.name}/sub/b.jpg",
+    f"{tree}/c.jpg": f"{tree.name}/c.jpg",
+    "gs://bucket/deep/d.jpg": "bucket/deep/d.jpg",
+  }
+  assert listing.num_repeated == 1
+  listed.write_text("sub/b.jpg\na.jpg")
+  first = find_sources([f"@{listed}"])
+  assert [source.id for source in first.sources] == ["a.jpg", "sub/b.jpg"]
+  listed.write_text("sub/b.jpg\na.jpg\n\n")
+  second = find_sources([f"@{listed}"])
+  assert fingerprint(first.sources) != fingerprint(second.sources)
+
+
+def test_a_list_that_is_missing_or_empty_is_one_line(tmp_path):
+  """And a file whose name begins like that is meant where it is there."""
+  with pytest.raises(ValueError, match=r"list of images that is there.*@.*none\.txt"):
+    find_sources([f"@{tmp_path}/none.txt"])
+  (tmp_path / "empty.txt").write_text("\n\n")
+  with pytest.raises(ValueError, match="list of at least one image"):
+    find_sources([f"@{tmp_path}/empty.txt"])
+  (tmp_path / "@a.jpg").write_bytes(b"")
+  assert ids("@a.jpg") == ["@a.jpg"]
