@@ -36,7 +36,11 @@ Path = str | bytes
 
 
 def register() -> None:
-  """Has TFX and Beam use the plug-ins for buckets in this process."""
+  """Has TFX and Beam use the plug-ins for buckets in this process.
+
+  Every run calls it: a folder that an earlier one made empty is there no longer.
+  """
+  BucketFilesystem._made.clear()
   beam_buckets.register()
   DEFAULT_FILESYSTEM_REGISTRY.register(BucketFilesystem, priority=PREFERENCE)
 

@@ -10,7 +10,7 @@ from typing import Any
 from tfx import types
 from tfx.components.example_validator import executor
 from tfx.proto.orchestration import execution_result_pb2
-from tfx.types import artifact_utils, standard_artifacts, standard_component_specs
+from tfx.types import artifact_utils, standard_component_specs
 
 from hardmine.schemas.local_copies import local_copy
 
@@ -26,10 +26,12 @@ class Executor(executor.Executor):
     output_dict: dict[str, list[types.Artifact]],
     exec_properties: dict[str, Any],
   ) -> execution_result_pb2.ExecutorOutput:
-    given = artifact_utils.get_single_instance(input_dict[STATISTICS_KEY])
-    copied = standard_artifacts.ExampleStatistics()
-    copied.copy_from(given)
-    with local_copy(given.uri) as path:
-      copied.uri = path
-      inputs = {**input_dict, STATISTICS_KEY: [copied]}
-      return super().Do(inputs, output_dict, exec_properties)
+    statistics = artifact_utils.get_single_instance(input_dict[STATISTICS_KEY])
+    uri = statistics.uri
+    with local_copy(uri) as path:
+      # In place, for a copy of the artifact ends the process in protobuf's C++.
+      statistics.uri = path
+      try:
+        return super().Do(input_dict, output_dict, exec_properties)
+      finally:
+        statistics.uri = uri

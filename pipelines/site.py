@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import Any
 
 from hardmine.pipelines.beam_runners import direct, for_libraries
 from hardmine.schemas.config import require
+from hardmine.schemas.uris import absolute, is_url
 
 # Of patterns, and what neither ML Metadata nor a line on the screen can hold.
 _REFUSED = re.compile(r"[*?\[\]{}\\\x00-\x1f\x7f\ud800-\udfff]")
@@ -21,6 +23,12 @@ class Site:
 
       ROOT/metadata.sqlite  artifacts/  checkpoints/  store/  logs/  lock
 
+  SQLite and a file's lock need a disk. Of a root in a bucket these three lie in a
+  folder of this machine that depends on the root alone, and `bucket_root` keeps a copy
+  of the first in the bucket:
+
+      ~/.local/state/hardmine/roots/KEY/metadata.sqlite  logs/  lock
+
   Attributes:
     root: folder (or bucket prefix) of everything the runs keep; local ones become
       absolute, with `~` for the home folder.
@@ -28,6 +36,7 @@ class Site:
       `store` below the root.
     metadata: TFX's connection to ML Metadata; None where the orchestrator brings
       its own.
+    metadata_file: where ML Metadata's SQLite file is to lie instead, a local path.
     beam_arguments: for the nodes that run Beam jobs, strings or TFX's
       placeholders; one process of this machine unless told.
     library_beam_arguments: what nodes of TFX's own libraries get behind them; None
@@ -45,6 +54,7 @@ class Site:
   root: str
   store: str | None = None
   metadata: Any = None
+  metadata_file: str | None = None
   beam_arguments: Sequence[Any] = dataclasses.field(default_factory=direct)
   library_beam_arguments: Sequence[Any] | None = None
   enable_cache: bool = True
@@ -55,14 +65,27 @@ class Site:
     object.__setattr__(self, "root", _place("root", self.root))
     if self.store is not None:
       object.__setattr__(self, "store", _place("store", self.store))
+    if self.metadata_file is not None:
+      path = absolute(self.metadata_file)
+      require(not is_url(path), "a local path", metadata_file=self.metadata_file)
+      object.__setattr__(self, "metadata_file", path)
     if self.library_beam_arguments is None:
       added = for_libraries(self.beam_arguments)
       object.__setattr__(self, "library_beam_arguments", added)
 
   @property
+  def local_dir(self) -> str:
+    """The folder of what needs a disk: the root, or what stands for one in a bucket."""
+    if not is_url(self.root):
+      return self.root
+    base = os.environ.get("XDG_STATE_HOME") or os.path.expanduser("~/.local/state")
+    key = hashlib.sha256(self.root.encode("utf-8")).hexdigest()[:16]
+    return os.path.join(os.path.abspath(base), "hardmine", "roots", key)
+
+  @property
   def metadata_path(self) -> str:
     """ML Metadata's SQLite file, where the orchestrator brings no other."""
-    return os.path.join(self.root, "metadata.sqlite")
+    return self.metadata_file or os.path.join(self.local_dir, "metadata.sqlite")
 
   @property
   def artifacts_dir(self) -> str:
@@ -85,12 +108,12 @@ class Site:
   @property
   def logs_dir(self) -> str:
     """What TFX, Beam and TensorFlow said, one file a run."""
-    return os.path.join(self.root, "logs")
+    return os.path.join(self.local_dir, "logs")
 
   @property
   def lock_path(self) -> str:
-    """The file whose lock the one run in this root holds."""
-    return os.path.join(self.root, "lock")
+    """The file whose lock the one run of this machine in this root holds."""
+    return os.path.join(self.local_dir, "lock")
 
 
 def _place(name: str, path: str) -> str:
@@ -100,8 +123,7 @@ def _place(name: str, path: str) -> str:
   then are not these files.
   """
   require(bool(path), "a folder or URL", **{name: path})
-  if "://" not in path:
-    path = os.path.abspath(os.path.expanduser(path))
+  path = absolute(path) if "://" in path else os.path.abspath(os.path.expanduser(path))
   found = _REFUSED.search(path)
   if found:
     raise ValueError(

@@ -10,6 +10,7 @@ from hardmine.pipelines.site import Site
 from hardmine.schemas.class_names import own_code_sha256
 from hardmine.schemas.config import Config
 from hardmine.schemas.experiment import CodecExperiment, DetectionExperiment
+from hardmine.schemas.uris import is_url
 
 # TFX imports take half a minute: inside the functions.
 
@@ -32,6 +33,7 @@ def validation(site: Site, examples: Any, schema_name: str) -> list[Any]:
     schema_name: a file of `schemas/`.
   """
   from tfx import v1 as tfx
+  from tfx.dsl.components.base import executor_spec
 
   from hardmine.components.data_check import DataCheck
 
@@ -44,6 +46,11 @@ def validation(site: Site, examples: Any, schema_name: str) -> list[Any]:
   validator = tfx.components.ExampleValidator(
     statistics=statistics.outputs["statistics"], schema=schema.outputs["schema"]
   )
+  if is_url(site.root):
+    from hardmine.components.example_validator import Executor
+
+    # Elsewhere the stock one stays, for another would miss what was cached.
+    validator.executor_spec = executor_spec.ExecutorClassSpec(Executor)
   check = DataCheck(anomalies=validator.outputs["anomalies"])
   return [statistics, schema, validator, check]
 

@@ -1,4 +1,7 @@
-"""What a run in this process holds of its root: the lock, the log, and SIGTERM."""
+"""What a run in this process holds of its root: the lock, the log, and SIGTERM.
+
+Of a root in a bucket `bucket_root` holds the rest.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,7 @@ from hardmine.pipelines.site import Site
 
 @contextlib.contextmanager
 def held_root(site: Site, *, verbose: bool = False) -> Iterator[str]:
-  """Makes the root where it does not exist, and it ours until the end.
+  """Makes the root where it does not exist, and it ours on this machine until the end.
 
   Args:
     site: whose root.
@@ -29,7 +32,7 @@ def held_root(site: Site, *, verbose: bool = False) -> Iterator[str]:
   Raises:
     RuntimeError: another run holds the root.
   """
-  os.makedirs(site.root, exist_ok=True)
+  os.makedirs(site.local_dir, exist_ok=True)
   with (
     _only_run_in(site),
     _log_file(site, verbose) as log_path,
@@ -40,7 +43,7 @@ def held_root(site: Site, *, verbose: bool = False) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _only_run_in(site: Site) -> Iterator[None]:
-  """Holds ROOT/lock, which the system lets go of however the process ends."""
+  """Holds a file's lock, which the system lets go of however the process ends."""
   with open(site.lock_path, "a+", encoding="utf-8") as file:
     try:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

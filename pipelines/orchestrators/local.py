@@ -16,13 +16,18 @@ from typing import TYPE_CHECKING, Any
 from hardmine.components.jobs.failures import reason
 from hardmine.pipelines import beam_environment
 from hardmine.pipelines.metadata_file import check_metadata
+from hardmine.pipelines.orchestrators.bucket_root import HeldBucket, held_bucket
 from hardmine.pipelines.orchestrators.held_root import held_root
 from hardmine.pipelines.orchestrators.partial_run import partial_run, skipped_nodes
 from hardmine.pipelines.runs import Run
 from hardmine.pipelines.site import Site
+from hardmine.schemas.uris import is_url
 
 if TYPE_CHECKING:
   from hardmine.pipelines.run_history import RunHistory
+
+# By which Beam's workers, too, know buckets.
+_BUCKETS_IN_BEAM = "--beam_plugin=hardmine.components.beam_buckets"
 
 # TFX, Beam and ML Metadata are imported inside the functions: it takes half a
 # minute, and whether a root is free should be known before.
@@ -63,19 +68,26 @@ def run_pipeline(
     verbose: let TFX's log through to stderr too.
 
   Raises:
-    ValueError: an unknown node, or no earlier run to start from.
+    ValueError: an unknown node, no earlier run to start from, or no such bucket.
     RuntimeError: another run holds the root, its records are damaged or gone, or
       (`NodeFailed`) a node raised.
   """
   with (
     held_root(site, verbose=verbose) as log_path,
-    beam_environment.filled(site.beam_arguments),
+    held_bucket(site) as bucket,
+    beam_environment.filled(_beam_arguments(site)),
   ):
+    if bucket is not None:
+      say(f"{_clock()}  records and logs are kept in {site.local_dir}")
     if site.metadata is None:
       check_metadata(site)
     say(f"{_clock()}  starting TFX, which takes 15 to 40 seconds ...")
     from tfx import v1 as tfx
 
+    if bucket is not None:
+      from hardmine.components import bucket_files
+
+      bucket_files.register()
     metadata = site.metadata
     if metadata is None:
       connect = tfx.orchestration.metadata.sqlite_metadata_connection_config
@@ -88,7 +100,12 @@ def run_pipeline(
     )
     pipeline = build(whole_site)
     _true_records(site, metadata, to_node, say)
-    return _run(pipeline, from_node, to_node, say, log_path)
+    return _run(pipeline, from_node, to_node, say, log_path, bucket)
+
+
+def _beam_arguments(site: Site) -> list[Any]:
+  added = [_BUCKETS_IN_BEAM] if is_url(site.root) else []
+  return [*site.beam_arguments, *added]
 
 
 def _true_records(
@@ -115,6 +132,7 @@ def _run(
   to_node: str | None,
   say: Callable[[str], None],
   log_path: str,
+  bucket: HeldBucket | None,
 ) -> Run:
   from tfx.dsl.compiler import compiler
   from tfx.orchestration.local.local_dag_runner import LocalDagRunner
@@ -124,7 +142,7 @@ def _run(
   history = RunHistory.of(pipeline)
   options = partial_run(pipeline, history, from_node, to_node)
   plan = compiler.Compiler().compile(pipeline)
-  watch = _Watch(plan, history, say)
+  watch = _Watch(plan, history, say, bucket)
   try:
     with watch:
       LocalDagRunner().run_with_ir(plan, run_options=options)
@@ -156,9 +174,16 @@ def _run(
 class _Watch(logging.Handler):
   """Tells when nodes start and end, by the two lines LocalDagRunner logs of each."""
 
-  def __init__(self, plan, history: RunHistory, say: Callable[[str], None]):
+  def __init__(
+    self,
+    plan,
+    history: RunHistory,
+    say: Callable[[str], None],
+    bucket: HeldBucket | None,
+  ):
     super().__init__(logging.INFO)
     self._plan, self._history, self._say = plan, history, say
+    self._bucket = bucket
     self.node: str | None = None
     self.complaints: dict[str, str] = {}  # by node, the first that TFX only logs
 
@@ -178,6 +203,8 @@ class _Watch(logging.Handler):
         self._say(
           f"{_clock()}  {run.node} {run.status} in {run.seconds:.1f} s: {run.why}"
         )
+      if self._bucket is not None:
+        self._bucket.node_ended()
 
   def __enter__(self):
     logging.getLogger("absl").addHandler(self)
