@@ -1,35 +1,37 @@
 """Jobs on a Dask cluster that shares nothing with them: right, or one line."""
 
-import json
+import functools
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
-from pathlib import Path
 
 import apache_beam as beam
 import distributed
 import pytest
 
 from hardmine.components.jobs import dask_runner
-from hardmine.components.jobs.failures import JobFailed, one_line_failures
-from hardmine.pipelines.beam_runners import beam_arguments, beam_log, pipeline_maker
+from hardmine.components.jobs.failures import JobFailed
+from tests.components.jobs import cluster_runs
+from tests.components.jobs.cluster_runs import (
+  HERE,
+  groups_of,
+  jobs_module,
+  results,
+  wait_for,
+)
 from tests.components.jobs.clusters import dask_cluster
 
-HERE = Path(__file__).parent
 pytestmark = pytest.mark.slow
+run = functools.partial(cluster_runs.run, beam="dask")
+start = functools.partial(cluster_runs.start, beam="dask")
 
 
 @pytest.fixture(scope="module")
 def jobs():
-  """The pipelines' module, under the name that the workers know."""
-  sys.path.insert(0, str(HERE))
-  import cluster_jobs
-
-  yield cluster_jobs
-  sys.path.remove(str(HERE))
+  """The pipelines' module."""
+  with jobs_module() as module:
+    yield module
 
 
 @pytest.fixture(scope="module")
@@ -40,34 +42,16 @@ def cluster(tmp_path_factory):
     yield started
 
 
-def run(build, *words, beam_name="dask", flags=()):
-  """Runs a pipeline as a command does."""
-  arguments = beam_arguments(beam_name, flags=flags)
-  with beam_log(), one_line_failures(), pipeline_maker(arguments)() as pipeline:
-    build(pipeline, *words)
-
-
-def results(folder):
-  """What was written, without who did it; and the workers' process ids and seeds."""
-  (path,) = Path(folder).glob("*.json")  # written once
-  found = json.loads(path.read_text("utf-8"))
-  return found, {tuple(group.pop()) for group in groups_of(found)}
-
-
-def groups_of(found):
-  shards = [result for result in found if isinstance(result, dict)]
-  return [group for shard in shards for group in shard.get("groups", [])]
-
-
 def few(cluster, *more):
   return [*cluster.flags, "--dask_npartitions=4", *more]
 
 
 @pytest.mark.parametrize("num_parts", [0, 1, 200])
 def test_the_same_set_as_on_this_machine(tmp_path, cluster, jobs, num_parts):
-  for name, flags in (("direct", []), ("dask", cluster.flags)):
+  dask_flags = cluster.flags if num_parts > 1 else few(cluster)
+  for name, flags in (("direct", []), ("dask", dask_flags)):
     (tmp_path / name).mkdir()
-    run(jobs.build, num_parts, str(tmp_path / name), beam_name=name, flags=flags)
+    run(jobs.build, num_parts, str(tmp_path / name), beam=name, flags=flags)
     assert (tmp_path / name / "touched").exists()
   expected, _ = results(tmp_path / "direct")
   found, seen = results(tmp_path / "dask")
@@ -114,20 +98,13 @@ def test_a_worker_that_is_killed_loses_and_doubles_nothing(tmp_path, jobs):
   here = tmp_path / "here"
   here.mkdir()
   with dask_cluster(2, tmp_path / "there", path=[HERE]) as cluster:
-    code = f"""
-import sys
-sys.path.insert(0, {str(HERE)!r})
-import cluster_jobs
-from hardmine.pipelines.beam_runners import beam_arguments, pipeline_maker
-with pipeline_maker(beam_arguments("dask", flags={few(cluster)!r}))() as pipeline:
-  cluster_jobs.build(pipeline, 40, {str(here)!r}, 0.3)
-"""
-    job = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
+    job = start(40, str(here), 0.3, flags=few(cluster))
     victim = cluster.workers[0]
     wait_for(lambda: (here / f"at-work-{victim.pid}").exists(), job)
     time.sleep(0.5)
     victim.kill()
-    assert job.wait(120) == 0
+    _, said = job.communicate(timeout=120)
+    assert job.returncode == 0, said
   found, seen = results(here)
   assert {process for process, _ in seen} == {cluster.workers[1].pid}
   parts = [part for _, of_key in groups_of(found) for part in of_key]
@@ -135,17 +112,7 @@ with pipeline_maker(beam_arguments("dask", flags={few(cluster)!r}))() as pipelin
 
 
 def test_a_job_that_is_ended_leaves_the_cluster_idle(tmp_path, cluster):
-  code = f"""
-import sys
-sys.path.insert(0, {str(HERE)!r})
-import cluster_jobs
-from hardmine.pipelines.beam_runners import beam_arguments, pipeline_maker
-from hardmine.pipelines.cli.signals import signals_raise
-with signals_raise():
-  with pipeline_maker(beam_arguments("dask", flags={few(cluster)!r}))() as pipeline:
-    cluster_jobs.build(pipeline, 40, {str(tmp_path)!r}, 1.0)
-"""
-  job = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.PIPE)
+  job = start(40, str(tmp_path), 1.0, flags=few(cluster))
   wait_for(lambda: list(tmp_path.glob("at-work-*")), job)
   job.send_signal(signal.SIGTERM)
   started = time.monotonic()
@@ -212,11 +179,3 @@ def test_a_cluster_that_is_gone_is_one_line(tmp_path, jobs, monkeypatch, who, li
     with pytest.raises(JobFailed, match=line):
       run(jobs.build, 9, str(tmp_path), 0.5, flags=few(cluster))
     killer.join()
-
-
-def wait_for(is_so, job=None, seconds=120):
-  deadline = time.monotonic() + seconds
-  while not is_so():
-    assert job is None or job.poll() is None
-    assert time.monotonic() < deadline
-    time.sleep(0.05)
