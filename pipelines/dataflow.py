@@ -104,9 +104,8 @@ def _parser() -> argparse.ArgumentParser:
   for name in _COUNTS:
     parser.add_argument(f"--{name}", type=int)
   parser.add_argument("--labels", "--label", action="append", default=[])
-  parser.add_argument(
-    "--extra_packages", "--extra_package", action="append", default=[]
-  )
+  for name in ("extra_package", "experiment"):
+    parser.add_argument(f"--{name}s", f"--{name}", action="append", default=[])
   parser.add_argument("--runner")  # `--beam dataflow` chose it
   return parser
 

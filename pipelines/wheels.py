@@ -46,7 +46,8 @@ def installed_package(name: str) -> Path:
       files[path.as_posix()] = Path(str(path.locate())).read_bytes()
   normal = _normal(found.metadata["Name"])
   require(
-    any(path.startswith(f"{normal}/") for path in files),
+    any(path.startswith(f"{normal}/") for path in files)
+    and any(path.endswith(".dist-info/METADATA") for path in files),
     f"{name} as a package whose files are installed",
     installed=sorted(files)[:3],
   )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from hardmine.components.jobs.job_identity import RUN_LABEL
 _LOGGER = logging.getLogger(__name__)
 _CANCEL_SECONDS = 4.0  # schedulers kill what takes longer
 _TAKEN = "already active job named", "already an active job named"
+_ASKED = re.compile(r"^[A-Z]+ https?://\S+: ")  # what Google was asked, by its client
 _CONFLICT = 409
 _TO_STAGE = ("storage.buckets.get", "storage.objects.create")
 
@@ -46,18 +48,22 @@ class DataflowRunner(dataflow_runner.DataflowRunner):
       _check_staging(google, options)
       result = super().run_pipeline(pipeline, options, *args, **kwargs)
     except KeyboardInterrupt:
-      self._cancel_sent(google)
+      self._cancel_sent(google, options)
       raise
     except Exception as error:
       _LOGGER.error("the submission failed", exc_info=True)
       if _is_taken(error):
         return self._joined(google, options)
-      raise JobFailed(
-        f"the job was not submitted to Dataflow: {_said(error)}"
-      ) from None
+      raise JobFailed(f"Dataflow did not take the job: {_said(error)}") from None
     if not getattr(result, "has_job", False):
       return result  # a template, or a dry run
     return self._told(result._job, options, "Dataflow job")
+
+  @staticmethod
+  def add_label(options: Any, key: str, value: str) -> None:
+    """Adds a label of ours; see `job_identity.mark`."""
+    google = options.view_as(GoogleCloudOptions)
+    google.labels = [*(google.labels or ()), f"{key}={value}"]
 
   def _joined(self, google: GoogleCloudOptions, options: Any) -> RemoteJob:
     """The active job of our name.
@@ -86,13 +92,13 @@ class DataflowRunner(dataflow_runner.DataflowRunner):
     _say(f"{what} {job.name}, {result.console_url}")
     return result
 
-  def _cancel_sent(self, google: GoogleCloudOptions) -> None:
+  def _cancel_sent(self, google: GoogleCloudOptions, options: Any) -> None:
     """Cancels what may have been submitted when we were interrupted."""
-    client = getattr(self, "dataflow_client", None)
-    if client is None:
+    if not hasattr(self, "dataflow_client"):
       return
 
     def cancel() -> str | None:
+      client = _new_client(options)
       found = active_job_id(client, google, google.job_name)
       if found is None:
         return None
@@ -129,7 +135,7 @@ class RemoteJob(dataflow_runner.DataflowPipelineResult):
       JobFailed: it failed, was cancelled, or can no longer be asked for.
     """
     try:
-      if not self.is_in_terminal_state():
+      if self._get_job_state() != PipelineState.DONE:  # or what went wrong
         dataflow_runner.DataflowRunner.poll_for_job_completion(
           self._runner, self, duration
         )
@@ -152,10 +158,18 @@ class RemoteJob(dataflow_runner.DataflowPipelineResult):
 
   def _cancel_in_time(self) -> None:
     def cancel() -> str:
-      self._runner.dataflow_client.modify_job_state(self._job.id, "JOB_STATE_CANCELLED")
+      client = _new_client(self._options)
+      client.modify_job_state(self._job.id, "JOB_STATE_CANCELLED")
       return f"cancelled {self._job.name}, {self.console_url}"
 
     _in_time(cancel, f"{self._job.name}, {self.console_url}")
+
+
+def _new_client(options: Any) -> Any:
+  """The other one's connection may still wait for an answer, in which we broke off."""
+  from apache_beam.runners.dataflow.internal import apiclient
+
+  return apiclient.DataflowApplicationClient(options)
 
 
 def active_job_id(client: Any, google: GoogleCloudOptions, name: str) -> str | None:
@@ -277,7 +291,7 @@ def _said(error: Exception) -> str:
       message = None
   if status is None or not message:
     return reason(f"{type(error).__name__}: {error}")
-  return f"HTTP {status}: {' '.join(str(message).split())}"
+  return f"HTTP {status}: {' '.join(_ASKED.sub('', str(message)).split())}"
 
 
 def _in_time(cancel: Callable[[], str | None], job: str) -> None:

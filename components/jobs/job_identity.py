@@ -10,6 +10,7 @@ import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
 from importlib import metadata
+from typing import Any
 
 from hardmine.schemas.config import require
 
@@ -17,7 +18,8 @@ RUNNER = "hardmine.components.jobs.dataflow_runner.DataflowRunner"
 RUN_LABEL = "hardmine-run"
 JOB_LABEL = "hardmine-job"
 VERSION_LABEL = "hardmine-version"
-_OURS = (JOB_LABEL, RUN_LABEL, VERSION_LABEL)
+PLACE_LABEL = "hardmine-place"
+_OURS = (JOB_LABEL, RUN_LABEL, VERSION_LABEL, PLACE_LABEL)
 _MOST_LABELS = 64
 _MOST_CHARACTERS = 63
 _MOST_BYTES = 128
@@ -52,6 +54,31 @@ def identified(arguments: Sequence[str], *, job: str, run: str) -> list[str]:
   if not any(argument.startswith("--job_name=") for argument in kept):
     kept.append(f"--job_name=hardmine-{job}-{run}")
   return [*kept, *(f"--labels={key}={value}" for key, value in told.items())]
+
+
+def mark(pipeline: Any, place: str) -> None:
+  """Notes where a job writes in its labels, on a runner that has them.
+
+  Args:
+    pipeline: before it runs.
+    place: what `place_of` is to give, a label's value.
+
+  Raises:
+    ValueError: it is none.
+  """
+  if add := getattr(pipeline.runner, "add_label", None):
+    check_labels({PLACE_LABEL: place})
+    add(pipeline.options, PLACE_LABEL, place)
+
+
+def place_of(result: Any, own: str) -> str:
+  """Where the job of a result wrote: not in our own place if an earlier call began it.
+
+  Args:
+    result: of a pipeline, on any runner.
+    own: of `mark`.
+  """
+  return getattr(result, "labels", {}).get(PLACE_LABEL, own)
 
 
 def check_labels(labels: dict[str, str], *, given: Iterable[str] = ()) -> None:

@@ -13,6 +13,7 @@ import itertools
 import json
 import re
 import threading
+import time
 import urllib.parse
 from collections.abc import Iterator
 from typing import Any
@@ -34,6 +35,7 @@ class Dataflow:
     new_state: of a job that was just created.
     says_conflict: whether a second job of a name is refused by 409, or by the first.
     refuses: status by the beginning of a request, as `POST /upload`.
+    create_seconds: until it answers that a job was created.
     withheld: rights on the buckets that the account lacks.
     message: an error that every job tells.
   """
@@ -45,6 +47,7 @@ class Dataflow:
     self.new_state = "JOB_STATE_DONE"
     self.says_conflict = True
     self.refuses: dict[str, int] = {}
+    self.create_seconds = 0.0
     self.withheld: set[str] = set()
     self.message: str | None = None
     self.requests: list[str] = []
@@ -67,6 +70,10 @@ class Dataflow:
     """The only object whose name ends so."""
     (found,) = (path for path in self.objects if path.endswith("/" + name))
     return self.objects[found]
+
+  def was_asked(self, start: str) -> bool:
+    """Whether a request began so."""
+    return any(request.startswith(start) for request in self.requests)
 
   def wait_for(self, condition: Any, seconds: float) -> bool:
     """Waits until something that came in makes it true."""
@@ -195,6 +202,8 @@ def dataflow_stand_in() -> Iterator[Dataflow]:
       status, headers, answer = google.answer(
         self.command, self.path, body, self.headers
       )
+      if self.command == "POST" and self.path.startswith("/v1b3"):
+        time.sleep(google.create_seconds)
       self.send_response(status)
       for name, value in headers.items():
         self.send_header(name, value)
