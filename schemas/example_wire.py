@@ -10,7 +10,7 @@ do. The message is small enough to write down (protobuf's encoding guide):
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -34,6 +34,58 @@ def serialize_example(features: Mapping[str, Values]) -> bytes:
     entry = _field(1, [key.encode()]) + _field(2, _feature(key, features[key]))
     entries += _field(1, entry)
   return b"".join(_field(1, entries))  # once: an image is large
+
+
+def bytes_value(serialized: bytes, key: str) -> bytes:
+  """The first value of a feature of bytes.
+
+  Args:
+    serialized: what any writer made of an Example.
+    key: of the feature.
+
+  Raises:
+    KeyError: there is no such feature, or it holds none.
+    ValueError: this is no Example.
+  """
+  for features in _fields(serialized, 1):
+    for entry in _fields(features, 1):
+      if key.encode() in _fields(entry, 1):
+        for feature in _fields(entry, 2):
+          for values in _fields(feature, 1):
+            for value in _fields(values, 1):
+              return bytes(value)
+  raise KeyError(key)
+
+
+def _fields(message: bytes | memoryview, number: int) -> Iterator[memoryview]:
+  """Yields the length-delimited fields of a number."""
+  message, place = memoryview(message), 0
+  while place < len(message):
+    tag, place = _read_varint(message, place)
+    kind = tag & 7
+    if kind == 2:
+      length, place = _read_varint(message, place)
+    elif kind == 0:
+      start, (_, end) = place, _read_varint(message, place)
+      length = end - start
+    else:
+      length = {1: 8, 5: 4}.get(kind, len(message))
+    if place + length > len(message):
+      raise ValueError("Expected a tf.train.Example. Received: bytes of another kind")
+    if kind == 2 and tag >> 3 == number:
+      yield message[place : place + length]
+    place += length
+
+
+def _read_varint(message: memoryview, place: int) -> tuple[int, int]:
+  """(the number that begins at a place, the place behind it)."""
+  value = shift = 0
+  while place < len(message) and shift < 70:
+    byte = message[place]
+    value, place, shift = value | (byte & 0x7F) << shift, place + 1, shift + 7
+    if byte < 0x80:
+      return value, place
+  raise ValueError("Expected a tf.train.Example. Received: bytes of another kind")
 
 
 def _feature(key: str, values: Values) -> list[bytes]:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from hardmine.schemas.config import require
-from hardmine.schemas.example_wire import serialize_example
+from hardmine.schemas.example_wire import bytes_value, serialize_example
 from hardmine.schemas.mining_config import PATCH_PX
 
 PIXELS = "patch/pixels"
@@ -109,6 +109,11 @@ def from_example(serialized: bytes) -> Patch:
     score=feature[SCORE].int64_list.value[0],
     reduction=feature[REDUCTION].int64_list.value[0] if REDUCTION in feature else 1,
   )
+
+
+def source_of(serialized: bytes) -> str:
+  """The source of a patch, without TensorFlow."""
+  return bytes_value(serialized, SOURCE).decode("utf-8")
 
 
 def parse_pixels(serialized: Any, patch_px: int = PATCH_PX) -> Any:

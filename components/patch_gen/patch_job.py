@@ -29,7 +29,7 @@ from hardmine.components.jobs.sources import (
 from hardmine.components.patch_gen.mine_part import MinePart, mine_part
 from hardmine.schemas.mining_config import MiningConfig
 from hardmine.schemas.output_sets import check_sources
-from hardmine.schemas.patch_example import from_example
+from hardmine.schemas.patch_example import source_of
 from hardmine.schemas.uris import parent_and_name
 
 DUPLICATES = "duplicates"  # the list of photographs that are there under another name
@@ -129,7 +129,7 @@ class PatchJob(ShardJob):
     return {remark["again"] for remark in remarks}
 
   def image_of(self, record: bytes) -> str:
-    return from_example(record).source
+    return source_of(record)
 
   def counts(
     self, reports: Iterable[Mapping[str, Any]], remarks: Sequence[Mapping[str, Any]]

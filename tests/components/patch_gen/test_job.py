@@ -17,6 +17,7 @@ from hardmine.schemas.patch_example import (
   from_example,
   parse_pixels,
   serialize,
+  source_of,
   to_example,
 )
 from tests.components.patch_gen.mining import (
@@ -196,6 +197,7 @@ def test_serialized_patch_is_what_protobuf_writes(number, reduction, side):
   expected = to_example(patch).SerializeToString(deterministic=True)
   assert serialize(patch) == expected
   assert key(from_example(serialize(patch))) == key(patch)
+  assert source_of(expected) == patch.source
 
 
 @pytest.mark.parametrize("num_sources", [1, 9, 64, 1000])
