@@ -2,9 +2,10 @@
 
     HARDMINE_DATA=DIR .venv/bin/python benchmarks/job_runners.py [PHOTOGRAPHS]
 
-Photographs are COCO's, from disk to disk: so many, and a tenth of them. The plain loop reads, decodes and mines the same files in one thread of one process, and keeps nothing.
-A job's seconds are of its work, without the start of Python and of the
-cluster; its megabytes are of the largest process that works for it, whatever that is.
+Photographs are COCO's, from disk to disk: so many, and a tenth of them. The plain loop
+reads, decodes and mines the same files in one thread of one process, and keeps nothing.
+A job's seconds are of its work, without the start of Python and of the cluster; its
+megabytes are of the largest process that works for it, whatever that is.
 Wanted: the same shards from all, memory that grows by less than 15 %.
 """
 

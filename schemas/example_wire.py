@@ -49,7 +49,7 @@ def bytes_value(serialized: bytes, key: str) -> bytes:
   """
   for features in _fields(serialized, 1):
     for entry in _fields(features, 1):
-      if key.encode() in _fields(entry, 1):
+      if any(name == key.encode() for name in _fields(entry, 1)):
         for feature in _fields(entry, 2):
           for values in _fields(feature, 1):
             for value in _fields(values, 1):
