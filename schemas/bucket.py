@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import datetime
 import errno
 import json
@@ -18,11 +19,42 @@ import fsspec
 
 T = TypeVar("T")
 
-DELAYS_SECONDS = (0.1, 0.3, 1.0, 3.0, 8.0)  # before each repetition, made random
-_TRANSIENT_STATUS = {408, 425, 429, 500, 502, 503, 504}
-_TRANSIENT_ERRNO = {errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ECONNRESET}
+DELAYS_SECONDS = (0.1, 0.3, 1.0, 3.0, 8.0, 20.0)  # before each repetition, made random
+_TRANSIENT_STATUS = {408, 409, 425, 429, 500, 502, 503, 504}  # 409: two at one object
+_TRANSIENT_ERRNO = {
+  *(errno.EAGAIN, errno.EBUSY, errno.ETIMEDOUT, errno.ECONNRESET, errno.EPIPE),
+  *(errno.ECONNREFUSED, errno.ENETUNREACH, errno.EHOSTUNREACH),
+}
+# What clients raise for a connection that fails, by name: none of them is imported.
+_TRANSIENT_TYPES = {
+  "botocore.exceptions.HTTPClientError",  # refused, reset, closed, out of time
+  "botocore.exceptions.IncompleteReadError",
+  "aiohttp.client_exceptions.ClientConnectionError",
+  "aiohttp.client_exceptions.ClientPayloadError",  # an answer that broke off
+  "requests.exceptions.ConnectionError",
+  "requests.exceptions.Timeout",
+  "google.auth.exceptions.TransportError",
+  "http.client.IncompleteRead",
+}
 _PRECONDITION_FAILED = 412
+# Clients repeat requests as well: together they would wait for most of an hour.
+_OPTIONS = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
+_TIMES = ("LastModified", "mtime", "last_modified", "updated", "created")
 _AT_ONCE = 1000  # objects: what S3 removes by one request
+_MAGIC = frozenset("*?[")  # fsspec takes a name of many for a pattern by these
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ObjectFacts:
+  """What a listing says of an object.
+
+  Attributes:
+    bytes: its length.
+    modified: when it was last written, by the store's clock; None if it tells nothing.
+  """
+
+  bytes: int
+  modified: datetime.datetime | None
 
 
 class Bucket:
@@ -44,9 +76,15 @@ class Bucket:
     Raises:
       ValueError: fsspec does not know the kind of URL, or its package is missing.
     """
+    options: dict[str, Any] = {"use_listings_cache": False}  # others write as well
+    is_s3 = url.partition("://")[0] in ("s3", "s3a")
     try:
-      # Others write as well: what was listed a moment ago says nothing about now.
-      return cls(*fsspec.core.url_to_fs(url, use_listings_cache=False))
+      file_system, _ = fsspec.core.url_to_fs(
+        _head(url), **options, **(_OPTIONS if is_s3 else {})
+      )
+      if is_s3:
+        file_system.retries = 1
+      return cls(file_system, str(file_system._strip_protocol(url)))
     except (ImportError, ValueError) as error:
       raise ValueError(
         f"Expected a local path, or a URL whose file system is installed ({error}). "
@@ -59,7 +97,11 @@ class Bucket:
 
   def tree(self, folder: str) -> set[str]:
     """The names of all objects below a folder, relative to it."""
-    found, pending = set(), [""]
+    return set(self.facts(folder))
+
+  def facts(self, folder: str) -> dict[str, ObjectFacts]:
+    """What is known of all objects below a folder, by name relative to it."""
+    found, pending = {}, [""]
     while pending:  # fsspec's own `find` passes over folders that it fails to list
       inner = pending.pop()
       for entry in self._entries(f"{folder}/{inner}".strip("/")):
@@ -67,7 +109,8 @@ class Bucket:
         if entry["type"] == "directory":
           pending.append(f"{name}/")
         else:
-          found.add(name)
+          when = next((entry[key] for key in _TIMES if entry.get(key)), None)
+          found[name] = ObjectFacts(bytes=entry["size"], modified=_with_zone(when))
     return found
 
   def _entries(self, folder: str) -> list[dict[str, Any]]:
@@ -96,7 +139,7 @@ class Bucket:
 
   def read_all(self, names: Sequence[str]) -> dict[str, bytes]:
     """Many objects, at once where the file system can."""
-    if len(names) < 2:
+    if len(names) < 2 or not all(map(self._is_plain, names)):
       return {name: self.read(name) for name in names}
     paths = [str(self._fs._strip_protocol(f"{self._path}/{name}")) for name in names]
     found = self._fs.cat(paths, on_error="return")
@@ -151,11 +194,18 @@ class Bucket:
     """When an object was last written, by the store's clock; it knows its zone."""
     self._fs.invalidate_cache(f"{self._path}/{name}".rpartition("/")[0])
     when = _repeated(lambda: self._fs.modified(f"{self._path}/{name}"))
-    return when if when.tzinfo else when.replace(tzinfo=datetime.timezone.utc)
+    told = _with_zone(when)
+    assert told is not None
+    return told
 
   def remove_all(self, names: Iterable[str]) -> None:
     """Removes objects, many in a request where the store can."""
-    left = list(names)
+    left = []
+    for name in names:
+      if self._is_plain(name):
+        left.append(name)
+      else:
+        self.remove(name)
     for start in range(0, len(left), _AT_ONCE):
       some = [f"{self._path}/{name}" for name in left[start : start + _AT_ONCE]]
       try:
@@ -163,6 +213,9 @@ class Bucket:
       except FileNotFoundError:  # some are gone already: one by one
         for name in left[start : start + _AT_ONCE]:
           self.remove(name)
+
+  def _is_plain(self, name: str) -> bool:
+    return _MAGIC.isdisjoint(f"{self._path}/{name}")
 
   def remove(self, name: str) -> None:
     """Removes an object that may be gone already."""
@@ -197,6 +250,25 @@ class Bucket:
     time.sleep(random.uniform(0, DELAYS_SECONDS[0]))
 
 
+class Patient:
+  """A file system of fsspec whose requests are repeated where the fault may pass."""
+
+  def __init__(self, file_system: fsspec.AbstractFileSystem):
+    self._fs = file_system
+
+  def __getattr__(self, name: str) -> Any:
+    value = getattr(self._fs, name)
+    if name.startswith("_") or not callable(value):
+      return value
+    return lambda *args, **options: _repeated(lambda: value(*args, **options))
+
+
+def _head(url: str) -> str:
+  """A URL up to its bucket: in a path, fsspec takes `::` and `#7` for its own words."""
+  head = "/".join(url.split("/", 3)[:3])
+  return url if "::" in head else head
+
+
 def _repeated(request: Callable[[], T]) -> T:
   """The answer to a request, asked again where the fault may pass.
 
@@ -218,19 +290,40 @@ def _repeated(request: Callable[[], T]) -> T:
   raise AssertionError
 
 
-def _is_transient(error: Exception) -> bool:
+def _is_transient(error: BaseException) -> bool:
+  if isinstance(error, (TimeoutError, asyncio.TimeoutError, ConnectionError)):
+    return True
   status = _status(error)
   if status is not None:
     return status in _TRANSIENT_STATUS
-  if isinstance(error, (TimeoutError, asyncio.TimeoutError, ConnectionError)):
+  if any(f"{c.__module__}.{c.__name__}" in _TRANSIENT_TYPES for c in type(error).mro()):
     return True
   return isinstance(error, OSError) and error.errno in _TRANSIENT_ERRNO
 
 
 def _status(error: BaseException) -> int | None:
-  """The HTTP status that gcsfs (`code`) and aiohttp (`status`) give their errors."""
+  """The HTTP status of an answer.
+
+  gcsfs (`code`) and aiohttp (`status`) give it to their errors; s3fs leaves it with the
+  error of botocore that its own stands for.
+  """
   for name in ("code", "status"):
     value = getattr(error, name, None)
     if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()):
       return int(value)
+  for one in (error, error.__cause__):
+    response = getattr(one, "response", None)
+    if isinstance(response, dict):
+      return response.get("ResponseMetadata", {}).get("HTTPStatusCode")
   return None
+
+
+def _with_zone(when: Any) -> datetime.datetime | None:
+  """A time as listings give it, with its zone."""
+  if isinstance(when, str):  # as gcsfs may
+    when = datetime.datetime.fromisoformat(when.replace("Z", "+00:00"))
+  elif isinstance(when, (int, float)):
+    when = datetime.datetime.fromtimestamp(when, datetime.timezone.utc)
+  if when is None or when.tzinfo:
+    return when
+  return when.replace(tzinfo=datetime.timezone.utc)
