@@ -13,7 +13,7 @@ from hardmine.pipelines.beam_runners import beam_log, pipeline_maker
 from hardmine.pipelines.cli.beam_arguments import add_beam_arguments, chosen_arguments
 from hardmine.pipelines.cli.progress import progress
 from hardmine.schemas.config import Config
-from hardmine.schemas.outputs import StagedFolder
+from hardmine.schemas.output_sets import output_set
 
 
 def job_arguments(
@@ -35,7 +35,10 @@ def job_arguments(
   """
   defaults = defaults_of(config)
   parser.add_argument(
-    "--output", required=True, metavar="DIR", help=f"a new folder for {made}"
+    "--output",
+    required=True,
+    metavar="DIR",
+    help=f"a new folder for {made}, or the URL of one in a bucket",
   )
   parser.add_argument(
     "--num-shards",
@@ -86,7 +89,7 @@ def job_options(
       replaced.
     JobFailed: from the block, with the path of what Beam said.
   """
-  StagedFolder(args.output, overwrite=args.overwrite, kind=kind)  # looks only
+  output_set(args.output, overwrite=args.overwrite, kind=kind)  # looks only
   make_pipeline = pipeline_maker(chosen_arguments(args))
   with (
     beam_log(shown=args.traceback),
