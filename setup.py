@@ -5,6 +5,7 @@ on. Extras add the rest:
 
   worker      Beam, for mining and conversion, on any Python too
   dask        what runs the Beam jobs on a Dask cluster, there and here
+  dataflow    what gives them to Google's Dataflow, and what its workers need
   pipelines   TensorFlow, Keras and TFX, with `worker`
   formats     HEIC and JPEG XL, as telephones write them
 
@@ -46,6 +47,7 @@ PIPELINES = [
 ]
 DASK = ["dask>=2024.4.2", "distributed>=2024.4.2"]  # what Beam's runner asks for
 BUCKETS = {"gcs": ["gcsfs>=2024.6"], "s3": ["s3fs>=2024.6"]}
+DATAFLOW = [line.replace("beam", "beam[gcp]", 1) for line in WORKER] + BUCKETS["gcs"]
 FORMATS = ["pillow-heif>=1.1", "pillow-jxl-plugin>=1.3.2"]  # HEIC, JPEG XL
 SIGNING = ["model-signing>=1.1,<2", "pyopenssl>=24"]  # it imports OpenSSL unasked
 
@@ -109,6 +111,7 @@ setup(
   extras_require={
     "worker": WORKER,
     "dask": [*WORKER, *DASK],
+    "dataflow": DATAFLOW,
     "pipelines": PIPELINES,
     "gpu": [
       f"tensorflow[and-cuda]>=2.16.2,<2.17; {OLD}",
