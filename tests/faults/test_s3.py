@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import logging
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from hardmine.serving.store.entries import Conflict
 from hardmine.serving.store.promotion import promote, rollback
 from hardmine.serving.store.signing import sign, verify_signature
 from hardmine.serving.store.store import ModelStore
+from tests.s3_server import s3_server
 from tests.serving.store.fake_models import add, by
 from tests.serving.store.keys import write_keys
 from tests.serving.store.test_promotion import answers
@@ -27,20 +25,8 @@ NUM_VERSIONS = 4  # of each
 
 @pytest.fixture(scope="module")
 def bucket():
-  logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line a request
-  server = ThreadedMotoServer(port=0, verbose=False)
-  server.start()
-  host, port = server.get_host_and_port()
-  url = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
-  with pytest.MonkeyPatch.context() as patch:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-      patch.setenv(name, "test")
-    patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    patch.setenv("AWS_ENDPOINT_URL", url)
-    bucket = boto3.client("s3")
-    bucket.create_bucket(Bucket="models")
-    yield bucket
-  server.stop()
+  with s3_server("models") as client:
+    yield client
 
 
 @pytest.fixture
