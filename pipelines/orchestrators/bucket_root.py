@@ -177,7 +177,7 @@ class HeldBucket:
 
   def _found(self) -> dict[str, str] | None:
     """What the lock says, as far as it can be read; None without a lock."""
-    unknown = dict.fromkeys(("pid", "user", "host", "since"), "unknown")
+    unknown: dict[str, str] = dict.fromkeys(["pid", "user", "host", "since"], "unknown")
     try:
       return {**unknown, **json.loads(self._bucket.read(LOCK))}
     except FileNotFoundError:
