@@ -378,16 +378,49 @@ def test_a_cancellation_that_google_does_not_answer_is_told(google, capsys):
   assert last.startswith("hardmine: Dataflow did not answer within 4 s, cancel it:")
 
 
+ON_A_WORKER = """
+import sys, zipfile
+import hardmine.components.patch_gen.mine_part as module
+from hardmine.pipelines.wheels import installed_package
+assert "tensorflow" not in sys.modules and "tfx" not in sys.modules
+print(module.__file__)
+print(*zipfile.ZipFile(installed_package("hardmine")).namelist(), sep="\\n")
+"""
+
+
 @pytest.mark.slow
-def test_what_is_staged_is_the_whole_of_our_package(google):
+def test_what_is_staged_is_the_whole_of_our_package(google, tmp_path):
   run_pipeline(arguments(google, "--experiments=use_runner_v2"))
-  with tarfile.open(fileobj=io.BytesIO(google.object("workflow.tar.gz"))) as archive:
+  staged = tmp_path / "workflow.tar.gz"
+  staged.write_bytes(google.object("workflow.tar.gz"))
+  with tarfile.open(staged) as archive:
     assert not any(member.issym() or member.islnk() for member in archive)
     names = {Path(*Path(name).parts[1:]).as_posix() for name in archive.getnames()}
-  expected = {
+    archive.extractall(tmp_path / "source")
+  assert modules_here() <= names
+  assert google.object("requirements.txt").decode().startswith("gcsfs>=")
+  check_installed(next((tmp_path / "source").iterdir()), tmp_path)
+
+
+def modules_here():
+  return {
     f"hardmine/{path.relative_to(REPOSITORY)}"
     for part in PARTS
     for path in (REPOSITORY / part).rglob("*.py")
   }
-  assert expected <= names
-  assert google.object("requirements.txt").decode().startswith("gcsfs>=")
+
+
+def check_installed(source, folder):
+  """Builds and installs as a worker does; its libraries are those of this machine."""
+  build = "from setuptools.build_meta import __legacy__ as b; b.build_wheel('../built')"
+  (folder / "source" / "built").mkdir()
+  command = [sys.executable, "-c", build]
+  subprocess.run(command, cwd=source, check=True, capture_output=True)
+  (wheel,) = (folder / "source" / "built").iterdir()
+  zipfile.ZipFile(wheel).extractall(folder / "installed")
+  environment = {**os.environ, "PYTHONPATH": str(folder / "installed")}
+  command = [sys.executable, "-c", ON_A_WORKER]
+  out = subprocess.check_output(command, cwd="/", env=environment, text=True)
+  place, *members = out.splitlines()
+  assert place == f"{folder}/installed/hardmine/components/patch_gen/mine_part.py"
+  assert set(members) == set(zipfile.ZipFile(wheel).namelist())
