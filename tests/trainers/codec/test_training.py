@@ -10,6 +10,7 @@ import pytest
 import tensorflow as tf
 
 from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.folders import folder
 from hardmine.schemas.training_config import CodecTrainingConfig
 from hardmine.trainers.checkpoints import Checkpoints
 from hardmine.trainers.codec.cells.gru import ConvGRUCell
@@ -98,14 +99,19 @@ def test_a_killed_run_resumes_to_the_same_weights(tmp_path):
     np.testing.assert_array_equal(ours, theirs)
 
 
-def test_a_truncated_checkpoint_falls_back_to_the_one_before(tmp_path, capsys):
-  checkpoints = Checkpoints(tmp_path)
+@pytest.mark.parametrize("kind", ["disk", "bucket"])
+def test_a_truncated_checkpoint_falls_back_to_the_one_before(kind, tmp_path, capsys):
+  url = str(tmp_path) if kind == "disk" else f"memory://bucket{tmp_path}"
+  checkpoints, place = Checkpoints(url), folder(url)
   codec = compiled_codec(CODEC, CodecTrainingConfig(steps=4, **SETTINGS))
-  checkpoints.save(codec, 2)
-  newest = checkpoints.save(codec, 4)
-  newest.write_bytes(newest.read_bytes()[:1000])
+  for step in (1, 2, 4):
+    newest = checkpoints.save(codec, step)
+  assert place.tree() == {"step-000000002.npz", "step-000000004.npz"}
+  assert newest == place.at("step-000000004.npz")
+  place.write("step-000000004.npz", place.read("step-000000004.npz")[:1000])
   assert checkpoints.restore(codec) == 2
-  assert str(newest) in capsys.readouterr().err
+  assert newest in capsys.readouterr().err
+  assert place.tree() == {"step-000000002.npz", "step-000000004.damaged"}
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):

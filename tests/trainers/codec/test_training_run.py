@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -357,7 +358,7 @@ def test_a_full_disk_keeps_the_older_checkpoint_and_is_one_line(
   assert line.startswith(f"hardmine: {checkpoints.directory}/step-000000006.npz: File")
   assert "the same command goes on" in line
   assert checkpoints.restore(codec) == 5
-  assert len(list(checkpoints.directory.iterdir())) == 1
+  assert len(os.listdir(checkpoints.directory)) == 1
   assert (tmp_path / "lock").read_text() == ""
 
 
@@ -420,7 +421,7 @@ def test_damaged_checkpoints_never_cost_a_whole_one(tmp_path):
   codec = compiled_codec(experiment().codec, experiment().training)
   checkpoints = Checkpoints(tmp_path)
   for step in (10, 20):
-    checkpoints.save(codec, step).write_bytes(b"cut")
+    Path(checkpoints.save(codec, step)).write_bytes(b"cut")
   with pytest.raises(RuntimeError, match=r"none of the checkpoints .* can be read"):
     checkpoints.restore(codec)
   checkpoints.save(codec, 5)
