@@ -96,7 +96,7 @@ class BagVisitor(PipelineVisitor):
       f"them, which is what runs on Dask. Received: {node.full_label}"
     )
 
-  def _spread(self, bag: db.Bag) -> db.Bag:
+  def _spread(self, bag: Any) -> Any:
     if bag.npartitions == self.num_partitions:
       return bag
     return bag.repartition(npartitions=self.num_partitions)

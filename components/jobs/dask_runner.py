@@ -61,7 +61,7 @@ class DaskRunner(dask_runner.DaskRunner):
       pipeline.visit(visitor)
       ends = [emptied(bag) for bag in visitor.ends()]
       parts = [part for bag in ends for part in bag.to_delayed(optimize_graph=False)]
-      futures = client.compute(parts)
+      futures: Any = client.compute(parts)
     except BaseException:
       _close(client)
       raise
@@ -227,7 +227,7 @@ def _connected(wanted: Any) -> distributed.Client:
 
 
 def _address(client: distributed.Client) -> str:
-  return client.scheduler.address if client.scheduler else "its address"
+  return str(client.scheduler.address) if client.scheduler else "its address"
 
 
 def _num_partitions(client: distributed.Client) -> int:

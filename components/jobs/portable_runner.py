@@ -62,7 +62,7 @@ class PortableRunner(portable_runner.PortableRunner):
           "whether this machine reaches its port"
         ) from None
     try:
-      submitted = super().run_portable_pipeline(pipeline, options)
+      submitted: Any = super().run_portable_pipeline(pipeline, options)
     except (grpc.RpcError, grpc.FutureTimeoutError) as error:
       _LOGGER.warning("not submitted", exc_info=error)
       raise RuntimeError(

@@ -73,7 +73,8 @@ def test_a_worker_s_error_is_one_line(cluster, jobs, how, line, capfd):
 
 def test_what_would_be_wrong_in_silence_is_refused(cluster):
   def tagged(pipeline):
-    _ = pipeline | beam.Create([1]) | beam.Partition(lambda one, count: 0, 2)
+    one = pipeline | beam.Create([1])
+    _ = one | beam.ParDo(beam.DoFn()).with_outputs("other")
 
   def read(pipeline):
     _ = pipeline | beam.io.ReadFromText(__file__, validate=False)
