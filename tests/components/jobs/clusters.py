@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +20,12 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 _START_SECONDS = 120
+# Folders before `--` are empty for the program behind it, which keeps the process.
+_HIDE = """
+while [ "$1" != -- ]; do mount -t tmpfs none "$1" || exit 1; shift; done
+shift
+exec "$@"
+"""
 _WORKER = f"{sys.executable} -m apache_beam.runners.worker.sdk_worker_main"
 
 
@@ -67,7 +74,12 @@ class JobService:
 
 @contextlib.contextmanager
 def dask_cluster(
-  num_workers: int, cwd: Path, *, path: Sequence[Path] = (), threads: int = 1
+  num_workers: int,
+  cwd: Path,
+  *,
+  path: Sequence[Path] = (),
+  threads: int = 1,
+  hidden: Sequence[Path] = (),
 ) -> Iterator[DaskCluster]:
   """A Dask cluster on a free port.
 
@@ -76,10 +88,11 @@ def dask_cluster(
     cwd: a folder that is theirs alone; it is made.
     path: folders of modules that the workers find.
     threads: of a worker.
+    hidden: folders that are empty for the cluster; see `can_hide`.
   """
   with contextlib.ExitStack() as stack:
     place = cwd / "scheduler.json"
-    start = _starter(stack, cwd, path)
+    start = _starter(stack, cwd, path, hidden)
     scheduler = start(
       "distributed.cli.dask_scheduler --host 127.0.0.1 --port 0 --no-dashboard",
       f"--scheduler-file={place}",
@@ -99,23 +112,44 @@ def dask_cluster(
 
 
 @contextlib.contextmanager
-def job_service(cwd: Path, *, path: Sequence[Path] = ()) -> Iterator[JobService]:
+def job_service(
+  cwd: Path, *, path: Sequence[Path] = (), hidden: Sequence[Path] = ()
+) -> Iterator[JobService]:
   """Beam's Python job service on a free port.
 
   Args:
     cwd: a folder that is its alone; it is made.
     path: folders of modules that its workers find.
+    hidden: folders that are empty for it and its workers; see `can_hide`.
   """
   with contextlib.ExitStack() as stack:
     place = cwd / "port"
-    start = _starter(stack, cwd, path)
+    start = _starter(stack, cwd, path, hidden)
     module = "apache_beam.runners.portability.local_job_service_main"
     process = start(f"{module} --port 0", f"--port_file={place}")
     _until(place.exists, process, cwd)
     yield JobService(f"localhost:{place.read_text('utf-8')}", process)
 
 
-def _starter(stack: contextlib.ExitStack, cwd: Path, path: Sequence[Path]):
+def can_hide(folder: Path) -> bool:
+  """Whether this machine lets a process have a folder be empty for itself alone."""
+  if not folder.is_dir() or shutil.which("unshare") is None:
+    return False
+  said = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+  return subprocess.run(_hiding([folder], ["true"]), **said).returncode == 0
+
+
+def _hiding(folders: Sequence[Path], command: Sequence[str]) -> list[str]:
+  """A command for which these folders are empty."""
+  if not folders:
+    return list(command)
+  names = map(str, folders)
+  return ["unshare", "--mount", "sh", "-c", _HIDE, "sh", *names, "--", *command]
+
+
+def _starter(
+  stack: contextlib.ExitStack, cwd: Path, path: Sequence[Path], hidden: Sequence[Path]
+):
   """What starts Python in that folder, and ends it and its children in the end."""
   temporary = cwd / "tmp"
   temporary.mkdir(parents=True)
@@ -129,7 +163,7 @@ def _starter(stack: contextlib.ExitStack, cwd: Path, path: Sequence[Path]):
   def start(words: str, *more: str, **variables: str) -> subprocess.Popen:
     said = stack.enter_context((cwd / "log").open("ab"))
     process = subprocess.Popen(
-      [sys.executable, "-m", *words.split(), *more],
+      _hiding(hidden, [sys.executable, "-m", *words.split(), *more]),
       cwd=cwd,
       env=environment | variables,
       stdin=subprocess.DEVNULL,
