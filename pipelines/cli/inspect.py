@@ -1,4 +1,7 @@
-"""`hardmine inspect`: what compressed files hold, without any model."""
+"""`hardmine inspect`: what compressed files and sets hold, and whether they are whole.
+
+No model is needed. A folder or a URL is taken for a set (`set_facts`).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
+from hardmine.pipelines.cli import set_facts
 from hardmine.pipelines.cli.images import read_input
+from hardmine.pipelines.cli.tables import printable
 
 if TYPE_CHECKING:
   from hardmine.trainers.codec.bitstream import Chunk, Header
@@ -15,14 +20,22 @@ if TYPE_CHECKING:
 HELP = (
   "Says what compressed files hold and checks every checksum. Exits 1 when one is "
   "damaged or cut short; one that was cut behind its first iteration still decodes, to "
-  "the coarser image of what is there."
+  "the coarser image of what is there. Of a folder or a URL that `mine` or `coco` "
+  "made, says what it holds, whether every file is there at its length, and what jobs "
+  "that were killed or still run have left beside it; exits 1 without a whole set."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
   parser.add_argument(
-    "files", nargs="+", metavar="FILE", help="made by hardmine encode, or - for stdin"
+    "files",
+    nargs="+",
+    metavar="FILE",
+    help="made by hardmine encode, or - for stdin; or the folder or URL of a set",
+  )
+  parser.add_argument(
+    "--full", action="store_true", help="hash every file of a set (reads all of it)"
   )
   parser.add_argument(
     "--json",
@@ -39,18 +52,18 @@ def run(args: argparse.Namespace) -> int:
     OSError: it cannot be read.
   """
   if len(args.files) == 1:
-    facts = _describe(args.files[0])
+    facts = _describe(args.files[0], args.full)
     _show(facts, as_json=args.json)
     return _complain(facts)
   results, statuses = [], []
   for path in args.files:
     try:
-      facts = _describe(path)
+      facts = _describe(path, args.full)
       status = _complain(facts)
       if not args.json:
         _show(facts, as_json=False)
         print()
-    except (ValueError, OSError) as error:
+    except (ValueError, OSError, RuntimeError) as error:
       facts = {"file": path, "error": str(error)}
       status = 2 if isinstance(error, ValueError) else 1
       print(f"hardmine: {error}", file=sys.stderr)
@@ -61,7 +74,9 @@ def run(args: argparse.Namespace) -> int:
   return min(filter(None, statuses), default=0)
 
 
-def _describe(path: str) -> dict[str, Any]:
+def _describe(path: str, full: bool) -> dict[str, Any]:
+  if path != "-" and set_facts.is_place(path):
+    return set_facts.describe(path, full=full)
   from hardmine.trainers.codec import bitstream, rates
 
   data = read_input(path)
@@ -110,6 +125,9 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
   if as_json:
     print(json.dumps(facts))
     return
+  if "place" in facts:
+    set_facts.show(facts)
+    return
   for name, value in facts.items():
     shown = f"{value:.4f}" if isinstance(value, float) else value
     if isinstance(value, list):
@@ -118,7 +136,12 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
 
 
 def _complain(facts: dict[str, Any]) -> int:
-  """Tells of a file that is cut short; the exit status of any."""
+  """Tells of a file that is cut short or a set that is not whole; the exit status."""
+  if "place" in facts:
+    complaint = set_facts.complaint(facts)
+    if complaint is not None:
+      print(f"hardmine: {printable(complaint)}", file=sys.stderr)
+    return int(complaint is not None)
   if facts["state"] == "complete":
     return 0
   missing = facts["missing_iterations"]
