@@ -68,7 +68,6 @@ def run(bucket, experiment, tmp_path, monkeypatch):
   def run(root: str = ROOT):
     lines = []
     done, outcome = run_experiment(experiment, Site(root=root), say=lines.append)
-    print(*lines, sep="\n")
     return done, outcome, lines
 
   return run
