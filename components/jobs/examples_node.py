@@ -24,6 +24,7 @@ from tfx.types import (
   standard_component_specs,
 )
 
+from hardmine.components.jobs.job_identity import identified, run_id
 from hardmine.schemas.config import Config
 
 EXAMPLES_KEY = standard_component_specs.EXAMPLES_KEY
@@ -80,6 +81,11 @@ class ExamplesExecutor(base_beam_executor.BaseBeamExecutor):
     self._log_startup(input_dict, output_dict, exec_properties)
     config = self.config_class.from_json(exec_properties[self.config_key])
     examples = artifact_utils.get_single_instance(output_dict[EXAMPLES_KEY])
+    self._beam_pipeline_args = identified(
+      self._beam_pipeline_args or (),
+      job=self.config_key,
+      run=run_id(config.to_json(), examples.uri),
+    )
     manifest = self.run_job(config, examples.uri, self._make_beam_pipeline)
     describe(examples, manifest["counts"]["splits"])
     logging.info("%s", self.summary(manifest["counts"]))

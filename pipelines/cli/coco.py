@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> int:
     eval_share=args.eval_share,
   )
   start = time.monotonic()
-  with job_options(args, "converting", "images", ANNOTATED_IMAGES) as options:
+  with job_options(args, config, "converting", "images", ANNOTATED_IMAGES) as options:
     from hardmine.components.coco_gen.job import run_job
 
     manifest = run_job(config, args.output, **options)

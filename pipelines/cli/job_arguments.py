@@ -9,11 +9,13 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from hardmine.components.jobs.job_identity import identified, run_id
 from hardmine.pipelines.beam_runners import beam_log, pipeline_maker
 from hardmine.pipelines.cli.beam_arguments import add_beam_arguments, chosen_arguments
 from hardmine.pipelines.cli.progress import progress
 from hardmine.schemas.config import Config
 from hardmine.schemas.output_sets import output_set
+from hardmine.schemas.uris import absolute
 
 
 def job_arguments(
@@ -70,12 +72,13 @@ def defaults_of(config: type[Config]) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def job_options(
-  args: argparse.Namespace, verb: str, noun: str, kind: str
+  args: argparse.Namespace, config: Config, verb: str, noun: str, kind: str
 ) -> Iterator[dict[str, Any]]:
   """How a `run_job` is to run, and its progress while it does.
 
   Args:
     args: with those of `job_arguments`.
+    config: of the job.
     verb: what the job does, as `mining`.
     noun: to what, as `photographs`.
     kind: of the folder that the job makes (`schemas.outputs`).
@@ -90,7 +93,9 @@ def job_options(
     JobFailed: from the block, with the path of what Beam said.
   """
   output_set(args.output, overwrite=args.overwrite, kind=kind)  # looks only
-  make_pipeline = pipeline_maker(chosen_arguments(args))
+  run = run_id(config.to_json(), absolute(args.output))
+  arguments = identified(chosen_arguments(args), job=args.command, run=run)
+  make_pipeline = pipeline_maker(arguments)
   with (
     beam_log(shown=args.traceback),
     progress(verb, noun, quiet=args.json) as on_progress,

@@ -105,7 +105,7 @@ def run(args: argparse.Namespace) -> int:
     max_dead_share=args.max_dead_share,
   )
   start = time.monotonic()
-  with job_options(args, "mining", "photographs", PATCHES) as options:
+  with job_options(args, config, "mining", "photographs", PATCHES) as options:
     from hardmine.components.patch_gen.job import run_job
 
     manifest = run_job(config, args.output, **options)
