@@ -49,7 +49,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help=f"{', '.join(names())}, or the path of a .py or .json file",
   )
   parser.add_argument(
-    "--root", metavar="DIR", help="what runs keep (default: runs/NAME)"
+    "--root",
+    metavar="DIR|URL",
+    help="what runs keep, a folder or a prefix of a bucket (default: runs/NAME)",
+  )
+  parser.add_argument(
+    "--metadata",
+    metavar="PATH",
+    help="ML Metadata's SQLite file (default: in the root; of one in a bucket, below "
+    "~/.local/state/hardmine)",
   )
   parser.add_argument(
     "--set",
@@ -132,6 +140,7 @@ def _site(
 
   return Site(
     root=args.root or os.path.join("runs", experiment.name),
+    metadata_file=args.metadata,
     beam_arguments=beam_arguments,
     enable_cache=not args.no_cache,
   )
