@@ -222,6 +222,12 @@ class Bucket:
     with contextlib.suppress(FileNotFoundError):
       _repeated(lambda: self._fs.rm_file(f"{self._path}/{name}"))
 
+  def remove_if(self, name: str, content: bytes) -> None:
+    """Removes an object of a content that only its writer gives it."""
+    with contextlib.suppress(FileNotFoundError):
+      if self.read(name) == content:
+        self.remove(name)
+
   def create(self, name: str, value: dict[str, Any]) -> bool:
     """Makes an object that does not exist.
 
@@ -254,7 +260,9 @@ class Patient:
   """A file system of fsspec whose requests are repeated where the fault may pass."""
 
   def __init__(self, file_system: fsspec.AbstractFileSystem):
-    self._fs = file_system
+    self._fs: Any = file_system
+    if hasattr(file_system, "retries"):  # s3fs's, beside botocore's
+      self._fs.retries = 1
 
   def __getattr__(self, name: str) -> Any:
     value = getattr(self._fs, name)

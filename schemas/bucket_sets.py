@@ -2,37 +2,41 @@
 
     manifest.json                     names the files of the set
     made-20261124T101500-1f2e3d4c/    the files of one job
-      job.json                        while it runs: whose, anew every half minute
       scratch/                        what only the job's workers need
 
-A folder `made-*` that the manifest does not name was left by a job that was killed, or
-belongs to one that runs: `left_behind` tells them apart by the age of `job.json`, and
-the next job removes the former.
+The notes by which jobs know each other, and what becomes of a killed one's folder, are
+told in `bucket_leftovers`. Publishing looks at everything anew: a job that slept may
+have been taken for dead.
 """
 
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import datetime
-import getpass
 import json
-import os
-import platform
 import threading
 import uuid
 from types import TracebackType
 from typing import Any
 
+from hardmine.schemas import processes
 from hardmine.schemas.bucket import Bucket
+from hardmine.schemas.bucket_leftovers import (
+  ALIVE,
+  JOB,
+  REPLACED,
+  collect,
+  files_of,
+  is_folder,
+  is_note,
+  manifest_text,
+  new_name,
+  plain_files,
+)
 from hardmine.schemas.config import require
 from hardmine.schemas.folders import BucketFolder
 from hardmine.schemas.manifest import MANIFEST_NAME, SCRATCH, Files, make_manifest
 
-_MADE = "made-"
-_JOB = "job.json"
 _BEAT_SECONDS = 30.0
-_STALE_SECONDS = 900.0  # without a beat
 
 
 class BucketSet:
@@ -42,21 +46,30 @@ class BucketSet:
     self.output = output
     self._kind, self._plain = kind, plain
     self._bucket = Bucket.at_url(output)
-    self._before = _read(self._bucket)
+    self._before = manifest_text(self._bucket)
     self._refuse(overwrite and not plain)
     self.replaces = self._before is not None
-    self._name = f"{_MADE}{_now():%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+    self._name = new_name()
     self._place = BucketFolder(output)
     made = self._place.below(self._name)
     self.shards = self._place if plain else made
     self.scratch = made.below(SCRATCH)
     self._text: bytes | None = None
+    self._is_apart = False
+    who = {**processes.this_process(), "plain": plain, "token": uuid.uuid4().hex}
+    self._who = json.dumps(who).encode()
     self._done = threading.Event()
+    self._beating = threading.Thread(target=self._keep_beating, daemon=True)
 
   def __enter__(self) -> BucketSet:
-    self._beat()
-    remove_left_behind(self.output)
-    self._beating = threading.Thread(target=self._keep_beating, daemon=True)
+    note = f"{self._name}/{JOB}"
+    try:
+      self._bucket.write(note, self._who)
+      collect(self._bucket, self.output, self._bucket.modified(note))
+    except BaseException:
+      with contextlib.suppress(Exception):
+        self._bucket.remove(note)
+      raise
     self._beating.start()
     return self
 
@@ -74,51 +87,125 @@ class BucketSet:
   ) -> None:
     self._done.set()
     self._beating.join()
+    if kind is not None or self._text is None:
+      self._clear()
+      return
     try:
-      if kind is None and self._text is not None:
-        self.scratch.remove_tree()
-        self._publish(self._text)
-        return
+      self._publish(self._text)
     except BaseException:
-      self._bucket.remove(f"{self._name}/{_JOB}")
+      with contextlib.suppress(Exception):  # what is wrong has been told
+        if not self._is_apart and manifest_text(self._bucket) != self._text:
+          self._clear()
       raise
-    self._clear()
 
   def _refuse(self, overwrite: bool) -> None:
     """Raises ValueError where something lies that may not be replaced."""
-    found = {name.partition("/")[0] for name in self._bucket.tree("")}
-    foreign = sorted(name for name in found if not name.startswith(_MADE))
+    files = files_of(self._before) or {}
+    folders = {name.partition("/")[0] for name in files}
+    foreign = sorted(
+      name
+      for name in self._bucket.tree("")
+      if not is_folder(top := name.partition("/")[0])
+      or (top in folders and name not in files and not is_note(name))
+    )
     if self._before is None:
       require(
         not foreign, "a prefix without objects", output=self.output, has=foreign[:3]
       )
       return
     require(overwrite, "a prefix without objects (or --overwrite)", output=self.output)
-    known = _is_set(self._before, self._kind) and foreign == [MANIFEST_NAME]
+    known = (
+      bool(files)
+      and json.loads(self._before).get("kind") == self._kind
+      and foreign == [MANIFEST_NAME]
+      and all(map(is_folder, folders))
+    )
     require(
       known,
       f"a prefix that is new, empty, or holds {self._kind} made before and nothing "
       "else",
       output=self.output,
-      has=foreign[:3],
+      has=[name for name in foreign if name != MANIFEST_NAME][:3] or foreign,
     )
 
   def _publish(self, text: bytes) -> None:
+    self.scratch.remove_tree()
+    self._check_made(text)
+    claims = self._claims()
     if self._before is None:
-      ours = self._bucket.create_file(MANIFEST_NAME, text)
+      is_ours = self._bucket.create_file(MANIFEST_NAME, text)
     else:
-      ours = _read(self._bucket) == self._before
-      if ours:
+      is_ours = all(self._bucket.create_file(claim, self._who) for claim in claims)
+      is_ours = is_ours and manifest_text(self._bucket) == self._before
+      if is_ours:
         self._bucket.write(MANIFEST_NAME, text)
-    if not ours:
-      told = "and was left as it is"
-      if not self._plain:
-        self._bucket.write(f"{self._name}/{MANIFEST_NAME}", self._own_manifest(text))
-        told += f": what was made lies in {self.output}/{self._name}"
-      raise RuntimeError(f"{self.output} has changed since the start, {told}")
-    self._bucket.remove(f"{self._name}/{_JOB}")
+    if not is_ours:
+      self._refused(text, claims)
+    if not self._is_known():
+      self._withdraw()
+      raise RuntimeError(self._collected())
     if self._before is not None:
-      self._bucket.remove_all(json.loads(self._before)["files"])
+      old = files_of(self._before) or {}
+      self._bucket.remove_all(name for name in old if ".." not in name.split("/"))
+      folders = {name.partition("/")[0] for name in old}
+      self._bucket.remove_all(
+        f"{old}/{note}" for old in folders for note in (ALIVE, JOB)
+      )
+      self._bucket.remove_all(claims)
+    self._remove_notes()
+
+  def _check_made(self, text: bytes) -> None:
+    """Raises RuntimeError where somebody has removed what was made."""
+    found = self._bucket.facts("")
+    files = files_of(text) or {}
+    whole = all(
+      name in found and found[name].bytes == said["bytes"]
+      for name, said in files.items()
+    )
+    if not whole or not self._is_known():
+      raise RuntimeError(self._collected())
+
+  def _collected(self) -> str:
+    return (
+      f"{self.output}/{self._name} was removed by another job or `hardmine clean`, "
+      "which took this one for dead: did it stand still for a quarter of an hour? "
+      "Nothing was published; run it again"
+    )
+
+  def _is_known(self) -> bool:
+    """Whether nobody has taken this job for dead."""
+    try:
+      return self._bucket.read(f"{self._name}/{JOB}") == self._who
+    except FileNotFoundError:
+      return False
+
+  def _claims(self) -> list[str]:
+    """Notes in the folders of the set that is replaced, of which there is one."""
+    files = files_of(self._before) or {}
+    return [f"{name}/{REPLACED}" for name in sorted({n.split("/")[0] for n in files})]
+
+  def _refused(self, text: bytes, claims: list[str]) -> None:
+    """Keeps what was made, and raises RuntimeError."""
+    told = "and was left as it is"
+    for claim in claims:
+      self._bucket.remove_if(claim, self._who)
+    if not self._plain:
+      self._bucket.write(f"{self._name}/{MANIFEST_NAME}", self._own_manifest(text))
+      self._is_apart = True
+      self._remove_notes()
+      told += f": what was made lies in {self.output}/{self._name}"
+    raise RuntimeError(f"{self.output} has changed since the start, {told}")
+
+  def _withdraw(self) -> None:
+    """Takes back a manifest whose files somebody is about to remove."""
+    if manifest_text(self._bucket) != self._text:
+      return
+    if self._before is None:
+      self._bucket.remove(MANIFEST_NAME)
+    else:
+      self._bucket.write(MANIFEST_NAME, self._before)
+    for claim in self._claims():
+      self._bucket.remove_if(claim, self._who)
 
   def _own_manifest(self, text: bytes) -> bytes:
     """Of the folder that was made, as a set by itself."""
@@ -128,108 +215,22 @@ class BucketSet:
     return make_manifest(files, **manifest)[1]
 
   def _clear(self) -> None:
-    """Removes what was made; the prefix was empty before."""
-    self._place.remove_tree(self._name)
-    if self._plain:
-      self._place.remove_tree()
+    """Removes what was made, its note last: without that it would be nobody's."""
+    notes = (f"{self._name}/{JOB}", f"{self._name}/{ALIVE}")
+    made = {f"{self._name}/{name}" for name in self._bucket.tree(self._name)}
+    if self._plain and manifest_text(self._bucket) is None:  # or they are a set's
+      made.update(plain_files(self._bucket))
+    self._bucket.remove_all(made.difference(notes))
+    for claim in self._claims():
+      self._bucket.remove_if(claim, self._who)
+    self._remove_notes()
 
-  def _beat(self) -> None:
-    who = {"host": platform.node(), "pid": os.getpid(), "user": _user()}
-    self._bucket.write(f"{self._name}/{_JOB}", json.dumps(who).encode())
+  def _remove_notes(self) -> None:
+    self._bucket.remove(f"{self._name}/{ALIVE}")
+    self._bucket.remove(f"{self._name}/{JOB}")
 
   def _keep_beating(self) -> None:
     while not self._done.wait(_BEAT_SECONDS):
       with contextlib.suppress(Exception):  # the job itself will tell of it
-        self._beat()
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class LeftBehind:
-  """A folder below an output in a bucket that its manifest does not name.
-
-  Attributes:
-    name: of the folder.
-    who: of the job that made it, as far as it is told.
-    seconds: since it was last at work; None where nothing tells.
-    is_set: it holds a whole set, which could not be published.
-  """
-
-  name: str
-  who: str
-  seconds: float | None
-  is_set: bool
-
-  @property
-  def is_stale(self) -> bool:
-    """Whether its job is gone; a set is never stale."""
-    return not self.is_set and (self.seconds is None or self.seconds > _STALE_SECONDS)
-
-
-def left_behind(output: str) -> list[LeftBehind]:
-  """What jobs that were killed, or still run, have below an output in a bucket."""
-  bucket = Bucket.at_url(output)
-  manifest = _read(bucket)
-  files = json.loads(manifest)["files"] if manifest and _is_set(manifest, None) else []
-  named = {path.partition("/")[0] for path in files}
-  found = []
-  for name in sorted(bucket.names("")):
-    if name.startswith(_MADE) and name not in named:
-      who, seconds = _whose(bucket, name)
-      whole = bucket.exists(f"{name}/{MANIFEST_NAME}")
-      found.append(LeftBehind(name=name, who=who, seconds=seconds, is_set=whole))
-  return found
-
-
-def remove_left_behind(output: str) -> list[str]:
-  """Removes what killed jobs left below an output in a bucket, and says which."""
-  gone = [left.name for left in left_behind(output) if left.is_stale]
-  for name in gone:
-    BucketFolder(output).remove_tree(name)
-  return gone
-
-
-def _whose(bucket: Bucket, name: str) -> tuple[str, float | None]:
-  """(who is at work in a folder, seconds since its last beat)."""
-  try:
-    told = json.loads(bucket.read(f"{name}/{_JOB}"))
-    last = bucket.modified(f"{name}/{_JOB}")
-  except (FileNotFoundError, ValueError):
-    return "unknown", _age_by_name(name)
-  who = f"process {told.get('pid')} of {told.get('user')} on {told.get('host')}"
-  return who, (_now() - last).total_seconds()
-
-
-def _age_by_name(name: str) -> float | None:
-  """Seconds since a folder was named: there is no `job.json` for an instant."""
-  try:
-    made = datetime.datetime.strptime(name[len(_MADE) :][:15], "%Y%m%dT%H%M%S")
-  except ValueError:
-    return None
-  return (_now() - made.replace(tzinfo=datetime.timezone.utc)).total_seconds()
-
-
-def _read(bucket: Bucket) -> bytes | None:
-  try:
-    return bucket.read(MANIFEST_NAME)
-  except FileNotFoundError:
-    return None
-
-
-def _is_set(manifest: bytes | None, kind: str | None) -> bool:
-  """Whether a manifest is one of ours, of a kind if that is given."""
-  try:
-    found = json.loads(manifest or b"")
-    return isinstance(found["files"], dict) and kind in (None, found.get("kind"))
-  except (ValueError, KeyError, TypeError):
-    return False
-
-
-def _user() -> str:
-  try:
-    return getpass.getuser()
-  except (OSError, KeyError):  # no such user in the machine's list
-    return "unknown"
-
-
-def _now() -> datetime.datetime:
-  return datetime.datetime.now(datetime.timezone.utc)
+        if self._is_known():
+          self._bucket.write(f"{self._name}/{ALIVE}", b"")
