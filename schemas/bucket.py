@@ -9,6 +9,7 @@ import datetime
 import errno
 import json
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -16,6 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import fsspec
+
+from hardmine.schemas.uris import is_url
 
 T = TypeVar("T")
 
@@ -40,6 +43,7 @@ _PRECONDITION_FAILED = 412
 # Clients repeat requests as well: together they would wait for most of an hour.
 _OPTIONS = {"config_kwargs": {"retries": {"total_max_attempts": 1}}}
 _TIMES = ("LastModified", "mtime", "last_modified", "updated", "created")
+_CHAIN = re.compile(r"^\w+::|::\w+://")  # as `zip://*.png::s3://bucket/all.zip`
 _AT_ONCE = 1000  # objects: what S3 removes by one request
 _MAGIC = frozenset("*?[")  # fsspec takes a name of many for a pattern by these
 
@@ -79,12 +83,10 @@ class Bucket:
     options: dict[str, Any] = {"use_listings_cache": False}  # others write as well
     is_s3 = url.partition("://")[0] in ("s3", "s3a")
     try:
-      file_system, _ = fsspec.core.url_to_fs(
-        _head(url), **options, **(_OPTIONS if is_s3 else {})
-      )
+      file_system, path = file_system_of(url, **options, **(_OPTIONS if is_s3 else {}))
       if is_s3:
         file_system.retries = 1
-      return cls(file_system, str(file_system._strip_protocol(url)))
+      return cls(file_system, path)
     except (ImportError, ValueError) as error:
       raise ValueError(
         f"Expected a local path, or a URL whose file system is installed ({error}). "
@@ -271,10 +273,16 @@ class Patient:
     return lambda *args, **options: _repeated(lambda: value(*args, **options))
 
 
-def _head(url: str) -> str:
-  """A URL up to its bucket: in a path, fsspec takes `::` and `#7` for its own words."""
-  head = "/".join(url.split("/", 3)[:3])
-  return url if "::" in head else head
+def file_system_of(url: str, **options: Any) -> tuple[Any, str]:
+  """(fsspec's file system of a path or URL, the path in it).
+
+  fsspec would take `::` in a path for a second URL, and `#7` at its end for a version.
+  """
+  if _CHAIN.search(url):
+    return fsspec.core.url_to_fs(url, **options)
+  head = "/".join(url.split("/", 3)[:3]) if is_url(url) else "file://"
+  file_system, _ = fsspec.core.url_to_fs(head, **options)
+  return file_system, str(file_system._strip_protocol(url))
 
 
 def _repeated(request: Callable[[], T]) -> T:

@@ -27,6 +27,7 @@ import stat
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from hardmine.schemas.bucket import Patient, file_system_of
 from hardmine.schemas.config import require
 from hardmine.schemas.folders import folder, read_lines
 from hardmine.schemas.uris import absolute, is_below, is_url, join, parent_and_name
@@ -151,10 +152,9 @@ def _place_of(place: str, path: str) -> tuple[str, str]:
 
 def file_system(pattern: str) -> tuple[Any, str]:
   """(fsspec's file system, the pattern without its protocol)."""
-  import fsspec
-
   try:
-    return fsspec.core.url_to_fs(pattern)
+    files, bare = file_system_of(pattern)
+    return (Patient(files) if is_url(pattern) else files), bare
   except (ImportError, ValueError) as error:
     raise ValueError(
       f"Expected a local path or glob, or a URL whose file system is installed "
