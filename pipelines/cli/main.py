@@ -41,7 +41,7 @@ COMMANDS = {
   "detect": "find the objects in photographs with a model",
   "serve": "serve the model behind an alias over HTTP, with a page",
   "models": "list, promote and roll back the models of a store",
-  "inspect": "say what a compressed file or a set holds and whether it is whole",
+  "inspect": "say what a compressed file or a set holds, and if it is whole",
   "clean": "remove what killed jobs left at an output",
   "board": "write static pages about a model store",
   "doctor": "say what is installed, what is missing and how to get it",
