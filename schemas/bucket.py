@@ -14,11 +14,12 @@ import time
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
-
-import fsspec
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from hardmine.schemas.uris import is_url
+
+if TYPE_CHECKING:
+  import fsspec
 
 T = TypeVar("T")
 
@@ -278,6 +279,8 @@ def file_system_of(url: str, **options: Any) -> tuple[Any, str]:
 
   fsspec would take `::` in a path for a second URL, and `#7` at its end for a version.
   """
+  import fsspec  # who opens a local store has no need of it
+
   if _CHAIN.search(url):
     return fsspec.core.url_to_fs(url, **options)
   head = "/".join(url.split("/", 3)[:3]) if is_url(url) else "file://"

@@ -12,6 +12,7 @@ import datetime
 import itertools
 import json
 import re
+import sys
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -57,6 +58,11 @@ class GcsServer(ThreadingHTTPServer):
     self._uploads: dict[str, tuple[str, str, dict[str, str], bytearray]] = {}
     self._numbers = itertools.count(1_700_000_000_000_000)
     self._lock = threading.RLock()
+
+  def handle_error(self, request, client_address) -> None:
+    """Says nothing of a client that was killed."""
+    if not isinstance(sys.exc_info()[1], ConnectionError):
+      super().handle_error(request, client_address)
 
   @property
   def url(self) -> str:

@@ -6,11 +6,10 @@ import errno
 import os
 import posixpath
 
-import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from hardmine.components.coco_gen.annotations import Fault, ListedImage
-from hardmine.schemas.bucket import Bucket
+from hardmine.schemas.bucket import Bucket, file_system_of
 
 
 class ImageFolder:
@@ -18,7 +17,7 @@ class ImageFolder:
 
   def __init__(self, folder: str):
     self._folder = folder
-    self._file_system, root = fsspec.core.url_to_fs(folder)
+    self._file_system, root = file_system_of(folder)
     self._root = root.rstrip("/") + "/"
     self._inside = os.path.realpath(root).rstrip("/") + "/"
     self._safe: dict[str, bool] = {}  # by folder below the root: no link leads out

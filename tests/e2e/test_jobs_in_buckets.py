@@ -94,7 +94,8 @@ def hidden(caller):
 
 @pytest.fixture(scope="module")
 def cluster(stores, hidden, tmp_path_factory):
-  with dask_cluster(2, tmp_path_factory.mktemp("a") / "dask", hidden=hidden) as started:
+  """Of three workers, of which the last tests of the file kill two."""
+  with dask_cluster(3, tmp_path_factory.mktemp("a") / "dask", hidden=hidden) as started:
     yield started
 
 
@@ -203,7 +204,7 @@ def test_the_workers_see_nothing_of_the_caller(cluster, hidden, inputs):
     for place in places:
       assert os.path.exists(place)
       there = client.run(os.path.isdir, os.path.join(place, "."))
-      assert len(there) == 2
+      assert len(there) == 3
       if place != os.getcwd():
         assert set(there.values()) == {False}
     assert all(names == [] for names in client.run(os.listdir, os.getcwd()).values())
@@ -231,23 +232,42 @@ def test_a_failure_leaves_its_report_and_nothing_else(stores, capfd):
   assert folder(parent).tree() == {"out.dead_letters.jsonl"}
 
 
-@pytest.fixture(scope="module")
-def dying_cluster(stores, hidden, tmp_path_factory):
-  """Of three workers."""
-  with dask_cluster(3, tmp_path_factory.mktemp("a") / "dask", hidden=hidden) as started:
-    yield started
+@pytest.mark.parametrize(
+  ("name", "job", "root", "output"),
+  [
+    ("processes", "mine", "inputs", "~/made"),
+    ("dask", "mine", "~/inputs", "made"),
+    ("dask", "coco", "inputs", "made"),
+  ],
+)
+def test_paths_mean_the_same_to_workers_elsewhere(
+  request, inputs, command, on_disk, tmp_path, monkeypatch, name, job, root, output
+):
+  """Relative ones, and those of a home; the disk is one that all see."""
+  expected = on_disk(job, command)
+  shutil.copytree(inputs, tmp_path / "home" / "inputs")
+  flags = runner(request, name)
+  monkeypatch.chdir(tmp_path / "home")
+  monkeypatch.setenv("HOME", str(tmp_path / "home"))
+  words = [word.format(root=root) for word in JOBS[job].split()]
+  assert main([job, *words, *OFTEN, "--output", output, *flags]) == 0
+  assert {p.name for p in (tmp_path / "home").iterdir()} == {"inputs", "made"}
+  made, inputs = (str(tmp_path / "home" / name) for name in ("made", "inputs"))
+  found = outcome_of({}, inputs, made)
+  assert found[1]["counts"] == expected[1]["counts"]
+  assert found[2:] == expected[2:]
 
 
 @pytest.mark.parametrize("moment", ["parts", "joined"])
 def test_a_worker_that_is_killed_loses_nothing(
-  stores, dying_cluster, command, on_disk, moment
+  stores, cluster, command, on_disk, moment
 ):
   """What it had done, and had in its memory, is done again by the others."""
   output = new("gs")
   below = output.removeprefix("gs://made/")
-  victim = next(worker for worker in dying_cluster.workers if worker.poll() is None)
+  victim = next(worker for worker in cluster.workers if worker.poll() is None)
   with when_there(stores["gs"], below, f"/scratch/{moment}/", victim) as seen:
-    found = command("mine", "gs://data", output, "--beam", "dask", *dying_cluster.flags)
+    found = command("mine", "gs://data", output, "--beam", "dask", *cluster.flags)
   assert victim.wait() == -signal.SIGKILL
   assert len(seen) in range(1, 8), seen  # of eight photographs, or of two shards
   assert found == on_disk("mine", command)
@@ -273,29 +293,3 @@ def when_there(store, below, part, victim):
   finally:
     over.set()
     thread.join()
-
-
-@pytest.mark.parametrize(
-  ("name", "job", "root", "output"),
-  [
-    ("processes", "mine", "inputs", "~/made"),
-    ("dask", "mine", "~/inputs", "made"),
-    ("dask", "coco", "inputs", "made"),
-  ],
-)
-def test_paths_mean_the_same_to_workers_elsewhere(
-  request, inputs, command, on_disk, tmp_path, monkeypatch, name, job, root, output
-):
-  """Relative ones, and those of a home; the disk is one that all see."""
-  expected = on_disk(job, command)
-  shutil.copytree(inputs, tmp_path / "home" / "inputs")
-  flags = runner(request, name)
-  monkeypatch.chdir(tmp_path / "home")
-  monkeypatch.setenv("HOME", str(tmp_path / "home"))
-  words = [word.format(root=root) for word in JOBS[job].split()]
-  assert main([job, *words, *OFTEN, "--output", output, *flags]) == 0
-  assert {p.name for p in (tmp_path / "home").iterdir()} == {"inputs", "made"}
-  made, inputs = (str(tmp_path / "home" / name) for name in ("made", "inputs"))
-  found = outcome_of({}, inputs, made)
-  assert found[1]["counts"] == expected[1]["counts"]
-  assert found[2:] == expected[2:]
