@@ -31,7 +31,9 @@ def told(**facts):
   used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
   print(json.dumps({"megabytes": used, **facts}))
 """
-SUBMIT = START + """
+SUBMIT = (
+  START
+  + """
 import apache_beam as beam
 from apache_beam.runners.runner import PipelineRunner
 from hardmine.components.patch_gen.job import run_job
@@ -43,7 +45,10 @@ class Scales(PipelineRunner):
 
 run_job(config, output, make_pipeline=lambda: beam.Pipeline(runner=Scales()))
 """
-PLAN = START + """
+)
+PLAN = (
+  START
+  + """
 import pickle
 from hardmine.components.jobs.shard_job import SETTINGS, Workplace
 from hardmine.components.patch_gen.patch_job import FLAT, PatchJob
@@ -58,6 +63,7 @@ for part in PatchJob(layout=FLAT).plan(place):
   size += len(pickle.dumps(part))
 told(seconds=time.monotonic() - start, parts=parts, request=size)
 """
+)
 
 
 def measure(code: str, list_path: Path, output: Path) -> dict:

@@ -1,6 +1,6 @@
 """What jobs have in a bucket beside the set that its manifest names.
 
-    made-20261124T101500-1f2e3d4c/    the folder of one job
+    made-20261124t101500-1f2e3d4c/    the folder of one job
       job.json                        whose; overwritten by whoever collects it
       alive                           written anew every half minute
       replaced.json                   of a set that is being replaced: by whom
@@ -31,7 +31,7 @@ ALIVE = "alive"
 REPLACED = "replaced.json"
 STALE_SECONDS = 900.0  # without a write
 _OURS = (JOB, ALIVE, REPLACED)
-_FOLDER = re.compile(r"made-\d{8}T\d{6}-[0-9a-f]{8}")
+_FOLDER = re.compile(r"made-\d{8}t\d{6}-[0-9a-f]{8}")
 # The files of a set whose names do not tell of the job that made them.
 _PLAIN = re.compile(
   r"Split-[^/]+/data_tfrecord-\d+-of-\d+\.gz|dead_letters\.jsonl|"
@@ -65,7 +65,7 @@ class Leftover:
 def new_name() -> str:
   """Of a job's folder."""
   now = datetime.datetime.now(datetime.timezone.utc)
-  return f"made-{now:%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:8]}"
+  return f"made-{now:%Y%m%dt%H%M%S}-{uuid.uuid4().hex[:8]}"
 
 
 def is_folder(name: str) -> bool:
@@ -154,7 +154,7 @@ class _Folder:
     if not any(n in _OURS or n.startswith(f"{SCRATCH}/") for n in self.files):
       return "unknown"
     lives = processes.lives(self.who)
-    if lives is None:
+    if lives is None or (not lives and self.who.get("outlived")):
       lives = self.seconds is None or self.seconds <= STALE_SECONDS
     return "at_work" if lives else "left"
 

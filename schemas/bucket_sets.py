@@ -1,7 +1,7 @@
 """A set in a bucket: objects have no rename, so the manifest tells which of them count.
 
     manifest.json                     names the files of the set
-    made-20261124T101500-1f2e3d4c/    the files of one job
+    made-20261124t101500-1f2e3d4c/    the files of one job
       scratch/                        what only the job's workers need
 
 The notes by which jobs know each other, and what becomes of a killed one's folder, are
@@ -49,17 +49,33 @@ class BucketSet:
     self._before = manifest_text(self._bucket)
     self._refuse(overwrite and not plain)
     self.replaces = self._before is not None
-    self._name = new_name()
     self._place = BucketFolder(output)
-    made = self._place.below(self._name)
-    self.shards = self._place if plain else made
-    self.scratch = made.below(SCRATCH)
+    self._take(new_name())
     self._text: bytes | None = None
     self._is_apart = False
     who = {**processes.this_process(), "plain": plain, "token": uuid.uuid4().hex}
     self._who = json.dumps(who).encode()
     self._done = threading.Event()
     self._beating = threading.Thread(target=self._keep_beating, daemon=True)
+
+  @property
+  def name(self) -> str:
+    return self._name
+
+  def adopt(self, name: str) -> None:
+    self._bucket.write(f"{name}/{JOB}", self._who)  # which its own caller will find
+    self._place.remove_tree(self._name)
+    self._take(name)
+
+  def outlived(self) -> None:
+    self._who = json.dumps({**json.loads(self._who), "outlived": True}).encode()
+    self._bucket.write(f"{self._name}/{JOB}", self._who)
+
+  def _take(self, name: str) -> None:
+    self._name = name
+    made = self._place.below(name)
+    self.shards = self._place if self._plain else made
+    self.scratch = made.below(SCRATCH)
 
   def __enter__(self) -> BucketSet:
     note = f"{self._name}/{JOB}"

@@ -75,7 +75,7 @@ def run_job(
   plain = shard_path is not flat_shard_path  # TFX's readers know nothing of manifests
   made = output_set(output, kind=ANNOTATED_IMAGES, overwrite=overwrite, plain=plain)
   with made:
-    place = Workplace(shards=made.shards, scratch=made.scratch)
+    place = Workplace.of(made)
     settings = {
       "config": _absolute(config).to_json(),
       "replaced": made.output if made.replaces else None,
@@ -87,9 +87,11 @@ def run_job(
         place,
         make_pipeline=make_pipeline,
         on_progress=on_progress,
+        made=made,
       )
     except ValueError as error:
-      raise ValueError(_told(error, place.scratch, made.output)) from error
+      raise ValueError(_told(error, made.scratch, made.output)) from error
+    place = Workplace.of(made)  # perhaps that of an earlier call
     plan, categories = place.told(PLAN), categories_of(place)
     counts = _counts(plan, done, categories)
     _check_shares(config, counts, place.scratch, made.output)

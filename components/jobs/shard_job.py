@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hardmine.schemas.folders import Folder, folder
+from hardmine.schemas.output_sets import OutputSet
 
 PARTS = "parts"  # the folder of the parts' files, below the scratch folder
 PLAN = "plan.json"
@@ -30,6 +31,11 @@ class Workplace:
 
   shards: Folder
   scratch: Folder
+
+  @classmethod
+  def of(cls, made: OutputSet) -> Workplace:
+    """Where a set is being made."""
+    return cls(shards=made.shards, scratch=made.scratch)
 
   def settings(self) -> dict[str, Any]:
     """What the caller wrote down for the workers."""

@@ -17,8 +17,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import apache_beam as beam
+from apache_beam.runners.portability.fn_api_runner.fn_runner import FnApiRunner
 
 from hardmine.components.jobs.failures import one_line_failures
+from hardmine.components.jobs.job_identity import mark, place_of
 from hardmine.components.jobs.joining import JOINED, OUTCOME, finish, join_shard
 from hardmine.components.jobs.shard_job import (
   PARTS,
@@ -30,6 +32,7 @@ from hardmine.components.jobs.shard_job import (
 )
 from hardmine.components.jobs.tfrecords import put_records
 from hardmine.components.jobs.watching import Progress, watched
+from hardmine.schemas.output_sets import OutputSet
 
 _REFUSAL = "refusal.json"
 _NUM_KEYS = 4096  # to spread parts by: more than any job has workers
@@ -73,14 +76,20 @@ def run_shards(
   *,
   make_pipeline: Callable[[], beam.Pipeline],
   on_progress: Progress | None = None,
+  made: OutputSet | None = None,
 ) -> dict[str, Any]:
   """Runs a job's Beam pipeline; what an earlier run left in the place is replaced.
+
+  Where the runner knows the job again that an earlier call of the same run began, it
+  has waited for that one: its folder is adopted.
 
   Args:
     job: what is to be done.
     place: with `SETTINGS` written.
     make_pipeline: gives a Beam pipeline on the wanted runner.
     on_progress: called now and then with (images done, images).
+    made: the set whose place it is; its place is another one afterwards if another
+      job's was adopted.
 
   Returns:
     `files`, the facts of each shard for the manifest; `records`, their number by shard;
@@ -96,7 +105,12 @@ def run_shards(
     place.scratch.remove_tree(name)
   for name in (OUTCOME, PLAN, _REFUSAL):
     place.scratch.remove(name)
+  own = made.name if made else ""
   with watched(place, on_progress), one_line_failures(), make_pipeline() as pipeline:
+    if made:
+      mark(pipeline, own)
+      if not isinstance(pipeline.runner, FnApiRunner):
+        made.outlived()
     reports = (
       pipeline
       | "Job" >> beam.Create([0])
@@ -120,6 +134,9 @@ def run_shards(
       | "Together" >> beam.GroupByKey()
       | "Finish" >> beam.Map(functools.partial(finish, job=job, place=place))
     )
+  if made and (other := place_of(pipeline.result, own)) != own:
+    made.adopt(other)
+    place = Workplace.of(made)
   if place.scratch.exists(_REFUSAL):
     raise ValueError(place.told(_REFUSAL))
   return _checked(place)

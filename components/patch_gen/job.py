@@ -63,7 +63,7 @@ def run_job(
   plain = layout.eval_share is not None  # TFX's readers know nothing of manifests
   made = output_set(output, kind=PATCHES, overwrite=overwrite, plain=plain)
   with made:
-    place = Workplace(shards=made.shards, scratch=made.scratch)
+    place = Workplace.of(made)
     settings = {
       "config": config.to_json(),
       "patterns": [absolute_pattern(pattern) for pattern in config.images],
@@ -72,12 +72,16 @@ def run_job(
     place.tell(SETTINGS, settings)
 
     def mine(*without: str) -> dict[str, Any]:
-      job = PatchJob(layout=layout, without=without)
       return run_shards(
-        job, place, make_pipeline=make_pipeline, on_progress=on_progress
+        PatchJob(layout=layout, without=without),
+        Workplace.of(made),
+        make_pipeline=make_pipeline,
+        on_progress=on_progress,
+        made=made,
       )
 
     mined = mine()
+    place = Workplace.of(made)  # perhaps that of an earlier call
     plan = place.told(PLAN)
     lists = [f"{LETTERS}.jsonl", f"{DUPLICATES}.jsonl"]
     dead_letters.check_share(

@@ -13,9 +13,9 @@ from hardmine.components.jobs.job_identity import identified, run_id
 from hardmine.pipelines.beam_runners import beam_log, pipeline_maker
 from hardmine.pipelines.cli.beam_arguments import add_beam_arguments, chosen_arguments
 from hardmine.pipelines.cli.progress import progress
-from hardmine.schemas.config import Config
+from hardmine.schemas.config import Config, require
 from hardmine.schemas.output_sets import output_set
-from hardmine.schemas.uris import absolute
+from hardmine.schemas.uris import absolute, is_url
 
 
 def job_arguments(
@@ -93,6 +93,11 @@ def job_options(
     JobFailed: from the block, with the path of what Beam said.
   """
   output_set(args.output, overwrite=args.overwrite, kind=kind)  # looks only
+  require(
+    args.beam != "dataflow" or is_url(args.output),
+    "the URL of a place in a bucket, as Dataflow's workers see no folder of yours",
+    output=args.output,
+  )
   run = run_id(config.to_json(), absolute(args.output))
   arguments = identified(chosen_arguments(args), job=args.command, run=run)
   make_pipeline = pipeline_maker(arguments)

@@ -150,7 +150,7 @@ def test_of_two_that_replace_a_set_one_does(url):
 
 def test_what_a_killed_job_left_goes_and_the_rest_stays(url, monkeypatch):
   make(url, b"old")
-  folder(url).write("made-20260101T000000-01234567/patches", b"a set without manifest")
+  folder(url).write("made-20260101t000000-01234567/patches", b"a set without manifest")
   gone = leave(url, overwrite=True)
   assert states(url) == ["unknown", "at_work"]
   dead(monkeypatch, gone)
