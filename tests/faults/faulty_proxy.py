@@ -7,6 +7,7 @@ import http.client
 import random
 import socket
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -19,7 +20,8 @@ ANSWERS = {  # a fault to (status, S3's code)
   "forbidden": (403, "AccessDenied"),
   "signature": (403, "SignatureDoesNotMatch"),
 }
-PASSING = ("slow down", "internal", "reset", "lost answer", "cut answer")
+PASSING = ("slow down", "internal", "reset", "lost answer", "cut answer", "slow answer")
+SLOW_SECONDS = 1.0
 
 
 class Proxy(ThreadingHTTPServer):
@@ -53,6 +55,8 @@ class _Handler(BaseHTTPRequestHandler):
     with server.lock:
       fault = server.fault(self.command, self.path)
       server.seen[fault or ""] += 1
+    if fault == "slow answer":
+      time.sleep(SLOW_SECONDS)
     if fault == "reset":
       self._cut()
     elif fault in ANSWERS:

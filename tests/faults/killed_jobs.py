@@ -27,7 +27,7 @@ from PIL import Image
 
 from tests.components.patch_gen.mining import config, mine, photograph
 
-NUM_PHOTOGRAPHS = 3
+NUM_PHOTOGRAPHS = 2
 _CHANGES = {"os.rename", "os.remove", "os.rmdir", "os.mkdir"}
 
 

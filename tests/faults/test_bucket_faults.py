@@ -17,7 +17,12 @@ from hardmine.schemas import bucket
 from hardmine.schemas.folders import folder
 from hardmine.schemas.manifest import read_manifest
 from tests.components.patch_gen.mining import config, mine, photograph
-from tests.faults.faulty_proxy import PASSING, faulty_proxy, now_and_then
+from tests.faults.faulty_proxy import (
+  PASSING,
+  SLOW_SECONDS,
+  faulty_proxy,
+  now_and_then,
+)
 from tests.s3_server import s3_server
 
 pytestmark = pytest.mark.slow
@@ -32,6 +37,7 @@ def proxy():
     faulty_proxy(os.environ["AWS_ENDPOINT_URL"]) as proxy,
     pytest.MonkeyPatch.context() as patch,
   ):
+    patch.setattr(S3FileSystem, "read_timeout", SLOW_SECONDS / 3)
     patch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.server_port}")
     S3FileSystem.clear_instance_cache()
     yield proxy

@@ -54,8 +54,8 @@ def run(s3, tmp_path_factory):
       print(json.dumps({**job, "kill_at": kill_at, "is_after": is_after}), file=stdin)
       stdin.flush()
       answer = json.loads(stdout.readline())
-      expected = 0 if kill_at is None else signal.SIGKILL
-      assert answer["status"] == expected
+      # The last operation may be the last but one of another run.
+      assert answer["status"] in ((0,) if kill_at is None else (0, signal.SIGKILL))
       return answer["operations"]
 
     yield ask
@@ -65,6 +65,7 @@ def run(s3, tmp_path_factory):
 @pytest.fixture(params=["disk", "bucket"])
 def output(request, tmp_path):
   if request.param == "disk":
+    (tmp_path / "place").mkdir()
     return str(tmp_path / "place" / "out")
   return f"s3://bucket/{uuid.uuid4().hex}/out"
 
@@ -115,26 +116,26 @@ def test_a_killed_job_leaves_the_old_set_or_the_new_one(run, output, replaces):
   assert new is not None
   assert new != old
   assert everything(output) == set()
-  seen = []
+  seen, lived = [], 0
   for number, kill_at in enumerate(points(operations, seed=int(replaces))):
     folder(output).remove_tree()
     for name, content in before.items():
       folder(output).write(name, content)
     assert patches(output) == old
-    run(output, kill_at=kill_at, is_after=number % 2 == 1)
+    lived += bool(run(output, kill_at=kill_at, is_after=number % 4 > 1))
     found = patches(output)
     left = leftovers(output)
     assert found in (new, old, None)
     assert {one.state for one in left} <= {"left", "aside"}
     assert bool(everything(output)) <= bool(left)  # whatever is there is listed
-    if number % 3 == 0:
-      collect(output)
-      assert everything(output) == set()
-      found = patches(output)
-      assert found in (new, old)  # one that was moved aside is back
     seen.append(found == new)
-    run(output)
-    assert patches(output) == new
+    if number % 2 == 0:  # every other one is followed by another try
+      collect(output)
+      assert patches(output) in (new, old)  # one that was moved aside is back
+    else:
+      run(output)
+      assert patches(output) == new
     assert leftovers(output) == []
     assert everything(output) == set()
+  assert lived <= 1
   assert not all(seen)  # most died before the end
