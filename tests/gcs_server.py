@@ -230,8 +230,8 @@ class _Handler(BaseHTTPRequestHandler):
 
   def _rewrite(self, fields, body: bytes, *names: str) -> None:
     self.server.asked["rewrite"] += 1
-    one = self.server.found(*names[:2])
-    made = self.server.insert(*names[2:], one.content, fields)
+    one = self.server.found(names[0], names[1])
+    made = self.server.insert(names[2], names[3], one.content, fields)
     self._say({"kind": "storage#rewriteResponse", "done": True, "resource": made})
 
   def _batch(self, fields, body: bytes) -> None:

@@ -15,6 +15,7 @@ import tempfile
 import threading
 import time
 import uuid
+from typing import Any
 
 import distributed
 import pytest
@@ -200,15 +201,18 @@ def test_the_workers_see_nothing_of_the_caller(cluster, hidden, inputs):
   if not hidden:
     pytest.skip("nobody may `unshare --mount` here, so the caller's folders are seen")
   with distributed.Client(cluster.address, set_as_default=False) as client:
+    client.wait_for_workers(3, timeout=120)
     places = {str(inputs), os.getcwd(), tempfile.gettempdir()}
     for place in places:
       assert os.path.exists(place)
-      there = client.run(os.path.isdir, os.path.join(place, "."))
+      there: Any = client.run(os.path.isdir, place)
       assert len(there) == 3
       if place != os.getcwd():
         assert set(there.values()) == {False}
-    assert all(names == [] for names in client.run(os.listdir, os.getcwd()).values())
-    assert os.getcwd() not in client.run(os.getcwd).values()
+    found: Any = client.run(os.listdir, os.getcwd())
+    assert all(names == [] for names in found.values())
+    stands: Any = client.run(os.getcwd)
+    assert os.getcwd() not in stands.values()
 
 
 def test_a_set_is_replaced(stores, command, on_disk):

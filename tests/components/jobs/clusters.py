@@ -135,8 +135,8 @@ def can_hide(folder: Path) -> bool:
   """Whether this machine lets a process have a folder be empty for itself alone."""
   if not folder.is_dir() or shutil.which("unshare") is None:
     return False
-  said = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-  return subprocess.run(_hiding([folder], ["true"]), **said).returncode == 0
+  probe = subprocess.run(_hiding([folder], ["true"]), capture_output=True)
+  return probe.returncode == 0
 
 
 def _hiding(folders: Sequence[Path], command: Sequence[str]) -> list[str]:
