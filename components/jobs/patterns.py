@@ -109,12 +109,13 @@ def match(
 def _listed(list_path: str, what: str) -> list[Matches]:
   """What a list names: what lies below its folder, and each other place."""
   place, name = parent_and_name(absolute(list_path))
-  stamp = {"etag": hashlib.sha256()}  # of the list: each file would be a request
+  stamp: Facts = {}  # of the list: each file would be a request
+  digest = hashlib.sha256()
   by_root: dict[str, dict[str, Facts]] = {}
   again = 0
   try:
     for line in read_lines(folder(place), name):
-      stamp["etag"].update(line)
+      digest.update(line)
       path = line.decode("utf-8", "surrogateescape").strip("\r\n")
       if not path.strip():
         continue
@@ -125,7 +126,7 @@ def _listed(list_path: str, what: str) -> list[Matches]:
     raise ValueError(
       f"Expected a list of {what}s that is there. Received: images='@{list_path}'"
     ) from error
-  stamp["etag"] = stamp["etag"].hexdigest()
+  stamp["etag"] = digest.hexdigest()
   require(bool(by_root), f"a list of at least one {what}", images=f"@{list_path}")
   every = [
     Matches(found=found, root=root, skipped={}) for root, found in by_root.items()
