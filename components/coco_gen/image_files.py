@@ -17,7 +17,9 @@ class ImageFolder:
 
   def __init__(self, folder: str):
     self._folder = folder
-    self._file_system, root = file_system_of(folder)
+    self._bucket = Bucket.at_url(folder)
+    file_system, root = file_system_of(folder)
+    self._is_local = isinstance(file_system, LocalFileSystem)
     self._root = root.rstrip("/") + "/"
     self._inside = os.path.realpath(root).rstrip("/") + "/"
     self._safe: dict[str, bool] = {}  # by folder below the root: no link leads out
@@ -29,9 +31,9 @@ class ImageFolder:
       listed: its `file` has no `..` that leads out of the folder.
     """
     try:
-      if isinstance(self._file_system, LocalFileSystem):
+      if self._is_local:
         return self._read_local(listed)
-      return Bucket(self._file_system, self._root).read(listed.file)
+      return self._bucket.read(listed.file)
     except FileNotFoundError:
       return image_fault(listed, "missing_image", f"no such file in {self._folder}")
     except OSError as error:
