@@ -143,7 +143,7 @@ class LocalSet:
     raise RuntimeError(f"{self.output} lies on no storage that a remote job can write")
 
   def outlived(self) -> None:
-    """Its lock is this process's; nothing can be noted."""
+    """Its lock is this process's: nothing can be noted."""
 
   def __enter__(self) -> LocalSet:
     self._staging = self._folder.__enter__()

@@ -33,6 +33,7 @@ from hardmine.components.jobs.shard_job import (
 from hardmine.components.jobs.tfrecords import put_records
 from hardmine.components.jobs.watching import Progress, watched
 from hardmine.schemas.output_sets import OutputSet
+from hardmine.schemas.uris import is_url
 
 _REFUSAL = "refusal.json"
 _NUM_KEYS = 4096  # to spread parts by: more than any job has workers
@@ -105,6 +106,8 @@ def run_shards(
     place.scratch.remove_tree(name)
   for name in (OUTCOME, PLAN, _REFUSAL):
     place.scratch.remove(name)
+  if made and not is_url(made.output):  # on a disk, a set goes with its caller
+    made = None
   own = made.name if made else ""
   with watched(place, on_progress), one_line_failures(), make_pipeline() as pipeline:
     if made:

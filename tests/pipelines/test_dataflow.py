@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -16,7 +19,8 @@ import pytest
 
 from hardmine.components.jobs.failures import JobFailed
 from hardmine.components.jobs.job_identity import identified, mark, place_of
-from hardmine.pipelines.beam_runners import pipeline_maker
+from hardmine.pipelines.beam_runners import beam_arguments, pipeline_maker
+from hardmine.pipelines.cli import mine
 from hardmine.pipelines.dataflow import dataflow
 from tests.pipelines.dataflow_stand_in import dataflow_stand_in
 
@@ -58,6 +62,23 @@ def run_pipeline(beam_arguments, place="made-1"):
   result = pipeline.run()
   result.wait_until_finish()
   return result
+
+
+def test_the_commands_of_the_page_are_taken():
+  """Every flag there is known; `test_our_jobs_request...` sends such a job."""
+  text = (REPOSITORY / "docs/mine_a_bucket_on_dataflow.md").read_text("utf-8")
+  text = text.replace("\\\n", " ")
+  (words,) = (
+    shlex.split(block)[1:]
+    for block in re.findall(r"^```\n(.*?)^```$", text, re.S | re.M)
+    if block.startswith("hardmine ")
+  )
+  parser = argparse.ArgumentParser()
+  mine.add_arguments(parser)
+  args, flags = parser.parse_known_args(words[1:])
+  assert (words[0], args.beam, args.output) == ("mine", "dataflow", "gs://patches/2026")
+  taken = beam_arguments(args.beam, flags=[*flags, IMAGE])
+  assert {*flags, IMAGE} <= set(taken)
 
 
 def flags_without(name):
