@@ -41,6 +41,7 @@ _PARTS = {
 _EXTRAS = (
   ("gs:// paths", "gcs", "gcsfs"),
   ("s3:// paths", "s3", "s3fs"),
+  ("--beam dask", "dask", "distributed"),
   ("signatures", "signing", "model-signing"),
   ("HEIC", "formats", "pillow-heif"),
   ("JPEG XL", "formats", "pillow-jxl-plugin"),
