@@ -29,7 +29,7 @@ def run_id(*facts: str) -> str:
   """12 hexadecimal digits, equal for equal facts: a config's JSON, an output's URL."""
   digest = hashlib.sha256()
   for fact in facts:
-    text = fact.encode("utf-8")
+    text = fact.encode("utf-8", "surrogatepass")  # a path may be no text
     digest.update(b"%d:" % len(text) + text)
   return digest.hexdigest()[:12]
 
