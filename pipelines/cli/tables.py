@@ -28,6 +28,8 @@ def printable(text: str) -> str:
 def os_error_line(error: OSError) -> str:
   """The file and what is wrong with it; without a file, what Python says."""
   if error.filename is None or error.strerror is None:
+    if isinstance(error, PermissionError) and error.errno is None:  # of a bucket
+      return f"the storage refuses: {error}; are the credentials meant for it?"
     return str(error)
   return f"{error.filename}: {error.strerror}"
 

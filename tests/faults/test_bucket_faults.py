@@ -84,10 +84,11 @@ def test_faults_that_pass_change_nothing(proxy, photographs, output, tmp_path):
 @pytest.mark.parametrize(
   ("fault", "told", "tries"),
   [
-    ("slow down", f"did not answer {NUM_TRIES} times: OSError.*told so", NUM_TRIES),
+    # In what words depends on s3fs: newer ones ask by HEAD, whose answer has none.
+    ("slow down", f"did not answer {NUM_TRIES} times: OSError.*", NUM_TRIES),
     ("reset", f"did not answer {NUM_TRIES} times", NUM_TRIES),
-    ("forbidden", "told so", 1),
-    ("signature", "told so", 1),
+    ("forbidden", r"the storage refuses: \w+.*; are the credentials", 1),
+    ("signature", r"the storage refuses: \w+.*; are the credentials", 1),
   ],
 )
 def test_what_never_passes_is_one_line(
