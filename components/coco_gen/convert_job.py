@@ -35,6 +35,7 @@ from hardmine.components.jobs.shard_job import (
   Picture,
   ShardJob,
   Workplace,
+  parsed,
   sum_counts,
 )
 from hardmine.components.jobs.sources import Source, fingerprint
@@ -123,7 +124,7 @@ class ConvertJob(ShardJob):
 
   def work(self, part: Part, place: Workplace) -> dict[str, Any]:
     assert isinstance(part, ConvertPart)
-    config = ConversionConfig.from_json(place.settings()["config"])
+    config = parsed(ConversionConfig, place.settings()["config"])
     return convert_part(part, config, place)
 
   def pictures(self, report: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

@@ -13,7 +13,7 @@ from apache_beam.metrics import Metrics
 from hardmine.components.coco_gen.annotations import Fault, ListedImage
 from hardmine.components.coco_gen.convert_image import Converted, convert_image
 from hardmine.components.coco_gen.image_files import ImageFolder
-from hardmine.components.jobs.shard_job import Part, Workplace
+from hardmine.components.jobs.shard_job import Part, Workplace, parsed
 from hardmine.components.jobs.shards import write_part
 from hardmine.schemas.categories import Categories
 from hardmine.schemas.coco_example import serialize
@@ -44,7 +44,7 @@ def convert_part(
     Its report: counts, `letters` about what cannot be used, and `pictures`, the SHA-256
     and path of each image that can.
   """
-  categories = Categories.from_json(place.told_once(CATEGORIES))
+  categories = parsed(Categories, place.told_once(CATEGORIES))
   # Of an image's annotations, the order of the file is kept.
   rows = part.rows[np.argsort(part.rows["image_id"], kind="stable")]
   report = _empty_report()

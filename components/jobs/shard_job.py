@@ -7,8 +7,9 @@ import dataclasses
 import functools
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
+from hardmine.schemas.config import Config
 from hardmine.schemas.folders import Folder, folder
 from hardmine.schemas.output_sets import OutputSet
 
@@ -18,6 +19,7 @@ SETTINGS = "settings.json"
 LETTERS = "letters"  # a kind of list, which every job has
 
 Counts = Mapping[str, Any]  # numbers, or Counts again
+C = TypeVar("C", bound=Config)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -57,6 +59,12 @@ class Workplace:
 @functools.lru_cache(maxsize=8)
 def _told_once(url: str, name: str) -> Any:
   return json.loads(folder(url).read(name))
+
+
+@functools.lru_cache(maxsize=8)
+def parsed(config_class: type[C], text: str) -> C:
+  """What `to_json` wrote, parsed once in every process: configs are frozen."""
+  return config_class.from_json(text)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,6 +17,7 @@ from hardmine.components.jobs.shard_job import (
   Picture,
   ShardJob,
   Workplace,
+  parsed,
 )
 from hardmine.components.jobs.shards import tfx_shard_path
 from hardmine.components.jobs.sources import (
@@ -113,7 +114,7 @@ class PatchJob(ShardJob):
 
   def work(self, part: Part, place: Workplace) -> dict[str, Any]:
     assert isinstance(part, MinePart)
-    config = MiningConfig.from_json(place.settings()["config"])
+    config = parsed(MiningConfig, place.settings()["config"])
     return mine_part(part, config, place)
 
   def pictures(self, report: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
