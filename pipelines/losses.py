@@ -97,7 +97,7 @@ def _losses(node: NodeRun) -> Losses | None:
 
 def _of_counts(node: str, counts: dict[str, Any], places: Folder) -> Losses:
   """From a manifest's counts and the dead letters beside it."""
-  examples = _examples(places)
+  examples = first_examples(places.at(DEAD_LETTERS))
   lost = [
     Loss(what=what, count=counts[name], first=examples["dead"].get(what))
     for name, what in _LOST.items()
@@ -132,14 +132,6 @@ def _of_metrics(node: str, metrics: dict[str, Any], path: str) -> Losses:
     ),
     letters_path=path,
   )
-
-
-def _examples(places: Folder) -> dict[str, dict[str, str]]:
-  try:
-    with places.local_copy(DEAD_LETTERS) as path:
-      return first_examples(path)
-  except FileNotFoundError:
-    return {"dead": {}, "skipped": {}}
 
 
 def _read(places: Folder, name: str) -> dict[str, Any]:

@@ -60,14 +60,20 @@ class BucketSet:
 
   @property
   def name(self) -> str:
+    """Of the folder in which this job works, and no other."""
     return self._name
 
   def adopt(self, name: str) -> None:
+    """Goes on in the folder of an earlier job, whose workers did our work.
+
+    Whoever began that job and still lives cannot publish it any more.
+    """
     self._bucket.write(f"{name}/{JOB}", self._who)  # which its own caller will find
     self._place.remove_tree(self._name)
     self._take(name)
 
   def outlived(self) -> None:
+    """Notes that workers may go on after this process is gone."""
     self._who = json.dumps({**json.loads(self._who), "outlived": True}).encode()
     self._bucket.write(f"{self._name}/{JOB}", self._who)
 

@@ -34,14 +34,10 @@ class OutputSet(Protocol):
     shards: the folder of its files, for workers.
     scratch: a folder for what is gone at the end.
     replaces: whether a set is there, which will go.
-    name: of the folder in which a job works, that no other job's has.
   """
 
   output: str
   replaces: bool
-
-  @property
-  def name(self) -> str: ...
 
   @property
   def shards(self) -> Folder: ...
@@ -59,20 +55,6 @@ class OutputSet(Protocol):
     Returns:
       The manifest.
     """
-    ...
-
-  def adopt(self, name: str) -> None:
-    """Goes on in the folder of an earlier job, whose workers did our work.
-
-    Whoever began that job and still lives cannot publish it any more.
-
-    Args:
-      name: that job's, in a bucket.
-    """
-    ...
-
-  def outlived(self) -> None:
-    """Notes that workers may go on after this process is gone."""
     ...
 
   def __enter__(self) -> OutputSet: ...
@@ -134,16 +116,6 @@ class LocalSet:
     self._kind = kind
     self.output = str(self._folder.output)
     self.replaces = os.path.isdir(self.output) and bool(os.listdir(self.output))
-
-  @property
-  def name(self) -> str:
-    return os.path.basename(self.shards.url)
-
-  def adopt(self, name: str) -> None:
-    raise RuntimeError(f"{self.output} lies on no storage that a remote job can write")
-
-  def outlived(self) -> None:
-    """Its lock is this process's: nothing can be noted."""
 
   def __enter__(self) -> LocalSet:
     self._staging = self._folder.__enter__()

@@ -176,19 +176,6 @@ class StagedFolder:
     self._staging = staging_path(self.output)
     self._lock = -1
 
-  def refuse_sources(self, paths: Iterable[str]) -> None:
-    """Raises ValueError where one of the files that are read would go."""
-    if not self.output.is_dir() or not any(self.output.iterdir()):
-      return  # nothing lies there, and nothing goes
-    for path in paths:
-      local = re.sub(r"^(file|local)://", "", path)
-      require(
-        "://" in local or not Path(os.path.realpath(local)).is_relative_to(self.output),
-        "an output folder without any of the files that are read",
-        output=str(self.output),
-        source=path,
-      )
-
   def __enter__(self) -> Path:
     sweep(self.output)
     self._lock = make_locked(self._staging)

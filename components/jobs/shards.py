@@ -32,8 +32,8 @@ from hardmine.components.jobs.shard_job import (
 )
 from hardmine.components.jobs.tfrecords import put_records
 from hardmine.components.jobs.watching import Progress, watched
+from hardmine.schemas.bucket_sets import BucketSet
 from hardmine.schemas.output_sets import OutputSet
-from hardmine.schemas.uris import is_url
 
 _REFUSAL = "refusal.json"
 _NUM_KEYS = 4096  # to spread parts by: more than any job has workers
@@ -106,14 +106,13 @@ def run_shards(
     place.scratch.remove_tree(name)
   for name in (OUTCOME, PLAN, _REFUSAL):
     place.scratch.remove(name)
-  if made and not is_url(made.output):  # on a disk, a set goes with its caller
-    made = None
-  own = made.name if made else ""
+  remote = made if isinstance(made, BucketSet) else None  # others go with their caller
+  own = remote.name if remote else ""
   with watched(place, on_progress), one_line_failures(), make_pipeline() as pipeline:
-    if made:
+    if remote:
       mark(pipeline, own)
       if not isinstance(pipeline.runner, FnApiRunner):
-        made.outlived()
+        remote.outlived()
     reports = (
       pipeline
       | "Job" >> beam.Create([0])
@@ -137,9 +136,9 @@ def run_shards(
       | "Together" >> beam.GroupByKey()
       | "Finish" >> beam.Map(functools.partial(finish, job=job, place=place))
     )
-  if made and (other := place_of(pipeline.result, own)) != own:
-    made.adopt(other)
-    place = Workplace.of(made)
+  if remote and (other := place_of(pipeline.result, own)) != own:
+    remote.adopt(other)
+    place = Workplace.of(remote)
   if place.scratch.exists(_REFUSAL):
     raise ValueError(place.told(_REFUSAL))
   return _checked(place)

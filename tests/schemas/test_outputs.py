@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from hardmine.schemas.manifest import write_manifest
+from hardmine.schemas.output_sets import check_sources
 from hardmine.schemas.outputs import PATCHES, FileKind, OutputFile, StagedFolder
 
 NOTE = FileKind("a note", re.compile(rb"note:"))
@@ -171,12 +172,12 @@ def test_the_current_folder_stays_even_if_it_is_empty(tmp_path, monkeypatch):
 def test_a_source_in_an_output_of_ours_is_refused(tmp_path):
   folder = make_patches(tmp_path / "out")
   os.symlink(folder / "Split-train" / "shard", tmp_path / "link")
-  output = StagedFolder(folder, overwrite=True, kind=PATCHES)
-  output.refuse_sources([str(tmp_path / "elsewhere"), "gs://bucket/out"])
+  output = str(StagedFolder(folder, overwrite=True, kind=PATCHES).output)
+  check_sources(output, [str(tmp_path / "elsewhere"), "gs://bucket/out"])
   for source in (folder / "Split-train" / "shard", tmp_path / "link"):
     for name in (str(source), f"file://{source}"):
       with pytest.raises(ValueError, match="without any of the files that are read"):
-        output.refuse_sources([name])
+        check_sources(output, [name])
 
 
 def test_a_linked_folder_is_filled_and_stays_linked(tmp_path):
