@@ -34,6 +34,7 @@ COMMANDS = {
   "mine": "find the patches of photographs that compress worst",
   "coco": "turn annotated images into detection records",
   "run": "run an experiment's pipeline: mine, train, evaluate, push",
+  "compile": "write a pipeline as a file of a scheduler, such as Airflow",
   "train": "train a codec for days, stopped and resumed at any time",
   "evaluate": "measure a codec's curve or a detector's precision",
   "encode": "compress a photograph with a model",
@@ -72,7 +73,12 @@ PACKAGES = {
 }
 # Looked for before a command starts: `demo` and `run` would first prepare things,
 # and `serve` would go on looking for a model that it can load.
-_NEEDED_AT_ONCE = {"demo": "tfx", "run": "tfx", "serve": "tensorflow"}
+_NEEDED_AT_ONCE = {
+  "compile": "tfx",
+  "demo": "tfx",
+  "run": "tfx",
+  "serve": "tensorflow",
+}
 _OURS = ("schemas", "trainers", "serving", "components", "pipelines")
 # Whose own exceptions say that a bucket, or the right to it, is missing.
 _CLOUD_CLIENTS = {"aiobotocore", "aiohttp", "boto3", "botocore", "gcsfs", "google"}
