@@ -11,19 +11,20 @@ import dataclasses
 import hashlib
 import pprint
 import re
-import types
-import typing
 from pathlib import Path
 from typing import Any
 
-from hardmine.pipelines.orchestrators.compiled import Request, edges_of
-from hardmine.schemas.config import Config, require
+from hardmine.pipelines.orchestrators.compiled import (
+  Request,
+  edges_of,
+  offered_fields,
+)
+from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind
 
 _HEADER = (
   "# Written by `hardmine compile`, which replaces it only while nobody edits it:"
 )
-_SCALARS = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _DAG_ID = re.compile(r"[A-Za-z0-9_.-]{1,200}")
 
 
@@ -146,7 +147,7 @@ def _settings(request: Request, args: argparse.Namespace) -> dict[str, Any]:
       node: list(upstream)
       for node, upstream in edges_of(experiment, request.site).items()
     },
-    "params": _params(experiment, args.param),
+    "params": offered_fields(experiment, args.param),
     "retries": args.retries,
     "retry_delay_seconds": args.retry_delay_seconds,
     "timeout_hours": args.timeout_hours,
@@ -164,52 +165,6 @@ def _dag_id(request: Request, args: argparse.Namespace) -> str:
     dag_id=name,
   )
   return name
-
-
-def _params(experiment: Any, more: list[str]) -> dict[str, Any]:
-  """Field to its default and JSON schema: all plain ones of training, and `more`."""
-  found = {
-    f"training.{name}": facts
-    for name, facts in _plain_fields(experiment.training).items()
-  }
-  for path in more:
-    *parents, name = path.split(".")
-    config: Any = experiment
-    for parent in parents:
-      config = getattr(config, parent, None)
-    known = _plain_fields(config) if isinstance(config, Config) else {}
-    require(
-      name in known,
-      "a field that holds a number, a text or yes and no, such as "
-      "evaluation.iterations",
-      param=path,
-    )
-    found[path] = known[name]
-  return found
-
-
-def _plain_fields(config: Config) -> dict[str, Any]:
-  hints = typing.get_type_hints(type(config))
-  found = {}
-  for field in dataclasses.fields(config):
-    schema = _schema(hints[field.name])
-    if schema is not None:
-      found[field.name] = {"default": getattr(config, field.name), "schema": schema}
-  return found
-
-
-def _schema(hint: Any) -> dict[str, Any] | None:
-  """The JSON schema of a type; None where a form has no field for it."""
-  if hint in _SCALARS:
-    return {"type": _SCALARS[hint]}
-  members = typing.get_args(hint)
-  if typing.get_origin(hint) is typing.Literal:
-    return {"type": "string", "enum": list(members)}
-  if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-    kinds = [kind for kind in members if kind is not type(None)]
-    if len(kinds) == 1 and kinds[0] in _SCALARS:
-      return {"type": ["null", _SCALARS[kinds[0]]]}
-  return None
 
 
 def _head(body: bytes) -> str:
