@@ -157,16 +157,22 @@ def plain(line):
 
 
 def run_node(node):
-  """The words that run a node with the settings of the DAG run."""
+  """Gives the words that run a node with the settings that the DAG run's form changed.
+
+  Whatever it left alone is as the experiment has it, also where that was edited since.
+  """
 
   def words(context):
     given = context["params"]
-    settings = [
-      f"{name}={json.dumps(given[name])}" for name in SETTINGS["params"]
-    ] + list(given["settings"] or ())
+    changed = [
+      f"{name}={json.dumps(given[name])}"
+      for name, facts in SETTINGS["params"].items()
+      if given[name] != facts["default"]
+    ]
+    settings = [*SETTINGS["assignments"], *changed, *(given["settings"] or ())]
     return [
       *("run", *SETTINGS["run"], "--node", node, "--run-id", context["run_id"]),
-      *(f"--set={one}" for one in [*SETTINGS["assignments"], *settings]),
+      *(f"--set={one}" for one in settings),
       *(["--no-cache"] if given["no_cache"] else []),
     ]
 
