@@ -7,6 +7,7 @@ on. Extras add the rest:
   dask        what runs the Beam jobs on a Dask cluster, there and here
   dataflow    what gives them to Google's Dataflow, and what its workers need
   pipelines   TensorFlow, Keras and TFX, with `worker`
+  mysql       a database for the records of runs, which machines share
   formats     HEIC and JPEG XL, as telephones write them
 
 TFX binds TensorFlow, Beam and protobuf to a few versions, so `pipelines` has two
@@ -46,6 +47,7 @@ PIPELINES = [
   f"tfx>=1.21,<1.22; {NEW}",
 ]
 DASK = ["dask>=2024.4.2", "distributed>=2024.4.2"]  # what Beam's runner asks for
+MYSQL = ["cryptography>=42", "pymysql>=1.1"]  # the former for MySQL 8's passwords
 BUCKETS = {"gcs": ["gcsfs>=2024.6"], "s3": ["s3fs>=2024.6"]}
 DATAFLOW = [line.replace("beam", "beam[gcp]", 1) for line in WORKER] + BUCKETS["gcs"]
 FORMATS = ["pillow-heif>=1.1", "pillow-jxl-plugin>=1.3.2"]  # HEIC, JPEG XL
@@ -118,6 +120,7 @@ setup(
       f"tensorflow[and-cuda]>=2.21,<2.22; {NEW}",
     ],
     **BUCKETS,
+    "mysql": MYSQL,
     "formats": FORMATS,
     "signing": SIGNING,
     "dev": [
@@ -125,6 +128,7 @@ setup(
       *BUCKETS["s3"],
       *DASK,
       *FORMATS,
+      *MYSQL,
       *SIGNING,
       "hypothesis>=6.100",
       "jax>=0.4.30",  # the tests train one step on this Keras backend too

@@ -15,6 +15,7 @@ from hardmine.pipelines.site import Site
 from hardmine.schemas.local_copies import is_there
 from hardmine.schemas.uris import is_url
 
+_ROOT_OF = "hardmine.root_of_pipeline"
 MOVED_FROM = "moved_from"  # the property that says which root an artifact came from
 
 
@@ -32,6 +33,33 @@ def adopt(store: MetadataStore, site: Site) -> set[str]:
   if moved:
     store.put_artifacts(moved)
   return {artifact.custom_properties[MOVED_FROM].string_value for artifact in moved}
+
+
+def require_one_root(store: MetadataStore, site: Site, name: str) -> None:
+  """Remembers in a shared database which root a pipeline's name belongs to.
+
+  Args:
+    store: that several roots may share.
+    site: whose root.
+    name: of the pipeline. Runs of one name reuse each other's outputs.
+
+  Raises:
+    ValueError: runs in another root have this name already.
+  """
+  known = store.get_context_by_type_and_name(_ROOT_OF, name)
+  if known is None:
+    kind = mlmd.ContextType(name=_ROOT_OF, properties={"root": mlmd.STRING})
+    context = mlmd.Context(type_id=store.put_context_type(kind), name=name)
+    context.properties["root"].string_value = site.root
+    store.put_contexts([context])
+    return
+  root = known.properties["root"].string_value
+  if root != site.root:
+    raise ValueError(
+      f"Expected {root!r}, where this database knows {name!r} from: give the "
+      "experiment another name, or choose another database by --metadata. "
+      f"Received: root={site.root!r}"
+    )
 
 
 def _move(artifact: mlmd.Artifact, site: Site) -> bool:

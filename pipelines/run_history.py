@@ -7,6 +7,7 @@ holds what is needed to tell.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
@@ -24,6 +25,7 @@ _OUTPUT = (mlmd.Event.OUTPUT, mlmd.Event.DECLARED_OUTPUT)
 _RESOLVED = (mlmd.Event.INTERNAL_OUTPUT,)  # a Resolver hands on, it makes nothing
 _MAX_CHANGES = 3
 _LOOK_BACK = 20  # executions of a node that are compared
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?$")
 _BOOKKEEPING = ("span", "version")  # and all that begins with __
 
 
@@ -98,15 +100,26 @@ class RunHistory:
 
   def last_run_with(self, nodes: Iterable[str]) -> str | None:
     """The newest run in which all these nodes ended well; None if there is none."""
-    runs: set[str] | None = None
+    runs: dict[str, int] | None = None  # to their newest execution
     for node in nodes:
       good = {
-        self._run_of(e)
+        self._run_of(e): e.id
         for e in self._executions(node)
         if e.last_known_state in _SUCCESS
       }
-      runs = good if runs is None else runs & good
-    return max(runs) if runs else None  # ISO times sort as text
+      if runs is not None:
+        good = {run: max(i, runs[run]) for run, i in good.items() if run in runs}
+      runs = good
+    return max(runs, key=lambda run: runs[run]) if runs else None
+
+  def unfinished(self, node: str, run_id: str) -> list[int]:
+    """The ids of the executions of a node that a run began and did not end."""
+    return [
+      execution.id
+      for execution in self._executions(node)
+      if execution.last_known_state not in _SUCCESS
+      and self._run_of(execution) == run_id
+    ]
 
   def lost_outputs(self, run_id: str, nodes: Iterable[str]) -> list[str]:
     """Where outputs of these nodes in a run were that are no longer there."""
@@ -297,8 +310,10 @@ def _value(value: mlmd.Value) -> Any:
 
 
 def _named(run_id: str) -> str:
-  """A run as people read it: to the second."""
-  return f"run {run_id[:19].replace('T', ' ')}"
+  """A run as people read it: one that is named by its time, to the second."""
+  if _TIME.match(run_id):
+    run_id = run_id[:19].replace("T", " ")
+  return f"run {run_id}"
 
 
 def _updated(execution: mlmd.Execution) -> int:

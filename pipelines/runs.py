@@ -26,6 +26,11 @@ class NodeRun:
   outputs: dict[str, list[str]]
   properties: dict[str, dict[str, Any]]
 
+  @property
+  def has_ended(self) -> bool:
+    """Whether what it makes is there."""
+    return self.status in ("ran", "reused")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:

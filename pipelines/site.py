@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from hardmine.pipelines.beam_runners import direct, for_libraries
+from hardmine.pipelines.metadata_store import checked_place, is_database
 from hardmine.schemas.config import require
 from hardmine.schemas.uris import absolute, is_url
 
@@ -36,7 +37,9 @@ class Site:
       `store` below the root.
     metadata: TFX's connection to ML Metadata; None where the orchestrator brings
       its own.
-    metadata_file: where ML Metadata's SQLite file is to lie instead, a local path.
+    metadata_place: where ML Metadata is to lie instead: the local path of a SQLite
+      file, or `mysql://USER:PASSWORD@HOST:PORT/DATABASE`, which several machines and
+      roots may share.
     beam_arguments: for the nodes that run Beam jobs, strings or TFX's
       placeholders; one process of this machine unless told.
     library_beam_arguments: what nodes of TFX's own libraries get behind them; None
@@ -46,6 +49,8 @@ class Site:
       `hardmine.components.rival.LatestOtherBlessedModel`. Vertex knows TFX's own
       only.
     run_fn: dotted path of the training function; None is the one of the pipeline.
+    run_id: of a run whose nodes are processes of their own; where nothing may be
+      reused, its training keeps its checkpoints apart.
 
   Raises:
     ValueError: the root or the store has a character that patterns are made of.
@@ -54,21 +59,20 @@ class Site:
   root: str
   store: str | None = None
   metadata: Any = None
-  metadata_file: str | None = None
+  metadata_place: str | None = None
   beam_arguments: Sequence[Any] = dataclasses.field(default_factory=direct)
   library_beam_arguments: Sequence[Any] | None = None
   enable_cache: bool = True
   rival_strategy: type | None = None
   run_fn: str | None = None
+  run_id: str | None = None
 
   def __post_init__(self):
     object.__setattr__(self, "root", _place("root", self.root))
     if self.store is not None:
       object.__setattr__(self, "store", _place("store", self.store))
-    if self.metadata_file is not None:
-      path = absolute(self.metadata_file)
-      require(not is_url(path), "a local path", metadata_file=self.metadata_file)
-      object.__setattr__(self, "metadata_file", path)
+    if self.metadata_place is not None:
+      object.__setattr__(self, "metadata_place", checked_place(self.metadata_place))
     if self.library_beam_arguments is None:
       added = for_libraries(self.beam_arguments)
       object.__setattr__(self, "library_beam_arguments", added)
@@ -83,9 +87,14 @@ class Site:
     return os.path.join(os.path.abspath(base), "hardmine", "roots", key)
 
   @property
+  def has_own_records(self) -> bool:
+    """Whether ML Metadata is a SQLite file of this root, and of nobody else."""
+    return self.metadata is None and not is_database(self.metadata_place)
+
+  @property
   def metadata_path(self) -> str:
-    """ML Metadata's SQLite file, where the orchestrator brings no other."""
-    return self.metadata_file or os.path.join(self.local_dir, "metadata.sqlite")
+    """ML Metadata's SQLite file, where the root has one."""
+    return self.metadata_place or os.path.join(self.local_dir, "metadata.sqlite")
 
   @property
   def artifacts_dir(self) -> str:
@@ -98,7 +107,10 @@ class Site:
     `run_fn` keys them by settings and data. The Trainer's own output folder is new
     in every execution, so a killed run would have to start again from there.
     """
-    return os.path.join(self.root, "checkpoints", name)
+    folder = os.path.join(self.root, "checkpoints", name)
+    if self.run_id is None or self.enable_cache:
+      return folder
+    return f"{folder}-{hashlib.sha256(self.run_id.encode()).hexdigest()[:12]}"
 
   @property
   def store_url(self) -> str:

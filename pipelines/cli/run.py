@@ -8,7 +8,7 @@ import dataclasses
 import json
 import os
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hardmine.pipelines.cli.tables import print_table, printable
 
@@ -27,11 +27,14 @@ HELP = (
 PASSES_ON = True  # Beam's own flags
 NOT_BLESSED = 3
 EXIT_CODES = f"""exit codes:
-  0  done: the model is blessed, or it is not and --require-blessing is not given
+  0  done: the model is blessed, or it is not and --require-blessing is not given;
+     with --node: the node has ended, now or before
   1  broken plumbing: a node failed, the root or the store cannot be used, or a model
      could not be asked or compared for the machine's sake; worth another try
-  2  the words, the settings or the data are wrong
-  {NOT_BLESSED}  with --require-blessing: all went well, and the model is not blessed
+  2  the words, the settings or the data are wrong: another try ends so too
+  {NOT_BLESSED}  with --require-blessing, or --node of a node that judges or pushes: all
+     went well, and the model is not blessed
+  128+n  ended by signal n
 """
 
 
@@ -55,9 +58,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument(
     "--metadata",
-    metavar="PATH",
-    help="ML Metadata's SQLite file (default: in the root; of one in a bucket, below "
-    "~/.local/state/hardmine)",
+    metavar="PATH|URL",
+    default=os.environ.get("HARDMINE_METADATA") or None,
+    help="ML Metadata: a SQLite file, or mysql://USER:PASSWORD@HOST:PORT/DATABASE "
+    "(default: $HARDMINE_METADATA, which keeps a password out of sight, or a file in "
+    "the root; of one in a bucket, below ~/.local/state/hardmine)",
+  )
+  parser.add_argument(
+    "--store", metavar="DIR|URL", help="the model store (default: ROOT/store)"
   )
   parser.add_argument(
     "--set",
@@ -79,6 +87,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="the devices to train on (sets training.strategy)",
   )
   parser.add_argument("--to", dest="to_node", metavar="NODE", help="stop after it")
+  parser.add_argument(
+    "--node",
+    metavar="NODE",
+    help="run this node alone, for a scheduler that runs the others of the same "
+    "--run-id; one that has ended there is not run again",
+  )
+  parser.add_argument(
+    "--run-id", metavar="ID", help="with --node: what the scheduler calls the run"
+  )
   add_beam_arguments(parser)
   parser.add_argument(
     "--no-cache", action="store_true", help="run every node, train from step 0"
@@ -95,31 +112,51 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Runs it and prints what came of it; 0 also for a model that is not blessed."""
-  from hardmine.pipelines.beam_runners import for_libraries
+  from hardmine.pipelines.beam_runners import for_libraries, with_own_modules
   from hardmine.pipelines.cli.beam_arguments import chosen_arguments
 
+  _require_one_way(args)
   beam_arguments = chosen_arguments(args)
   with _lines(args.json) as say:
     if for_libraries(beam_arguments):
       say(f"StatisticsGen runs on this machine: its library cannot on {args.beam}")
     say(f"reading the experiment {args.experiment} ...")  # Keras takes seconds
     experiment = _experiment(args)
+    beam_arguments = with_own_modules(beam_arguments, experiment.to_json())
     site = _site(args, experiment, beam_arguments)
-    from hardmine.pipelines.running import run_experiment
+    from hardmine.pipelines import running
 
-    done, outcome = run_experiment(
-      experiment,
-      site,
-      from_node=args.from_node,
-      to_node=args.to_node,
-      say=say,
-      verbose=args.verbose,
-    )
+    how: dict[str, Any] = {"say": say, "verbose": args.verbose}
+    if args.node:
+      done, outcome = running.run_experiment_node(
+        experiment, site, args.node, args.run_id, **how
+      )
+    else:
+      part = {"from_node": args.from_node, "to_node": args.to_node}
+      done, outcome = running.run_experiment(experiment, site, **part, **how)
   if args.json:
     print(json.dumps(_as_json(experiment, site.root, done, outcome), indent=2))
   else:
     _print_outcome(done, outcome)
+  if args.node:
+    is_unpushed = args.node == "Pusher" and outcome.pushed_dir is None
+    return NOT_BLESSED if outcome.blessed is False or is_unpushed else 0
   return NOT_BLESSED if args.require_blessing and not outcome.blessed else 0
+
+
+def _require_one_way(args: argparse.Namespace) -> None:
+  """Raises ValueError for flags of a run of all nodes beside those of one."""
+  if bool(args.node) != bool(args.run_id):
+    raise ValueError(
+      "Expected --node and --run-id together. "
+      f"Received: --node {args.node} --run-id {args.run_id}"
+    )
+  others = [args.from_node, args.to_node, args.require_blessing or None]
+  if args.node and others != [None, None, None]:
+    raise ValueError(
+      "Expected --node without --from, --to and --require-blessing, which are of a run "
+      f"of all nodes. Received: --node {args.node}"
+    )
 
 
 def _experiment(args: argparse.Namespace) -> Experiment:
@@ -140,7 +177,8 @@ def _site(
 
   return Site(
     root=args.root or os.path.join("runs", experiment.name),
-    metadata_file=args.metadata,
+    metadata_place=args.metadata,
+    store=args.store,
     beam_arguments=beam_arguments,
     enable_cache=not args.no_cache,
   )

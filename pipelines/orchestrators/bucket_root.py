@@ -65,7 +65,7 @@ def held_bucket(site: Site) -> Iterator[HeldBucket | None]:
     held = HeldBucket(site)
     held.take()
   try:
-    if site.metadata is None:
+    if site.has_own_records:
       held.fetch_records()
     yield held
     held.node_ended()  # here, a copy that cannot be made is an error
@@ -128,7 +128,7 @@ class HeldBucket:
         f"{STALE_SECONDS / 60:.0f} minutes, and stops"
       )
     source = self._site.metadata_path
-    if self._site.metadata is not None or not os.path.exists(source):
+    if not self._site.has_own_records or not os.path.exists(source):
       return
     with tempfile.TemporaryDirectory(prefix="hardmine-") as place:
       copy = os.path.join(place, RECORDS)

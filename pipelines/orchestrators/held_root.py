@@ -12,18 +12,26 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from hardmine.pipelines.site import Site
 
+_WAIT_SECONDS = 600.0  # of one node, for a run of all nodes
+
 
 @contextlib.contextmanager
-def held_root(site: Site, *, verbose: bool = False) -> Iterator[str]:
+def held_root(
+  site: Site, *, node: str | None = None, verbose: bool = False
+) -> Iterator[str]:
   """Makes the root where it does not exist, and it ours on this machine until the end.
 
   Args:
     site: whose root.
+    node: the only one that is to run, so that processes of other nodes may hold the
+      root too; a run of all nodes is waited for.
     verbose: let the log through to stderr too.
 
   Yields:
@@ -34,8 +42,8 @@ def held_root(site: Site, *, verbose: bool = False) -> Iterator[str]:
   """
   os.makedirs(site.local_dir, exist_ok=True)
   with (
-    _only_run_in(site),
-    _log_file(site, verbose) as log_path,
+    _only_run_in(site) if node is None else _one_of_many_in(site),
+    _log_file(site, node or "run", verbose) as log_path,
     _sigterm_exits(),
   ):
     yield log_path
@@ -49,10 +57,7 @@ def _only_run_in(site: Site) -> Iterator[None]:
       fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
       file.seek(0)
-      raise RuntimeError(
-        f"another run holds {site.root} ({file.read().strip() or 'starting'}); "
-        "wait for it, stop it, or choose another --root"
-      ) from None
+      raise RuntimeError(_held(site, file)) from None
     file.truncate(0)
     file.write(f"process {os.getpid()} since {_now():%Y-%m-%d %H:%M:%S}")
     file.flush()
@@ -63,7 +68,32 @@ def _only_run_in(site: Site) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _log_file(site: Site, verbose: bool) -> Iterator[str]:
+def _one_of_many_in(site: Site) -> Iterator[None]:
+  """Holds the same lock together with the processes of other nodes."""
+  with open(site.lock_path, "a+", encoding="utf-8") as file:
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+      try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        break
+      except BlockingIOError:
+        if time.monotonic() > deadline:
+          raise RuntimeError(_held(site, file)) from None
+        time.sleep(0.5)
+    yield
+
+
+def _held(site: Site, file: IO[str]) -> str:
+  file.seek(0)
+  who = file.read().strip() or "starting, or nodes that are processes of their own"
+  return (
+    f"another run holds {site.root} ({who}); wait for it, stop it, or choose another "
+    "--root"
+  )
+
+
+@contextlib.contextmanager
+def _log_file(site: Site, name: str, verbose: bool) -> Iterator[str]:
   """Sends what TFX, Beam and their C++ parts say to a file, and yields its path.
 
   The C++ parts write to file descriptor 2 directly, so that is what is turned
@@ -71,7 +101,7 @@ def _log_file(site: Site, verbose: bool) -> Iterator[str]:
   """
   from absl import logging as absl_logging
 
-  path = Path(site.logs_dir) / f"run-{_now():%Y%m%d-%H%M%S-%f}.log"
+  path = Path(site.logs_dir) / f"{name}-{_now():%Y%m%d-%H%M%S-%f}.log"
   path.parent.mkdir(parents=True, exist_ok=True)
   log = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed below
   handler = logging.StreamHandler(log)

@@ -16,12 +16,17 @@ def require_nodes(order: Sequence[str], *names: str | None) -> None:
       raise ValueError(f"Expected a node among {', '.join(order)}. Received: {name!r}")
 
 
-def partial_run(
-  pipeline: Any, history: RunHistory, from_node: str | None, to_node: str | None
-):
-  """TFX's RunOptions for a part; None for the whole.
+def mark_part(
+  plan: Any,
+  pipeline: Any,
+  history: RunHistory,
+  from_node: str | None,
+  to_node: str | None,
+) -> None:
+  """Marks in TFX's compiled plan what a run of a part is to do.
 
   Args:
+    plan: of the pipeline; left as it is for the whole.
     pipeline: a `tfx.dsl.Pipeline`.
     history: of this pipeline.
     from_node: start here, with the outputs that the newest fitting run left.
@@ -31,18 +36,15 @@ def partial_run(
     ValueError: there is no such node, no earlier run to start from, or what that
       left is gone.
   """
+  from tfx.orchestration.portable import partial_run_utils
   from tfx.proto.orchestration import pipeline_pb2
 
   require_nodes([c.id for c in pipeline.components], from_node, to_node)
   if from_node is None and to_node is None:
-    return None
-  options = pipeline_pb2.RunOptions()
-  settings = options.partial_run.snapshot_settings
+    return
+  settings = pipeline_pb2.SnapshotSettings()
   settings.latest_pipeline_run_strategy.SetInParent()
-  if to_node is not None:
-    options.partial_run.to_nodes.append(to_node)
   if from_node is not None:
-    options.partial_run.from_nodes.append(from_node)
     needed = _before(pipeline, from_node)
     base = history.last_run_with(needed)
     if base is None and needed:
@@ -58,7 +60,12 @@ def partial_run(
           f"without --from, which makes it anew. Received: --from {from_node}"
         )
       settings.base_pipeline_run_strategy.base_run_id = base
-  return options
+  partial_run_utils.mark_pipeline(
+    plan,
+    from_nodes=[from_node] if from_node else None,
+    to_nodes=[to_node] if to_node else None,
+    snapshot_settings=settings,
+  )
 
 
 def skipped_nodes(plan: Any) -> set[str]:

@@ -60,9 +60,9 @@ def test_what_needs_a_disk_depends_on_the_root_alone(site, tmp_path, monkeypatch
   monkeypatch.chdir(tmp_path)
   assert Site(root=site.root).local_dir == site.local_dir
   assert Site(root=f"{site.root}2").local_dir != site.local_dir
-  assert Site(root=site.root, metadata_file="m").metadata_path == str(tmp_path / "m")
+  assert Site(root=site.root, metadata_place="m").metadata_path == str(tmp_path / "m")
   with pytest.raises(ValueError, match="a local path"):
-    Site(root=site.root, metadata_file="s3://roots/m")
+    Site(root=site.root, metadata_place="s3://roots/m")
 
 
 def test_a_root_has_one_run_at_a_time_on_all_machines(site, tmp_path, monkeypatch):

@@ -1,0 +1,317 @@
+"""Launches the nodes of a compiled graph in this process, whoever says which and when.
+
+TFX's launcher does the work. Around it: a root that is held, claims that keep two
+processes from the same work, and what ran, what was reused and why.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime
+import hashlib
+import logging
+import traceback
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from hardmine.components.jobs.failures import reason
+from hardmine.pipelines import beam_environment, metadata_store
+from hardmine.pipelines.claims import claim
+from hardmine.pipelines.metadata_file import check_metadata
+from hardmine.pipelines.orchestrators.bucket_root import HeldBucket, held_bucket
+from hardmine.pipelines.orchestrators.held_root import held_root
+from hardmine.pipelines.runs import NodeRun
+from hardmine.pipelines.site import Site
+from hardmine.schemas.folders import folder
+from hardmine.schemas.uris import is_url
+
+if TYPE_CHECKING:
+  from hardmine.pipelines.run_history import RunHistory
+
+# By which Beam's workers, too, know buckets.
+_BUCKETS_IN_BEAM = "--beam_plugin=hardmine.components.beam_buckets"
+
+# TFX, Beam and ML Metadata are imported inside the functions: it takes half a
+# minute, and whether a root is free should be known before.
+
+
+class NodeFailed(RuntimeError):
+  """A node raised.
+
+  Attributes:
+    node: its id.
+  """
+
+  def __init__(self, node: str, cause: str):
+    super().__init__(f"{node} failed: {cause}")
+    self.node = node
+
+
+class NodeRefused(NodeFailed, ValueError):
+  """A node raised for what its user can mend: another try ends in the same way."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Launcher:
+  """A compiled graph in a root that is held.
+
+  Attributes:
+    pipeline: the `tfx.dsl.Pipeline`.
+    plan: what TFX compiled of it; its run id is still open.
+    history: of this pipeline.
+    site: where and by which means.
+    say: gets one line as each node starts and ends.
+    log_path: where everything said to stderr ends.
+    bucket: what is held of a root in a bucket.
+  """
+
+  pipeline: Any
+  plan: Any
+  history: RunHistory
+  site: Site
+  say: Callable[[str], None]
+  log_path: str
+  bucket: HeldBucket | None
+
+  @property
+  def nodes(self) -> list[str]:
+    """The ids of all nodes, in an order in which they can run."""
+    return [node.pipeline_node.node_info.id for node in self.plan.nodes]
+
+  def needed_by(self, node: str) -> list[str]:
+    """The ids of the nodes that have to end before a node."""
+    return list(self._spec(node).upstream_nodes)
+
+  def launch(self, node: str, run_id: str) -> tuple[NodeRun, bool]:
+    """Runs a node, unless it has ended in this run already.
+
+    Waits for whoever is at this node of this run, or at the same work in another run,
+    which then is there to be reused.
+
+    Returns:
+      What the run did with it, and whether that was now.
+
+    Raises:
+      NodeFailed: it raised, or its inputs are not there.
+    """
+    with (
+      claim(self.site, f"{run_id}\n{node}", what=f"{node} of {run_id}", say=self.say),
+      claim(self.site, self._work(node), what=f"the same {node}", say=self.say),
+    ):
+      done = self.history.node_run(node, run_id)
+      if done is not None and done.has_ended:
+        return done, False
+      self.say(f"{clock()}  {node} ...")
+      self._put_away_remains(node, run_id)
+      try:
+        told = self._launch(node, run_id)
+      except Exception as error:
+        logging.getLogger("absl").error("%s", traceback.format_exc())
+        raise self._failure(node, error) from error
+      done = self.history.node_run(node, run_id)
+      if done is None or not done.has_ended:
+        # TFX goes on past a node whose inputs it cannot find.
+        cause = told or "its inputs were not found"
+        raise NodeFailed(node, f"{cause}; log: {self.log_path}")
+      self.say(f"{clock()}  {node} {done.status} in {done.seconds:.1f} s: {done.why}")
+      if self.bucket is not None:
+        self.bucket.node_ended()
+      return done, True
+
+  def _spec(self, node: str) -> Any:
+    specs = [one.pipeline_node for one in self.plan.nodes]
+    return next(spec for spec in specs if spec.node_info.id == node)
+
+  def _work(self, node: str) -> str:
+    """What a node is to do, whichever run asks for it."""
+    text = self._spec(node).SerializeToString(deterministic=True)
+    return f"{node}\n{hashlib.sha256(text).hexdigest()}"
+
+  def _of_run(self, run_id: str) -> Any:
+    from tfx.orchestration.portable import runtime_parameter_utils
+
+    plan = type(self.plan)()
+    plan.CopyFrom(self.plan)
+    runtime_parameter_utils.substitute_runtime_parameter(
+      plan, {"pipeline-run-id": run_id}
+    )
+    return plan
+
+  def _launch(self, node: str, run_id: str) -> str | None:
+    """Returns the first complaint that TFX only logs."""
+    from tfx.orchestration import metadata
+    from tfx.orchestration.local import runner_utils
+    from tfx.orchestration.portable import launcher, partial_run_utils
+
+    plan = self._of_run(run_id)
+    specs = [one.pipeline_node for one in plan.nodes]
+    spec = next(spec for spec in specs if spec.node_info.id == node)
+    deployment = runner_utils.extract_local_deployment_config(plan)
+    config = self.site.metadata
+    if spec.execution_options.run.perform_snapshot:
+      with metadata.Metadata(config) as records:
+        partial_run_utils.snapshot(records, plan)
+    with _complaints() as told:
+      launcher.Launcher(
+        pipeline_node=spec,
+        mlmd_connection=metadata.Metadata(config),
+        pipeline_info=plan.pipeline_info,
+        pipeline_runtime_spec=plan.runtime_spec,
+        executor_spec=runner_utils.extract_executor_spec(deployment, node),
+        custom_driver_spec=runner_utils.extract_custom_driver_spec(deployment, node),
+      ).launch()
+    return told[0] if told else None
+
+  def _put_away_remains(self, node: str, run_id: str) -> None:
+    """Removes what a try of this run left that did not end: this one writes there."""
+    from tfx.orchestration.portable import outputs_utils
+
+    plan = self._of_run(run_id)
+    specs = [one.pipeline_node for one in plan.nodes]
+    spec = next(spec for spec in specs if spec.node_info.id == node)
+    resolver = outputs_utils.OutputsResolver(
+      pipeline_node=spec,
+      pipeline_info=plan.pipeline_info,
+      pipeline_runtime_spec=plan.runtime_spec,
+    )
+    for execution in self.history.unfinished(node, run_id):
+      outputs = resolver.generate_output_artifacts(execution)
+      for artifacts in outputs.values():
+        for artifact in artifacts:
+          folder(artifact.uri).remove_tree()
+
+  def _failure(self, node: str, error: BaseException) -> NodeFailed:
+    cause = _innermost(error)
+    line = " ".join(reason(str(cause)).split())[:600] or "no message"
+    kind = NodeFailed
+    is_ours = line.startswith("Expected ") and "Received: " in line
+    if type(cause) is ValueError or is_ours:
+      kind = NodeRefused
+    return kind(node, f"{line} ({type(cause).__name__}); log: {self.log_path}")
+
+
+@contextlib.contextmanager
+def launcher_in(
+  build: Callable[[Site], Any],
+  site: Site,
+  *,
+  node: str | None = None,
+  pushes: bool = True,
+  say: Callable[[str], None] = print,
+  verbose: bool = False,
+) -> Iterator[Launcher]:
+  """Holds a root, builds a graph in it and gives what launches its nodes.
+
+  Args:
+    build: makes the `tfx.dsl.Pipeline` of the site it is given: this one with
+      slots for its Beam arguments and, where it names no other, a connection to
+      ML Metadata; called once the root is ours.
+    site: whose root is made where it does not exist. It names at least one Beam
+      argument.
+    node: the only one that will be launched, while other processes launch others.
+    pushes: whether a model may be pushed, so that records of lost ones matter.
+    say: gets lines.
+    verbose: let TFX's log through to stderr too.
+
+  Raises:
+    ValueError: no such bucket, or a database of another root's pipeline.
+    RuntimeError: another run holds the root, or its records are damaged or gone.
+  """
+  is_shared = node is not None
+  with (
+    held_root(site, node=node, verbose=verbose) as log_path,
+    held_bucket(site) if not is_shared else contextlib.nullcontext() as bucket,
+    beam_environment.filled(_beam_arguments(site)),
+  ):
+    if bucket is not None:
+      say(f"{clock()}  records and logs are kept in {site.local_dir}")
+    if site.has_own_records:
+      check_metadata(site)
+    elif metadata_store.is_database(site.metadata_place):
+      metadata_store.check_database(site.metadata_place or "")
+    say(f"{clock()}  starting TFX, which takes 15 to 40 seconds ...")
+    if is_url(site.root):
+      from hardmine.components import bucket_files
+
+      bucket_files.register()
+    place = site.metadata_place or site.metadata_path
+    whole_site = dataclasses.replace(
+      site,
+      metadata=site.metadata or metadata_store.connection_config(place),
+      beam_arguments=beam_environment.slots(),
+      library_beam_arguments=beam_environment.library_slots(),
+    )
+    pipeline = build(whole_site)
+    with claim(site, "records", what="the records", say=say):
+      store = metadata_store.opened(whole_site.metadata, place)
+      _true_records(site, store, pipeline.pipeline_name, pushes, say)
+    yield _launcher(pipeline, whole_site, say, log_path, bucket)
+
+
+def clock() -> str:
+  """The time of day, as lines begin."""
+  return f"{datetime.datetime.now():%H:%M:%S}"
+
+
+def _launcher(pipeline, site: Site, say, log_path: str, bucket) -> Launcher:
+  from tfx.dsl.compiler import compiler
+
+  from hardmine.pipelines.run_history import RunHistory
+
+  return Launcher(
+    pipeline=pipeline,
+    plan=compiler.Compiler().compile(pipeline),
+    history=RunHistory.of(pipeline),
+    site=site,
+    say=say,
+    log_path=log_path,
+    bucket=bucket,
+  )
+
+
+def _beam_arguments(site: Site) -> list[Any]:
+  added = [_BUCKETS_IN_BEAM] if is_url(site.root) else []
+  return [*site.beam_arguments, *added]
+
+
+def _true_records(
+  site: Site, store: Any, name: str, pushes: bool, say: Callable[[str], None]
+) -> None:
+  """Makes ML Metadata say what is true by now of the root and of the model store."""
+  from hardmine.components.pushes import withdraw_lost
+  from hardmine.pipelines.relocation import adopt, require_one_root
+
+  if site.has_own_records:
+    for root in sorted(adopt(store, site)):
+      say(f"{clock()}  what earlier runs left in {root} is used from {site.root}")
+  else:
+    require_one_root(store, site, name)
+  if pushes:
+    for place in withdraw_lost(store, site.store_url):
+      say(f"{clock()}  {place}, which an earlier run pushed, is no longer there")
+
+
+@contextlib.contextmanager
+def _complaints() -> Iterator[list[str]]:
+  """What is logged as an error meanwhile, a line each."""
+  told: list[str] = []
+  handler = logging.Handler(logging.ERROR)
+  handler.emit = lambda record: told.append(_one_line(record.getMessage()))
+  logger = logging.getLogger("absl")
+  logger.addHandler(handler)
+  try:
+    yield told
+  finally:
+    logger.removeHandler(handler)
+
+
+def _innermost(error: BaseException) -> BaseException:
+  """Beam and TFX wrap what a user needs to read."""
+  while error.__cause__ is not None:
+    error = error.__cause__
+  return error
+
+
+def _one_line(text: str) -> str:
+  return " ".join(text.split())[:600]
