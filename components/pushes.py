@@ -79,6 +79,33 @@ def pushes_of(store: MetadataStore, model_id: int) -> list[Push]:
   return sorted(filter(None, found), key=lambda push: -push.artifact.id)
 
 
+def pushes_in_run(store: MetadataStore, run_id: str) -> list[tuple[str, Push]]:
+  """What the Pushers of a run made or, where they were reused, handed on.
+
+  Args:
+    store: ML Metadata.
+    run_id: TFX's name of the run; pipelines that share records may have the same.
+
+  Returns:
+    Names of pipelines and their pushes, oldest first.
+  """
+  run = store.get_context_by_type_and_name("pipeline_run", run_id)
+  if run is None:
+    return []
+  found = []
+  for execution in store.get_executions_by_context(run.id):
+    nodes = [
+      context.name.removesuffix(".Pusher")
+      for context in store.get_contexts_by_execution(execution.id)
+      if context.type == "node" and context.name.endswith(".Pusher")
+    ]
+    events = store.get_events_by_execution_ids([execution.id]) if nodes else []
+    outputs = [e.artifact_id for e in events if e.type == mlmd.Event.OUTPUT]
+    for push in map(Push.of, store.get_artifacts_by_id(outputs)):
+      found += [(node, push) for node in nodes if push is not None]
+  return sorted(found, key=lambda one: one[1].artifact.id)
+
+
 def withdraw_lost(store: MetadataStore, store_url: str) -> list[str]:
   """Marks pushes whose version or alias is gone as deleted, so that none is reused.
 

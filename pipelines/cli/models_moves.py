@@ -7,6 +7,7 @@ import dataclasses
 import sys
 from typing import TYPE_CHECKING, Any
 
+from hardmine.pipelines.cli import run_ref
 from hardmine.pipelines.cli.model_store_arguments import (
   add_action,
   add_public_keys,
@@ -41,9 +42,11 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
   promote.add_argument(
     "reference",
     metavar="VERSION",
-    help="a number or an alias of the store; or STORE:VERSION of another store, as in "
-    "runs/NAME/store:candidate, which is copied when it has passed",
+    help="a number or an alias of the store; run:ID, what the run of this ID pushed; "
+    "or STORE:VERSION of another store, as in runs/NAME/store:candidate, which is "
+    "copied when it has passed",
   )
+  run_ref.add_arguments(promote)
   promote.add_argument("--to", required=True, metavar="ALIAS", help="the alias to move")
   promote.add_argument(
     "--override",
@@ -131,6 +134,13 @@ def _reached(args: argparse.Namespace) -> tuple[ModelStore, Catalogue | None, st
   from hardmine.pipelines.cli.model_ref import split_store_reference
   from hardmine.serving.store.catalogue import Catalogue
 
+  run_id = run_ref.run_id_of(args.reference)
+  if run_id is not None:
+    store = open_store(args)
+    number = run_ref.version_of_run(
+      store, run_id, experiment=args.experiment, metadata=args.metadata
+    )
+    return store, None, str(number)
   elsewhere = split_store_reference(args.reference)
   if elsewhere is None:
     return open_store(args), None, args.reference

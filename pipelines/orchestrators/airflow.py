@@ -21,6 +21,7 @@ from hardmine.pipelines.orchestrators.compiled import (
 )
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind
+from hardmine.schemas.uris import is_url
 
 _HEADER = (
   "# Written by `hardmine compile`, which replaces it only while nobody edits it:"
@@ -141,7 +142,10 @@ def _settings(request: Request, args: argparse.Namespace) -> dict[str, Any]:
     "working_dir": request.working_dir,
     "run": request.run_words(),
     "assignments": list(request.assignments),
-    "promote": ["--store", request.site.store_url],
+    "promote": _promote_words(request),
+    "records": None
+    if request.metadata is not None or is_url(request.site.root)
+    else request.site.metadata_path,
     "alias": args.promote,
     "nodes": {
       node: list(upstream)
@@ -155,6 +159,12 @@ def _settings(request: Request, args: argparse.Namespace) -> dict[str, Any]:
     "training_pool": args.training_pool,
     "max_active_runs": args.max_active_runs,
   }
+
+
+def _promote_words(request: Request) -> list[str]:
+  site = request.site
+  words = ["--store", site.store_url, "--experiment", request.experiment.name]
+  return words if request.metadata is None else [*words, "--metadata", request.metadata]
 
 
 def _dag_id(request: Request, args: argparse.Namespace) -> str:

@@ -183,6 +183,8 @@ def promote_words(run_id, alias, context):
   """The words that move an alias to what a run has pushed."""
   who = f"airflow {context['dag'].dag_id} {context['run_id']}"
   words = ["models", "promote", f"run:{run_id}", *SETTINGS["promote"]]
+  if SETTINGS["records"] and not os.environ.get("HARDMINE_METADATA"):
+    words += ["--metadata", SETTINGS["records"]]
   return [*words, "--to", alias, "--who", who]
 
 
