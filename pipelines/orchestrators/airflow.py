@@ -97,12 +97,20 @@ def compiled(request: Request, args: argparse.Namespace) -> str:
   Raises:
     ValueError: an option that Airflow would not take, or no such field.
   """
+  settings = _settings(request, args)
+  nodes = edges_of(request.experiment, request.site)  # last, for it imports TFX
+  settings["nodes"] = {node: list(upstream) for node, upstream in nodes.items()}
+  return rendered(settings)
+
+
+def rendered(settings: dict[str, Any]) -> str:
+  """The DAG file of these settings, with the hash by which an edited one is told."""
   here = Path(__file__).parent
   text = (here / "airflow_dag.py").read_text("utf-8")
   guard = (here / "airflow_guard.py").read_text("utf-8")
-  settings = pprint.pformat(_settings(request, args), width=88, sort_dicts=False)
+  block = pprint.pformat(settings, width=88, sort_dicts=False)
   for line, value in (
-    ("SETTINGS: dict = {}  # hardmine compile writes it\n", f"SETTINGS = {settings}\n"),
+    ("SETTINGS: dict = {}  # hardmine compile writes it\n", f"SETTINGS = {block}\n"),
     ('GUARD = ""', f"GUARD = {_literal(guard)}"),
     ("# pyright: reportMissingImports=false\n", ""),
   ):
@@ -147,10 +155,6 @@ def _settings(request: Request, args: argparse.Namespace) -> dict[str, Any]:
     if request.metadata is not None or is_url(request.site.root)
     else request.site.metadata_path,
     "alias": args.promote,
-    "nodes": {
-      node: list(upstream)
-      for node, upstream in edges_of(experiment, request.site).items()
-    },
     "params": offered_fields(experiment, args.param),
     "retries": args.retries,
     "retry_delay_seconds": args.retry_delay_seconds,
