@@ -15,6 +15,8 @@ from hardmine.pipelines.site import Site
 from hardmine.schemas.folders import folder
 from hardmine.schemas.uris import is_url
 
+_BUSY_SECONDS = 60.0  # for others that write
+
 
 def check_metadata(site: Site) -> None:
   """Looks at metadata.sqlite and at the names of the folders in ROOT/artifacts.
@@ -23,6 +25,8 @@ def check_metadata(site: Site) -> None:
     RuntimeError: it is damaged, cannot be written, or is gone or older than the
       outputs, so that new ones would get the names of folders that are there.
   """
+  # In this order: a node that runs meanwhile is recorded before its folders are there.
+  newest = max(_executions_in(site.artifacts_dir), default=0)
   known = 0
   if os.path.lexists(site.metadata_path):
     try:
@@ -32,7 +36,6 @@ def check_metadata(site: Site) -> None:
         f"{site.metadata_path} is damaged ({error}): put a copy of it back, or "
         f"{_start_anew(site)}"
       ) from error
-  newest = max(_executions_in(site.artifacts_dir), default=0)
   if newest <= known:
     return
   state = "is older than they are" if known else "is not there or holds nothing"
@@ -53,7 +56,7 @@ def last_execution(path: str) -> int:
     RuntimeError: it cannot be written.
   """
   try:
-    with contextlib.closing(sqlite3.connect(path, timeout=1)) as database:
+    with contextlib.closing(sqlite3.connect(path, timeout=_BUSY_SECONDS)) as database:
       (answer,) = database.execute("PRAGMA quick_check(1)").fetchone()
       if answer != "ok":
         raise sqlite3.DatabaseError(" ".join(answer.split()))
@@ -67,7 +70,7 @@ def last_execution(path: str) -> int:
     raise RuntimeError(
       f"{path}, which every run writes, cannot be written ({error}): see that it is a "
       "file of yours on a disk that is writable and not full, and that no other "
-      "program holds it"
+      "program holds it; for many processes at once there is --metadata mysql://..."
     ) from error
 
 

@@ -8,6 +8,9 @@ SQLite is for one machine. Nodes that run on several need a database:
 from __future__ import annotations
 
 import dataclasses
+import os
+import random
+import re
 import sqlite3
 import time
 import urllib.parse
@@ -28,6 +31,11 @@ _SSL = ("ssl_ca", "ssl_cert", "ssl_key")
 _CONNECT_SECONDS = 10
 # ML Metadata waits 2 s on average before it asks a busy database again.
 _MAX_RETRIES = 30
+WAIT_SECONDS = 60.0
+_BUSY = re.compile("Concurrent writes|database is locked|subset of tables")
+_PASSES = re.compile(
+  f"{_BUSY.pattern}|Can't connect|gone away|Lost connection|server shutdown", re.I
+)
 # As long as MySQL allows: its usual eight hours are shorter than a training.
 _IDLE_SECONDS = 31_536_000
 
@@ -174,35 +182,57 @@ def connection_config(place: str) -> ConnectionConfig:
   return config
 
 
-def opened(config: ConnectionConfig, place: str) -> MetadataStore:
+def opened(
+  config: ConnectionConfig, place: str, *, wait_seconds: float = WAIT_SECONDS
+) -> MetadataStore:
   """ML Metadata, with its tables made where there were none.
 
   Args:
     config: of `connection_config`.
     place: for messages.
+    wait_seconds: the longest wait for others that write, or for a database that does
+      not answer.
 
   Raises:
-    RuntimeError: it cannot be reached, stays locked, or other versions of ML Metadata
-      wrote it.
+    RuntimeError: it cannot be used, or other versions of ML Metadata wrote it.
   """
   from ml_metadata import MetadataStore, errors
 
-  shown = shown_place(place)
-  failure: Exception | None = None
-  for attempt in range(_MAX_RETRIES):
+  deadline = time.monotonic() + wait_seconds
+  while True:
     try:
       return MetadataStore(config)
-    except errors.FailedPreconditionError as error:
-      if "version" not in str(error):
-        raise RuntimeError(f"{shown} cannot be used: {_one_line(error)}") from error
-      raise RuntimeError(
-        f"{shown} was written by another version of ML Metadata ({_one_line(error)}): "
-        "use the lane of Hardmine that wrote it, or choose another --metadata"
-      ) from error
-    except (errors.AbortedError, errors.InternalError, errors.UnavailableError) as e:
-      failure = e
-      time.sleep(min(2.0, 0.1 * 2**attempt))
-  raise RuntimeError(f"{shown} cannot be used: {_one_line(failure)}") from failure
+    except (RuntimeError, errors.StatusError) as error:
+      passes = _PASSES.search(str(error)) and "Unknown database" not in str(error)
+      if not passes or time.monotonic() > deadline:
+        raise RuntimeError(complaint(str(error), place)) from error
+      time.sleep(0.5 + random.random())  # or those that wait would meet again
+
+
+def complaint(said: str, place: str) -> str:
+  """What is wrong with ML Metadata and what to do, in one line.
+
+  Args:
+    said: by ML Metadata.
+    place: where it is.
+  """
+  line = f"{shown_place(place)} cannot be used: {' '.join(said.split())[:400]}"
+  if "library version" in said or "schema_version" in said:
+    return (
+      f"{line}: it was written by another version of ML Metadata. Use the lane of "
+      "Hardmine that wrote it, or choose another --metadata"
+    )
+  if _BUSY.search(said) and not is_database(place):
+    return (
+      f"{line}: another process holds it. End that one, or keep the records of many "
+      f"processes in a database: --metadata {_FORM}"
+    )
+  return line
+
+
+def is_of_records(said: str) -> bool:
+  """Whether an error of a node came from records that others hold, or that are gone."""
+  return bool(_PASSES.search(said))
 
 
 def check_database(place: str) -> None:
@@ -231,6 +261,8 @@ def schema_version(place: str) -> int | None:
         row: Any = cursor.fetchone()
     except pymysql.ProgrammingError:  # no such table
       return None
+  elif not os.path.exists(place):
+    return None
   else:
     uri = f"file:{urllib.parse.quote(place)}?mode=ro"
     try:
@@ -259,7 +291,3 @@ def _without_password(url: str) -> str:
     return url
   scheme, _, user = head.rpartition("//")
   return f"{scheme}//{user.partition(':')[0]}@{tail}"
-
-
-def _one_line(error: object) -> str:
-  return " ".join(str(error).split())

@@ -38,12 +38,6 @@ class RunHistory:
     self._name = pipeline_name
     self._reuse = reuse
 
-  @classmethod
-  def of(cls, pipeline: Any) -> RunHistory:
-    """Of a `tfx.dsl.Pipeline` that names its connection to ML Metadata."""
-    store = MetadataStore(pipeline.metadata_connection_config)
-    return cls(store, pipeline.pipeline_name, reuse=pipeline.enable_cache)
-
   def run(
     self,
     run_id: str,

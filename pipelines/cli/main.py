@@ -65,6 +65,7 @@ PACKAGES = {
   "ml_metadata": ("ML Metadata", "pipelines"),
   "model_signing": ("model-signing", "signing"),
   "pycocotools": ("pycocotools", "pipelines"),
+  "pymysql": ("pymysql", "mysql"),
   "s3fs": ("s3fs", "s3"),
   "skimage": ("scikit-image", "pipelines"),
   "tensorflow": ("TensorFlow", "pipelines"),

@@ -59,7 +59,6 @@ class Launcher:
   Attributes:
     pipeline: the `tfx.dsl.Pipeline`.
     plan: what TFX compiled of it; its run id is still open.
-    history: of this pipeline.
     site: where and by which means.
     say: gets one line as each node starts and ends.
     log_path: where everything said to stderr ends.
@@ -68,11 +67,21 @@ class Launcher:
 
   pipeline: Any
   plan: Any
-  history: RunHistory
   site: Site
   say: Callable[[str], None]
   log_path: str
   bucket: HeldBucket | None
+
+  @property
+  def history(self) -> RunHistory:
+    """Of this pipeline, over a connection of now: a node may take days."""
+    from hardmine.pipelines.run_history import RunHistory
+
+    return RunHistory(
+      metadata_store.opened(self.site.metadata, self._place),
+      self.pipeline.pipeline_name,
+      reuse=self.pipeline.enable_cache,
+    )
 
   @property
   def nodes(self) -> list[str]:
@@ -119,9 +128,12 @@ class Launcher:
         self.bucket.node_ended()
       return done, True
 
+  @property
+  def _place(self) -> str:
+    return self.site.metadata_place or self.site.metadata_path
+
   def _spec(self, node: str) -> Any:
-    specs = [one.pipeline_node for one in self.plan.nodes]
-    return next(spec for spec in specs if spec.node_info.id == node)
+    return _node_of(self.plan, node)
 
   def _work(self, node: str) -> str:
     """What a node is to do, whichever run asks for it."""
@@ -140,22 +152,20 @@ class Launcher:
 
   def _launch(self, node: str, run_id: str) -> str | None:
     """Returns the first complaint that TFX only logs."""
-    from tfx.orchestration import metadata
     from tfx.orchestration.local import runner_utils
     from tfx.orchestration.portable import launcher, partial_run_utils
 
     plan = self._of_run(run_id)
-    specs = [one.pipeline_node for one in plan.nodes]
-    spec = next(spec for spec in specs if spec.node_info.id == node)
+    spec = _node_of(plan, node)
     deployment = runner_utils.extract_local_deployment_config(plan)
-    config = self.site.metadata
+    records = _patient_records(self.site.metadata, self._place)
     if spec.execution_options.run.perform_snapshot:
-      with metadata.Metadata(config) as records:
+      with records:
         partial_run_utils.snapshot(records, plan)
     with _complaints() as told:
       launcher.Launcher(
         pipeline_node=spec,
-        mlmd_connection=metadata.Metadata(config),
+        mlmd_connection=records,
         pipeline_info=plan.pipeline_info,
         pipeline_runtime_spec=plan.runtime_spec,
         executor_spec=runner_utils.extract_executor_spec(deployment, node),
@@ -168,10 +178,8 @@ class Launcher:
     from tfx.orchestration.portable import outputs_utils
 
     plan = self._of_run(run_id)
-    specs = [one.pipeline_node for one in plan.nodes]
-    spec = next(spec for spec in specs if spec.node_info.id == node)
     resolver = outputs_utils.OutputsResolver(
-      pipeline_node=spec,
+      pipeline_node=_node_of(plan, node),
       pipeline_info=plan.pipeline_info,
       pipeline_runtime_spec=plan.runtime_spec,
     )
@@ -183,7 +191,9 @@ class Launcher:
 
   def _failure(self, node: str, error: BaseException) -> NodeFailed:
     cause = _innermost(error)
-    line = " ".join(reason(str(cause)).split())[:600] or "no message"
+    line = _one_line(reason(str(cause))) or "no message"
+    if metadata_store.is_of_records(line):
+      line = metadata_store.complaint(line, self._place)
     kind = NodeFailed
     is_ours = line.startswith("Expected ") and "Received: " in line
     if type(cause) is ValueError or is_ours:
@@ -257,17 +267,33 @@ def clock() -> str:
 def _launcher(pipeline, site: Site, say, log_path: str, bucket) -> Launcher:
   from tfx.dsl.compiler import compiler
 
-  from hardmine.pipelines.run_history import RunHistory
-
   return Launcher(
     pipeline=pipeline,
     plan=compiler.Compiler().compile(pipeline),
-    history=RunHistory.of(pipeline),
     site=site,
     say=say,
     log_path=log_path,
     bucket=bucket,
   )
+
+
+def _node_of(plan: Any, node: str) -> Any:
+  specs = [one.pipeline_node for one in plan.nodes]
+  return next(spec for spec in specs if spec.node_info.id == node)
+
+
+def _patient_records(config: Any, place: str) -> Any:
+  """TFX's connection, made anew as often as TFX asks, and waited for."""
+  from tfx.orchestration import metadata
+
+  class Records(metadata.Metadata):
+    def __enter__(self):
+      if not self._users:
+        self._store = metadata_store.opened(config, place)
+      self._users += 1
+      return self
+
+  return Records(config)
 
 
 def _beam_arguments(site: Site) -> list[Any]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from hardmine.pipelines import metadata_file
 from hardmine.pipelines.metadata_file import check_metadata
 from hardmine.pipelines.site import Site
 
@@ -88,7 +89,8 @@ def test_damage_is_told_with_the_files_name_and_what_to_do(site, fault):
   assert f"mv {path} {site.artifacts_dir} " in line
 
 
-def test_a_file_that_another_program_holds_is_told(site):
+def test_a_file_that_another_program_holds_is_told(site, monkeypatch):
+  monkeypatch.setattr(metadata_file, "_BUSY_SECONDS", 0.2)
   with closing(sqlite3.connect(site.metadata_path)) as other:
     other.execute("BEGIN EXCLUSIVE")
     assert "cannot be written (database is locked)" in refusal(site)

@@ -1,0 +1,116 @@
+"""Two processes are never at the same work, beside a file and beside a database."""
+
+import dataclasses
+import multiprocessing
+import os
+import signal
+import time
+import uuid
+
+import pytest
+
+from hardmine.pipelines.claims import claim
+from hardmine.pipelines.site import Site
+from tests.mysql_server import mysql_server
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+  with mysql_server(tmp_path_factory.mktemp("mysql")) as server:
+    yield server
+
+
+@pytest.fixture(params=["file", "database"])
+def site(request, tmp_path):
+  place = None
+  if request.param == "database":
+    place = request.getfixturevalue("server").url("records")
+  return Site(root=str(tmp_path / uuid.uuid4().hex), metadata_place=place)
+
+
+def held(site: Site, work: str, say=print, wait_seconds: float = 0.0):
+  return claim(site, work, what=work, say=say, wait_seconds=wait_seconds)
+
+
+def hold_until_told(site: Site, work: str, pipe) -> None:
+  with held(site, work):
+    pipe.send("held")
+    pipe.recv()
+
+
+@pytest.fixture
+def holder(site):
+  """Another process that holds a claim on `work`."""
+  ours, theirs = multiprocessing.Pipe()
+  context = multiprocessing.get_context("spawn")
+  process = context.Process(target=hold_until_told, args=(site, "work", theirs))
+  process.start()
+  assert ours.recv() == "held"
+  process.let_go = lambda: ours.send("go")
+  yield process
+  process.kill()
+  process.join()
+
+
+def test_work_has_one_process_and_other_work_is_free(site, holder):
+  lines = []
+  with (
+    pytest.raises(RuntimeError, match="another process has been at work for 0 s"),
+    held(site, "work", lines.append),
+  ):
+    pass
+  assert lines == ["another process is at work; waiting for it"]
+  with held(site, "other work", lines.append):
+    pass
+  elsewhere = dataclasses.replace(site, root=f"{site.root}-2")
+  with held(elsewhere, "work", lines.append):
+    pass
+  assert len(lines) == 1
+
+
+@pytest.mark.parametrize("end", ["let_go", "kill"])
+def test_a_process_that_ends_lets_go_however_it_ends(site, holder, end):
+  lines = []
+  getattr(holder, end)()
+  start = time.monotonic()
+  with held(site, "work", lines.append, wait_seconds=60.0):
+    pass
+  assert time.monotonic() - start < 30.0
+
+
+def test_an_error_inside_lets_go(site):
+  with pytest.raises(KeyError), held(site, "work"):
+    raise KeyError
+  with held(site, "work"):
+    pass
+
+
+def test_a_claim_outlives_the_idle_time_of_a_server(server, tmp_path):
+  """Eight hours by default; a training takes longer."""
+  site = Site(root=str(tmp_path), metadata_place=server.url("records"))
+  with server.connect() as connection, connection.cursor() as cursor:
+    cursor.execute("SET GLOBAL wait_timeout=1")
+  try:
+    with held(site, "work"):
+      time.sleep(2.5)
+      with pytest.raises(RuntimeError, match="has been at work"), held(site, "work"):
+        pass
+  finally:
+    with server.connect() as connection, connection.cursor() as cursor:
+      cursor.execute("SET GLOBAL wait_timeout=28800")
+
+
+def test_a_database_that_goes_away_is_one_line_for_who_waits(tmp_path):
+  folder = tmp_path / "s"
+  folder.mkdir()
+  with mysql_server(folder) as server:
+    site = Site(root=str(tmp_path / "r"), metadata_place=server.url("records"))
+    with held(site, "work"):  # whose own end harms nothing
+      server.stop(signal.SIGKILL)
+    refused = pytest.raises(RuntimeError, match=r"hardmine@127.0.0.1.* cannot be used")
+    with refused, held(site, "work"):
+      pass
+    server.start()
+    with held(site, "work"):
+      pass
+  assert os.listdir(tmp_path) == ["s"]
