@@ -27,7 +27,7 @@ PASSES_ON = True  # Beam's own flags
 #   KIND: FileKind                             which files alone `--overwrite` replaces
 #   compiled(request, args) -> str             the whole file
 #   told(request, args) -> list[str]           what to do next, line by line
-TARGETS = ("airflow",)
+TARGETS = ("airflow", "vertex")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
