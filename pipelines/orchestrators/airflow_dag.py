@@ -68,7 +68,7 @@ class HardmineOperator(BaseOperator):
         ends the task.
       **options: Airflow's own.
     """
-    super().__init__(**options)
+    super().__init__(logger_name="hardmine", **options)
     self._words = words
     self._process = None
 
