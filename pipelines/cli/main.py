@@ -219,7 +219,7 @@ def _missing_line(command: str, error: ModuleNotFoundError) -> str:
   name, extra = PACKAGES[module]
   line = f"{command} needs {name}: pip install 'hardmine[{extra}]'"
   if extra == "pipelines":
-    from hardmine.pipelines.cli.doctor import lane_of, pythons_with_a_lane
+    from hardmine.pipelines.cli.doctor_packages import lane_of, pythons_with_a_lane
 
     if lane_of(sys.version_info[:2]) is None:  # or the extra would not bring it
       line += f" under Python {pythons_with_a_lane()}"

@@ -17,7 +17,7 @@ import pytest
 from botocore.exceptions import NoCredentialsError
 from packaging.requirements import Requirement
 
-from hardmine.pipelines.cli import doctor, signals
+from hardmine.pipelines.cli import doctor_packages, signals
 from hardmine.pipelines.cli import main as cli
 from hardmine.schemas.outputs import StagedFolder
 
@@ -132,7 +132,7 @@ def test_where_no_lane_is_the_line_says_which_pythons_have_one(monkeypatch):
 @pytest.mark.parametrize("module", sorted(cli.PACKAGES))
 def test_the_extra_that_is_named_brings_the_package(module):
   _, extra = cli.PACKAGES[module]
-  wanted = {requirement.name for requirement in doctor.requirements(extra)}
+  wanted = {requirement.name for requirement in doctor_packages.requirements(extra)}
   brought = set()
   while wanted - brought:  # TFX brings ML Metadata
     name = (wanted - brought).pop()
