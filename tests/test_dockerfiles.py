@@ -1,7 +1,8 @@
-"""`Dockerfile.worker`, whose steps run here in a virtual environment of their own."""
+"""The Dockerfiles, whose steps run here in virtual environments of their own."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -12,8 +13,10 @@ from pathlib import Path
 
 import pytest
 
+from hardmine.pipelines.orchestrators import vertex
+
 ROOT = Path(__file__).resolve().parents[1]
-DOCKERFILE = ROOT / "Dockerfile.worker"
+WORKER, WHOLE = ROOT / "Dockerfile.worker", ROOT / "Dockerfile"
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 LANES = {"3.10": "tfx-1.16", "3.12": "tfx-1.21", "3.13": "tfx-1.21"}
 # What a worker imports to run our jobs; nothing of it may need what is not there.
@@ -49,9 +52,9 @@ print(len(mined.patches), sum(len(serialize(patch)) > 3072 for patch in mined.pa
 """
 
 
-def steps(**arguments: str) -> list[tuple[str, str]]:
+def steps(dockerfile: Path, **arguments: str) -> list[tuple[str, str]]:
   """(instruction, its words), with the arguments of the build in place."""
-  lines = DOCKERFILE.read_text("utf-8").replace("\\\n", " ").splitlines()
+  lines = dockerfile.read_text("utf-8").replace("\\\n", " ").splitlines()
   values: dict[str, str] = {}
   found = []
   for line in lines:
@@ -66,11 +69,11 @@ def steps(**arguments: str) -> list[tuple[str, str]]:
   return found
 
 
-def copied(folder: Path, **arguments: str) -> Path:
+def copied(dockerfile: Path, folder: Path, **arguments: str) -> Path:
   """What the image's COPY steps bring; links stay links."""
   folder.mkdir()
   ignored = shutil.ignore_patterns("__pycache__")
-  for instruction, words in steps(**arguments):
+  for instruction, words in steps(dockerfile, **arguments):
     if instruction != "COPY":
       continue
     *sources, target = words.split()
@@ -83,31 +86,43 @@ def copied(folder: Path, **arguments: str) -> Path:
   return folder
 
 
-def test_the_image_is_of_the_beam_that_the_lock_pins():
-  for python, lane in (("3.10", "tfx-1.16"), ("3.13", "tfx-1.21")):
-    lock = (ROOT / "requirements" / f"{lane}.lock").read_text("utf-8")
-    (beam,) = re.findall(r"^apache-beam==(\S+)", lock, re.M)
-    if lane == "tfx-1.16":  # the defaults of the file
-      assert steps()[0] == ("FROM", f"apache/beam_python{python}_sdk:{beam}")
-      assert any(words.startswith(f"requirements/{lane}.lock") for _, words in steps())
-    else:  # what its comment says
-      text = DOCKERFILE.read_text("utf-8")
-      for argument in (f"PYTHON={python}", f"BEAM={beam}", f"LANE={lane}"):
-        assert f"--build-arg {argument}" in text
+@pytest.mark.parametrize("dockerfile", [WORKER, WHOLE], ids=lambda path: path.name)
+@pytest.mark.parametrize("lane", sorted(set(LANES.values())))
+def test_an_image_is_of_what_its_lane_pins(dockerfile, lane):
+  lock = (ROOT / "requirements" / f"{lane}.lock").read_text("utf-8")
+  (beam,) = re.findall(r"^apache-beam==(\S+)", lock, re.M)
+  arguments = {
+    "tfx-1.16": {"PYTHON": "3.10", "DEBIAN": "bookworm"},
+    "tfx-1.21": {"PYTHON": "3.13", "DEBIAN": "trixie"},
+  }[lane]
+  base = "python:{PYTHON}-{DEBIAN}".format_map(arguments)
+  if dockerfile == WORKER:
+    arguments = {"PYTHON": arguments["PYTHON"], "BEAM": beam}
+    base = "apache/beam_python{PYTHON}_sdk:{BEAM}".format_map(arguments)
+  arguments["LANE"] = lane
+  if lane == "tfx-1.16":  # the defaults of the file
+    assert steps(dockerfile) == steps(dockerfile, **arguments)
+  else:  # what its comment says
+    for name, value in arguments.items():
+      assert f"--build-arg {name}={value}" in dockerfile.read_text("utf-8")
+  made = steps(dockerfile, **arguments)
+  assert made[0] == ("FROM", base)
+  assert any(words.startswith(f"requirements/{lane}.lock ") for _, words in made)
 
 
-def test_every_folder_of_the_package_is_copied():
-  folders = {words for instruction, words in steps() if instruction == "COPY"}
+@pytest.mark.parametrize("dockerfile", [WORKER, WHOLE], ids=lambda path: path.name)
+def test_every_folder_of_the_package_is_copied(dockerfile):
+  folders = {words for instruction, words in steps(dockerfile) if instruction == "COPY"}
   for link in (ROOT / "hardmine").iterdir():
     if link.is_symlink():
       assert f"{link.name} {link.name}" in folders
 
 
-@pytest.mark.slow
-def test_its_steps_make_a_worker_that_mines(tmp_path):
+def built(dockerfile: Path, tmp_path: Path):
+  """Runs the steps; gives what runs a program of the environment they make."""
   uv = shutil.which("uv") or str(ROOT / ".tools" / "bin" / "uv")
-  arguments = {"PYTHON": PYTHON, "LANE": LANES[PYTHON]}
-  folder = copied(tmp_path / "opt", **arguments)
+  arguments = {"PYTHON": PYTHON, "LANE": LANES[PYTHON], "GPU": ""}
+  folder = copied(dockerfile, tmp_path / "opt", **arguments)
   environment = {**os.environ, "VIRTUAL_ENV": str(tmp_path / "env")}
   environment.pop("PYTHONPATH", None)
 
@@ -119,10 +134,30 @@ def test_its_steps_make_a_worker_that_mines(tmp_path):
     return result.stdout
 
   run(uv, "venv", "--quiet", "--python", sys.executable, str(tmp_path / "env"))
-  for instruction, words in steps(**arguments):
-    if instruction == "RUN":
+  for instruction, words in steps(dockerfile, **arguments):
+    if instruction == "RUN" and not words.startswith("rm "):
       program, *rest = shlex.split(words)
       assert program == "pip"  # as uv has it: pip itself takes minutes
       run(uv, "pip", *(word for word in rest if word != "--no-cache-dir"))
   shutil.rmtree(folder / "hardmine")  # what was installed, not what was copied
-  assert run(tmp_path / "env/bin/python", "-c", MINED, *WORKER_MODULES) == "6 6\n"
+  return lambda program, *words: run(tmp_path / "env" / "bin" / program, *words)
+
+
+@pytest.mark.slow
+def test_the_steps_of_the_worker_make_one_that_mines(tmp_path):
+  run = built(WORKER, tmp_path)
+  assert run("python", "-c", MINED, *WORKER_MODULES) == "6 6\n"
+
+
+@pytest.mark.slow
+def test_the_steps_of_the_whole_make_a_machine_that_is_ready(tmp_path):
+  run = built(WHOLE, tmp_path)
+  report = json.loads(run("hardmine", "doctor", "--json"))
+  assert report["ready"] is True
+  assert report["installed"] == ["light", "worker", "pipelines"]
+  found = {finding["subject"]: finding for finding in report["findings"]}
+  for subject in ("gs:// paths", "s3:// paths", "mysql:// records", "conflicts"):
+    assert found[subject]["status"] == "ok", found[subject]
+  # What the containers of a compiled pipeline are started with.
+  assert "--node" in run(*vertex.COMMAND, "--help")
+  shutil.rmtree(tmp_path / "env")
