@@ -7,19 +7,12 @@ import json
 import os
 
 import pytest
-from PIL import Image
 
-from hardmine.pipelines.experiments.codec_demo import photograph
 from hardmine.pipelines.running import run_experiment
 from hardmine.pipelines.site import Site
-from hardmine.schemas.codec_config import CodecConfig
-from hardmine.schemas.evaluation_config import CodecEvaluationConfig
-from hardmine.schemas.experiment import CodecExperiment
 from hardmine.schemas.folders import folder
-from hardmine.schemas.gates import Gate
-from hardmine.schemas.mining_config import MiningConfig
-from hardmine.schemas.training_config import CodecTrainingConfig
 from hardmine.serving.store.store import ModelStore
+from tests.e2e.tiny_codec import tiny_experiment
 from tests.s3_server import s3_server
 
 pytestmark = pytest.mark.slow
@@ -35,27 +28,7 @@ def bucket():
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory):
-  from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
-
-  photos = tmp_path_factory.mktemp("photos")
-  for name in ("astronaut.png", "motorcycle_left.png", "coffee.png"):
-    crop = Image.open(photograph(name)).crop((100, 100, 264, 268))
-    crop.save(photos / f"{'test' if name == 'coffee.png' else name[0]}.png")
-  return CodecExperiment(
-    name="tiny",
-    mining=MiningConfig(
-      images=(str(photos / "[am].png"),), per_image=8, eval_share=0.5, num_shards=1
-    ),
-    codec=CodecConfig(cell=ConvLSTMCell, width=0.02),
-    training=CodecTrainingConfig(
-      steps=4, batch_size=4, iterations=2, summary_steps=2, checkpoint_steps=2
-    ),
-    evaluation=CodecEvaluationConfig(
-      images=(str(photos / "test.png"),),
-      iterations=2,
-      gates=(Gate(metric="ms_ssim_auc", bound=0.0, min_improvement=0.0),),
-    ),
-  )
+  return tiny_experiment(tmp_path_factory.mktemp("photos"), min_improvement=0.0)
 
 
 @pytest.fixture

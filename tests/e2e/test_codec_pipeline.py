@@ -23,56 +23,24 @@ from PIL import Image
 from hardmine.components import infra_check
 from hardmine.pipelines.beam_runners import direct
 from hardmine.pipelines.cli.main import main
-from hardmine.pipelines.experiments.codec_demo import photograph
 from hardmine.pipelines.orchestrators.local import NodeFailed
 from hardmine.pipelines.running import run_experiment
 from hardmine.pipelines.site import Site
-from hardmine.schemas.codec_config import CodecConfig
-from hardmine.schemas.evaluation_config import CodecEvaluationConfig
-from hardmine.schemas.experiment import CodecExperiment
 from hardmine.schemas.gates import Gate
-from hardmine.schemas.mining_config import MiningConfig
-from hardmine.schemas.training_config import CodecTrainingConfig
 from hardmine.serving.probe.sandbox import Outcome
 from hardmine.serving.store.store import ModelStore
+from tests.e2e.tiny_codec import crop, tiny_experiment
 
 DOWNSTREAM_OF_GATES = {"CodecEvaluator", "Pusher"}
-
-
-def crop(name: str, path: Path) -> None:
-  Image.open(photograph(name)).crop((100, 100, 264, 268)).save(path)
 
 
 class Story:
   """A root with photographs, and every run made in it."""
 
   def __init__(self, folder: Path):
-    from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
-
     self.root = str(folder / "root")
+    self.experiment = tiny_experiment(folder, min_improvement=0.0)
     self.photos = folder / "photos"
-    self.photos.mkdir()
-    for name in ("astronaut.png", "motorcycle_left.png"):
-      crop(name, self.photos / name)
-    crop("coffee.png", folder / "test.png")
-    self.experiment = CodecExperiment(
-      name="tiny",
-      mining=MiningConfig(
-        images=(str(self.photos / "*.png"),),
-        per_image=8,
-        eval_share=0.5,
-        num_shards=1,
-      ),
-      codec=CodecConfig(cell=ConvLSTMCell, width=0.02),
-      training=CodecTrainingConfig(
-        steps=4, batch_size=4, iterations=2, summary_steps=2, checkpoint_steps=2
-      ),
-      evaluation=CodecEvaluationConfig(
-        images=(str(folder / "test.png"),),
-        iterations=2,
-        gates=(Gate(metric="ms_ssim_auc", bound=0.0, min_improvement=0.0),),
-      ),
-    )
     self.lines: list[str] = []
 
   def run(self, *assignments: str, workers: int = 1, **options):
