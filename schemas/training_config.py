@@ -40,7 +40,9 @@ class TrainingConfig(Config):
     summary_steps: steps between progress lines and TensorBoard summaries; divides
       `steps`.
     mixed_precision: compute in float16 with float32 weights (GPUs only).
-    strategy: `auto` uses every GPU, or the CPU where there is none.
+    strategy: `auto` uses every GPU, or the CPU where there is none; `mirrored` insists
+      on the GPUs; `multiworker` trains on all machines that TF_CONFIG names. Whatever
+      shares a step, the result is that of one device with the whole batch.
     cooldown_steps: of the schedule `stable`; 0 never falls, so that a training may
       go on for as long as somebody likes.
   """
@@ -57,7 +59,7 @@ class TrainingConfig(Config):
   checkpoint_steps: int = 500
   summary_steps: int = 100
   mixed_precision: bool = False
-  strategy: Literal["auto", "cpu", "one_gpu", "mirrored"] = "auto"
+  strategy: Literal["auto", "cpu", "one_gpu", "mirrored", "multiworker"] = "auto"
   cooldown_steps: int = added(0)
 
   def __post_init__(self):

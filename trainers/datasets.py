@@ -15,6 +15,7 @@ from hardmine.schemas.patch_example import PATCH_PX, from_example, parse_pixels
 
 SHUFFLE_BYTES = 65_536 * 32 * 32 * 3  # 200 MB of patches
 CACHED_BYTES = 500_000 * 32 * 32 * 3  # 1.5 GB
+WHOLE_BATCH = slice(None)
 
 
 def matching_files(patterns: Iterable[str]) -> list[str]:
@@ -46,6 +47,7 @@ def training_batches(
   batch_size: int,
   seed: int,
   first_step: int,
+  rows: slice = WHOLE_BATCH,
 ) -> tf.data.Dataset:
   """Batches of images, the same from any step on, however often one resumes.
 
@@ -56,9 +58,10 @@ def training_batches(
     batch_size: patches in a batch; batches run on over the end of a pass.
     seed: of the shuffles, a new one every pass.
     first_step: batches already consumed; they are drawn again and skipped.
+    rows: of every batch.
 
   Returns:
-    Endless float32 [batch_size, side, side, 3] in [-0.5, 0.5].
+    Endless float32 [batch_size, side, side, 3] in [-0.5, 0.5], of it the rows.
   """
   require(num_patches > 0, "at least one patch", num_patches=num_patches)
   patch_bytes = math.prod(side or PATCH_PX for side in patches.element_spec.shape)
@@ -70,7 +73,8 @@ def training_batches(
     reshuffle_each_iteration=True,
   )
   batches = shuffled.repeat().batch(batch_size, drop_remainder=True)
-  return batches.skip(first_step).map(normalize).prefetch(2)
+  batches = batches.skip(first_step).map(lambda batch: normalize(batch[rows]))
+  return batches.prefetch(2)
 
 
 def normalize(pixels: tf.Tensor) -> tf.Tensor:

@@ -1,4 +1,4 @@
-"""What TensorFlow trains on; the other Keras backends choose by themselves."""
+"""What a training runs on: the processor, GPUs of this machine, or several machines."""
 
 from __future__ import annotations
 
@@ -8,32 +8,80 @@ from typing import Any
 
 import keras
 
+from hardmine.schemas.config import require
+
 
 def device_scope(strategy: str, report: Callable[[str], None]) -> Any:
-  """The context in which variables are made, for a `CodecTrainingConfig.strategy`.
+  """The context in which a model is made and trained, for a `TrainingConfig.strategy`.
+
+  With `multiworker` it is that of one device of this machine; `workers` joins the
+  machines. On JAX, `mirrored` takes all local devices and `auto` all but CPUs.
 
   Raises:
+    ValueError: a strategy that Keras' backend does not know.
     RuntimeError: GPUs were asked for and there are none.
   """
-  if keras.backend.backend() != "tensorflow":
-    report(f"training on Keras' {keras.backend.backend()} backend")
+  backend = keras.backend.backend()
+  if backend == "jax":
+    return _jax_scope(strategy, report)
+  if backend != "tensorflow":
+    report(f"training on Keras' {backend} backend")
     return contextlib.nullcontext()
   import tensorflow as tf
 
   gpus = tf.config.list_logical_devices("GPU")
-  if strategy in ("one_gpu", "mirrored") and not gpus:
+  cpus = tf.config.list_logical_devices("CPU")
+  devices = gpus or (cpus if strategy == "mirrored" and len(cpus) > 1 else [])
+  if strategy in ("one_gpu", "mirrored") and not devices:
     raise RuntimeError(
       f"training.strategy={strategy} needs a GPU and TensorFlow sees none; "
       "install the gpu extra (pip install hardmine[gpu]) or use strategy=cpu"
     )
-  if strategy == "cpu" or not gpus:
+  if strategy == "cpu" or not devices:
     report("training on the CPU")
     return tf.device("/CPU:0")
-  if strategy == "one_gpu" or len(gpus) == 1:
-    report(f"training on {gpus[0].name}")
-    return tf.device(gpus[0].name)
-  report(f"training on {len(gpus)} GPUs")
-  return tf.distribute.MirroredStrategy([gpu.name for gpu in gpus]).scope()
+  if strategy in ("one_gpu", "multiworker") or len(devices) == 1:
+    unused = f"; {len(devices) - 1} more are not used" if len(devices) > 1 else ""
+    report(f"training on {devices[0].name}{unused}")
+    return tf.device(devices[0].name)
+  report(f"training on {len(devices)} {'GPUs' if gpus else 'CPU devices'}")
+  return tf.distribute.MirroredStrategy([device.name for device in devices]).scope()
+
+
+def _jax_scope(strategy: str, report: Callable[[str], None]) -> Any:
+  """Keras' data parallelism over this machine's devices, where there are several."""
+  import jax
+
+  require(
+    strategy != "multiworker",
+    "training.strategy=mirrored on Keras' jax backend, or KERAS_BACKEND=tensorflow",
+    strategy=strategy,
+  )
+  devices = jax.local_devices()
+  of_all = strategy == "mirrored" or (
+    strategy == "auto" and devices[0].platform != "cpu"
+  )
+  if not of_all or len(devices) == 1:
+    report("training on Keras' jax backend")
+    return contextlib.nullcontext()
+  report(f"training on {len(devices)} devices on Keras' jax backend")
+  mesh = keras.distribution.DeviceMesh(
+    (len(devices),), ["batch"], [f"{d.platform}:{d.id}" for d in devices]
+  )
+  parallel = keras.distribution.DataParallel(mesh, auto_shard_dataset=False)
+  return parallel.scope()
+
+
+def num_devices() -> int:
+  """Of this process that share a step, inside `device_scope`."""
+  if keras.backend.backend() == "jax":
+    parallel = keras.distribution.distribution()
+    return 1 if parallel is None else int(parallel.device_mesh.devices.size)
+  if keras.backend.backend() != "tensorflow":
+    return 1
+  import tensorflow as tf
+
+  return tf.distribute.get_strategy().num_replicas_in_sync
 
 
 def on_accelerator() -> bool:
@@ -43,12 +91,3 @@ def on_accelerator() -> bool:
   import tensorflow as tf
 
   return bool(tf.config.list_logical_devices("GPU"))
-
-
-def num_replicas() -> int:
-  """Devices that share a step; each contributes its share of a mean."""
-  if keras.backend.backend() != "tensorflow":
-    return 1
-  import tensorflow as tf
-
-  return tf.distribute.get_strategy().num_replicas_in_sync

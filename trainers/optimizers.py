@@ -11,7 +11,8 @@ import numpy as np
 from keras import ops
 
 from hardmine.schemas.training_config import TrainingConfig
-from hardmine.trainers.devices import on_accelerator
+from hardmine.trainers.devices import num_devices, on_accelerator
+from hardmine.trainers.workers.current import current
 
 
 class WarmUp(keras.optimizers.schedules.LearningRateSchedule):
@@ -81,7 +82,11 @@ def compile_model(model: keras.Model, optimizer: Any, config: TrainingConfig) ->
   if config.mixed_precision:
     optimizer = keras.optimizers.LossScaleOptimizer(optimizer, name="loss_scale")
   optimizer.build(model.trainable_variables)
-  xla: Any = "auto" if on_accelerator() else False
+  # XLA compiles one device's step and no sums over several.
+  is_shared = keras.backend.backend() == "tensorflow" and (
+    current() is not None or num_devices() > 1
+  )
+  xla: Any = "auto" if on_accelerator() and not is_shared else False
   model.compile(optimizer=optimizer, jit_compile=xla)
 
 

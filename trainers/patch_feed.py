@@ -32,24 +32,27 @@ class PatchFeed:
     self._num_turns = 8 if augment else 1
     self._order = functools.lru_cache(maxsize=2)(self._draw_order)
 
-  def batch(self, number: int) -> np.ndarray:
-    """Batch `number`, from 0: float32 [batch_size, side, side, 3] in [-0.5, 0.5]."""
+  def batch(self, number: int, rows: slice = slice(None)) -> np.ndarray:
+    """Of batch `number`, from 0: float32 [rows, side, side, 3] in [-0.5, 0.5]."""
     first = number * self._batch_size
     turns = np.random.default_rng((self._seed, 1, number)).integers(
       self._num_turns, size=self._batch_size
     )
+    examples = range(first, first + self._batch_size)[rows]
     chosen = []
-    for example, turn in zip(range(first, first + self._batch_size), turns):
+    for example, turn in zip(examples, turns[rows]):
       pass_number, place = divmod(example, len(self._patches))
       patch = self._patches[self._order(pass_number)[place]]
       patch = np.rot90(patch, turn % 4)
       chosen.append(patch[:, ::-1] if turn >= 4 else patch)
     return np.stack(chosen).astype(np.float32) / 255 - np.float32(0.5)
 
-  def batches(self, first: int) -> Iterator[tuple[np.ndarray]]:
+  def batches(
+    self, first: int, rows: slice = slice(None)
+  ) -> Iterator[tuple[np.ndarray]]:
     """All batches from `first` on, each in a tuple, as Keras' `fit` wants them."""
     while True:
-      yield (self.batch(first),)
+      yield (self.batch(first, rows),)
       first += 1
 
   def _draw_order(self, pass_number: int) -> np.ndarray:

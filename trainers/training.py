@@ -6,15 +6,20 @@ trains on JAX.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 import keras
+import numpy as np
 
 from hardmine.schemas.training_config import TrainingConfig
 from hardmine.trainers.callbacks import Progress, SaveCheckpoints, StopOnNaN
-from hardmine.trainers.checkpoints import Checkpoints
-from hardmine.trainers.devices import device_scope
+from hardmine.trainers.checkpoints import Checkpoints, named_state
+from hardmine.trainers.devices import device_scope, num_devices
+from hardmine.trainers.replicas import even_batches, in_step, require_even
+from hardmine.trainers.workers.current import joined
+from hardmine.trainers.workers.team import Chief, Team, Worker
 
 M = TypeVar("M", bound=keras.Model)
 
@@ -32,10 +37,14 @@ def train_model(
 ) -> M:
   """Trains to `config.steps`, from the newest checkpoint if there is one.
 
+  Of several machines the chief alone reads and writes checkpoints, validates and calls
+  callbacks; the model that the others return has the same weights if it was trained.
+
   Args:
     make_model: a compiled model with its weights and its optimizer's state.
     config: the training.
-    batches_from: maps a step to the batches that follow it.
+    batches_from: maps a step to the batches that follow it; on several machines, to
+      the rows of them that are this machine's (`workers.current.row_share`).
     checkpoints: where to resume from and save to.
     callbacks: more of them, given the model.
     validation: finite batches whose loss is logged ten times.
@@ -44,34 +53,110 @@ def train_model(
     suspects: says on which examples the loss stopped being a number, if known.
 
   Raises:
-    RuntimeError: the loss is not a number any more.
+    ValueError: several devices or machines cannot share a batch evenly.
+    RuntimeError: the loss is not a number any more, or a machine is missing.
   """
   if config.mixed_precision:
     keras.mixed_precision.set_dtype_policy("mixed_float16")
-  window = config.summary_steps
-  quiet: Any = 0
-  with device_scope(config.strategy, report):
+  with joined(config.strategy, report) as team, device_scope(config.strategy, report):
+    require_even(config.batch_size)
     model = make_model()
+    step = _begun(model, config.steps, checkpoints, team, begin, report)
+    if step == config.steps:
+      return model
+    writes = team is None or team.is_chief
+    with in_step(model):
+      _fit(
+        model,
+        config,
+        batches_from(step),
+        step,
+        team,
+        [
+          StopOnNaN(config.summary_steps, lambda: suspects(model)),
+          *(
+            [
+              SaveCheckpoints(
+                checkpoints, config.summary_steps, config.checkpoint_steps, config.steps
+              ),
+              Progress(config.summary_steps, config.steps, report),
+              *callbacks(model),
+            ]
+            if writes
+            else []
+          ),
+        ],
+        even_batches(validation) if writes else None,
+      )
+    if num_devices() > 1:
+      gc.collect()  # readers of batches; at the end of Python they would hang it
+    if isinstance(team, Chief):
+      team.end()  # the last checkpoint is there, and nobody needs the others again
+    elif isinstance(team, Worker):
+      team.wait_for_end()
+  return model
+
+
+def _begun(
+  model: keras.Model,
+  steps: int,
+  checkpoints: Checkpoints,
+  team: Team | None,
+  begin: Callable[[Any], None],
+  report: Callable[[str], None],
+) -> int:
+  """Brings a model to where its training goes on, the same on all machines.
+
+  Returns:
+    The step; the last where there is nothing to train.
+  """
+  step = 0
+  if not isinstance(team, Worker):
     step = checkpoints.restore(model)
     if step:
-      report(f"resuming from step {step} of {config.steps}")
+      report(f"resuming from step {step} of {steps}")
     else:
       begin(model)
-    epochs = config.steps // window
-    if step < config.steps:
-      model.fit(
-        batches_from(step),
-        epochs=epochs,
-        initial_epoch=step // window,
-        steps_per_epoch=window,
-        validation_data=validation,
-        validation_freq=max(1, epochs // 10),
-        verbose=quiet,
-        callbacks=[
-          StopOnNaN(window, lambda: suspects(model)),
-          SaveCheckpoints(checkpoints, window, config.checkpoint_steps, config.steps),
-          Progress(window, config.steps, report),
-          *callbacks(model),
-        ],
-      )
-  return model
+  if team is None or step == steps:
+    return step
+  if isinstance(team, Chief):
+    team.gather(report)
+  elif isinstance(team, Worker) and not team.has_job and team.hear_job() is None:
+    return steps
+  variables = list(named_state(model).values())
+  own = [np.asarray(step), *map(np.asarray, variables)]
+  step, *values = team.from_chief(own)
+  if isinstance(team, Worker):
+    for variable, value in zip(variables, values):
+      variable.assign(value)
+  return int(step)
+
+
+def _fit(
+  model: keras.Model,
+  config: TrainingConfig,
+  batches: Iterable,
+  step: int,
+  team: Team | None,
+  callbacks: list[keras.callbacks.Callback],
+  validation: Any,
+) -> None:
+  """Steps to the last one; another machine's failure is told as that machine's."""
+  window = config.summary_steps
+  epochs = config.steps // window
+  quiet: Any = 0
+  try:
+    model.fit(
+      batches,
+      epochs=epochs,
+      initial_epoch=step // window,
+      steps_per_epoch=window,
+      validation_data=validation,
+      validation_freq=max(1, epochs // 10),
+      verbose=quiet,
+      callbacks=callbacks,
+    )
+  except Exception:
+    if team is not None and team.failure is not None:
+      raise team.failure from None
+    raise

@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from hardmine.trainers.replicas import own_rows
+
 
 class Binarizer(keras.layers.Layer):
   """Maps values in (-1, 1) to -1 or +1, elementwise.
@@ -23,8 +25,12 @@ class Binarizer(keras.layers.Layer):
   def call(self, values: Any, training: bool = False) -> Any:
     threshold = 0.0
     if training:
-      threshold = keras.random.uniform(
-        ops.shape(values), -1.0, 1.0, dtype=values.dtype, seed=self.seed_generator
+      rows, *rest = ops.shape(values)
+      threshold = own_rows(
+        lambda rows: keras.random.uniform(
+          (rows, *rest), -1.0, 1.0, dtype=values.dtype, seed=self.seed_generator
+        ),
+        rows,
       )
     bits = ops.where(values > threshold, 1.0, -1.0)
     bits = ops.cast(bits, values.dtype)

@@ -14,6 +14,7 @@ from keras import ops
 
 from hardmine.trainers.metrics.gaussian import band
 from hardmine.trainers.metrics.ms_ssim import C1, C2, SCALE_WEIGHTS, SIGMA_PX, WINDOW_PX
+from hardmine.trainers.replicas import batch_mean
 
 GREY_LEVELS = 255.0
 LEAST = 1e-4  # below it a loss counts as this; its logarithm stays finite
@@ -46,13 +47,16 @@ def iteration_losses(
   """
   residuals = ops.abs(ops.cast(images, "float32") - ops.cast(estimates, "float32"))
   absolute = ops.mean(residuals, axis=(1, 2, 3, 4))
-  losses = ops.log(ops.maximum(absolute, LEAST)) if logarithm else absolute
+  losses = _logarithm(absolute) if logarithm else absolute
   if ms_ssim_weight:
     unlike = 1.0 - ops.mean(ms_ssim(images, estimates), axis=1)
-    losses += ms_ssim_weight * (
-      ops.log(ops.maximum(unlike, LEAST)) if logarithm else unlike
-    )
+    losses += ms_ssim_weight * (_logarithm(unlike) if logarithm else unlike)
   return losses
+
+
+def _logarithm(means: Any) -> Any:
+  """Of means over the whole batch, however many devices share it."""
+  return ops.log(ops.maximum(batch_mean(means), LEAST))
 
 
 def ms_ssim(images: Any, estimates: Any) -> Any:

@@ -27,7 +27,7 @@ from hardmine.trainers.codec.binarizer import Binarizer
 from hardmine.trainers.codec.losses import codec_loss
 from hardmine.trainers.codec.networks import Decoder, Encoder
 from hardmine.trainers.codec.reconstruction import build_reconstruction
-from hardmine.trainers.devices import num_replicas
+from hardmine.trainers.replicas import alone, loss_of_share
 
 
 class RecurrentCodec(keras.Model):
@@ -145,12 +145,17 @@ class RecurrentCodec(keras.Model):
     return ops.stack(estimates)
 
   def compute_loss(
-    self, x: Any = None, y: Any = None, y_pred: Any = None, *_: Any, **__: Any
+    self,
+    x: Any = None,
+    y: Any = None,
+    y_pred: Any = None,
+    sample_weight: Any = None,
+    training: bool = True,
   ) -> Any:
     """Mean over the iterations; by default the paper's absolute residual (eq. 7)."""
-    loss = codec_loss(x, y_pred, self.ms_ssim_weight, self.log_loss)
-    # Several devices add their gradients up: each contributes its share of the mean.
-    return loss / num_replicas()
+    with alone(not training):
+      loss = codec_loss(x, y_pred, self.ms_ssim_weight, self.log_loss)
+      return loss_of_share(loss)
 
 
 def build_codec(

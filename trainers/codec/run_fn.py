@@ -24,6 +24,8 @@ from hardmine.trainers.datasets import (
 from hardmine.trainers.optimizers import averaged
 from hardmine.trainers.patch_feed import PatchFeed
 from hardmine.trainers.trainer_files import on_this_machine
+from hardmine.trainers.workers.current import row_share, writes
+from hardmine.trainers.workers.job import shared
 
 NUM_PICTURES = 8  # patches followed in TensorBoard
 NUM_JUDGED = 64  # held-out patches on which every iteration must help
@@ -41,8 +43,11 @@ def run_fn(fn_args: Any) -> None:
   Raises:
     RuntimeError: no patch to train on, or the loss is not a number any more.
   """
-  with on_this_machine(fn_args) as here:
-    _train_and_export(here)
+  strategy = CodecTrainingConfig.from_json(fn_args.custom_config["training"]).strategy
+  with shared(fn_args, "codec", strategy, _say) as agreed:
+    if agreed is not None:
+      with on_this_machine(agreed) as here:
+        _train_and_export(here)
 
 
 def _train_and_export(fn_args: Any) -> None:
@@ -65,10 +70,18 @@ def _train_and_export(fn_args: Any) -> None:
   codec = train(
     codec_config,
     config,
-    PatchFeed(load_patches(train_files), config.batch_size, config.seed).batches
+    functools.partial(
+      PatchFeed(load_patches(train_files), config.batch_size, config.seed).batches,
+      rows=row_share(config.batch_size),
+    )
     if config.augment
     else functools.partial(
-      training_batches, patches, num_patches, config.batch_size, config.seed
+      training_batches,
+      patches,
+      num_patches,
+      config.batch_size,
+      config.seed,
+      rows=row_share(config.batch_size),
     ),
     Checkpoints(checkpoint_dir(settings, train_files)),
     callbacks=lambda codec: [
@@ -80,8 +93,10 @@ def _train_and_export(fn_args: Any) -> None:
       )
     ],
     validation=validation,
-    report=functools.partial(print, flush=True),
+    report=_say,
   )
+  if not writes():
+    return
   with averaged(codec):
     facts = {}
     if eval_files:  # else nothing was held out that could judge
@@ -96,6 +111,10 @@ def _train_and_export(fn_args: Any) -> None:
       num_patches=num_patches,
       **facts,
     )
+
+
+def _say(line: str) -> None:
+  print(line, flush=True)
 
 
 def _spread(patches: np.ndarray, count: int) -> list[np.ndarray]:

@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from hardmine.schemas import coco_example
 from hardmine.schemas.config import require
+from hardmine.trainers.datasets import WHOLE_BATCH
 from hardmine.trainers.images import decode_rgb
 
 CACHED_IMAGES = 5_000  # files as they came: about 1 GB
@@ -99,6 +100,7 @@ def training_batches(
   seed: int,
   first_step: int,
   box_limit: int | None = None,
+  rows: slice = WHOLE_BATCH,
 ) -> tf.data.Dataset:
   """Batches, the same from any step on, however often one resumes.
 
@@ -113,6 +115,7 @@ def training_batches(
     first_step: batches already consumed; they are drawn again and not decoded.
     box_limit: objects of one image to be learned; those behind become one crowd, in
       which nothing is background. None learns all.
+    rows: of every batch; the others are not decoded.
 
   Returns:
     Endless (inputs, annotations as `MetaArchitecture.batch_loss` wants them).
@@ -124,6 +127,10 @@ def training_batches(
     min(num_images, SHUFFLED_IMAGES), seed=seed, reshuffle_each_iteration=True
   )
   drawn = drawn.repeat().enumerate().skip(first_step * batch_size)
+  chosen = range(batch_size)[rows]
+  if len(chosen) < batch_size:
+    is_chosen = tf.constant([row in chosen for row in range(batch_size)])
+    drawn = drawn.filter(lambda number, _: is_chosen[number % batch_size])
   return (
     drawn.map(
       lambda number, image: example(
@@ -137,7 +144,7 @@ def training_batches(
       num_parallel_calls=tf.data.AUTOTUNE,
       deterministic=True,
     )
-    .batch(batch_size, drop_remainder=True)
+    .batch(len(chosen), drop_remainder=True)
     .prefetch(2)
   )
 

@@ -12,6 +12,7 @@ from keras import ops
 
 from hardmine.schemas.detector_config import SSDConfig
 from hardmine.trainers.detection.targets import Targets
+from hardmine.trainers.replicas import batch_mean, num_shares
 
 
 def smooth_l1(codes: Any, target_codes: Any, delta: float = 1.0) -> Any:
@@ -117,7 +118,8 @@ def ssd_loss(
   localize = {"smooth_l1": smooth_l1, "l2": l2}[config.localization]
 
   positive = ops.cast(targets.positive, "float32")
-  num_positives = ops.maximum(ops.sum(positive), 1.0)
+  # Of the whole batch, of which this may be one of several equal shares.
+  num_positives = ops.maximum(batch_mean(ops.sum(positive)), 1.0 / num_shares())
   per_anchor = classify(class_logits, targets.labels)
   mask = hard_examples(
     per_anchor, targets.positive, targets.weights, config.negatives_per_positive

@@ -27,6 +27,8 @@ from hardmine.trainers.images import decode_rgb
 from hardmine.trainers.optimizers import averaged, compile_model, learning_rate
 from hardmine.trainers.trainer_files import on_this_machine
 from hardmine.trainers.training import train_model
+from hardmine.trainers.workers.current import row_share, writes
+from hardmine.trainers.workers.job import shared
 
 NUM_PICTURES = 6  # images followed in TensorBoard
 NUM_BOXES = 100  # true ones drawn of one image
@@ -46,8 +48,12 @@ def run_fn(fn_args: Any) -> None:
   Raises:
     RuntimeError: no image to train on, or the loss is not a number any more.
   """
-  with on_this_machine(fn_args) as here:
-    _train_and_export(here)
+  settings = fn_args.custom_config
+  strategy = DetectorTrainingConfig.from_json(settings["training"]).strategy
+  with shared(fn_args, "detection", strategy, _say) as agreed:
+    if agreed is not None:
+      with on_this_machine(agreed) as here:
+        _train_and_export(here)
 
 
 def _train_and_export(fn_args: Any) -> None:
@@ -80,6 +86,7 @@ def _train_and_export(fn_args: Any) -> None:
       seed=training.seed,
       first_step=step,
       box_limit=training.box_limit,
+      rows=row_share(training.batch_size),
     ),
     Checkpoints(checkpoint_dir(settings, train_files)),
     callbacks=lambda model: [
@@ -97,9 +104,11 @@ def _train_and_export(fn_args: Any) -> None:
       batch_size=training.batch_size,
       max_boxes=input_pipeline.take_stock(held_out).room(training.max_boxes, None),
     ).take(NUM_VALIDATION_BATCHES),
-    report=functools.partial(print, flush=True),
+    report=_say,
     suspects=lambda model: named_suspects(model, images),
   )
+  if not writes():
+    return
   with averaged(model):
     export_detector(
       model,
@@ -108,6 +117,10 @@ def _train_and_export(fn_args: Any) -> None:
       training=settings["training"],
       num_images=stock.num_images,
     )
+
+
+def _say(line: str) -> None:
+  print(line, flush=True)
 
 
 def stock_lines(

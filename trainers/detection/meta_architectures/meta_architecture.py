@@ -20,7 +20,8 @@ from hardmine.schemas.detector_config import DetectorConfig
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.detection import nms
 from hardmine.trainers.detection.feature_extractors.extractor import load_weights
-from hardmine.trainers.devices import num_replicas
+from hardmine.trainers.replicas import alone, batch_mean, batch_rows, loss_of_share
+from hardmine.trainers.workers.current import writes
 
 if TYPE_CHECKING:
   _Model = keras.Model
@@ -88,7 +89,7 @@ class MetaArchitecture(_Model):
     """
     keras.utils.set_random_seed(training.seed)
     model = cls(config, num_categories, training)
-    if config.initial_weights is not None:
+    if config.initial_weights is not None and writes():  # others get them from there
       load_weights(
         model, config.feature_extractor, config.initial_weights, config.width
       )
@@ -189,18 +190,25 @@ class MetaArchitecture(_Model):
       sample_weight: not used.
       training: whether the batch is one to learn from.
     """
-    loss, parts = self.batch_loss(y_pred, y)
-    for tracker in self.trackers:
-      tracker.update_state(parts[tracker.name])
-    if not training:
-      return loss
+    with alone(not training):
+      loss, parts = self.batch_loss(y_pred, y)
+      seen = ops.stack([loss, *(parts[name] for name in self.PARTS)])
+      of_batch, *of_parts = ops.unstack(batch_mean(ops.stop_gradient(seen)))
+      for tracker, part in zip(self.trackers, of_parts):
+        tracker.update_state(part)
+      if not training:
+        return loss_of_share(loss, of_batch)
+      self._note_suspects(of_batch, y["index"])
+      decay = self._decay()
+      return loss_of_share(loss + decay, of_batch + decay)
+
+  def _note_suspects(self, loss: Any, index: Any) -> None:
+    """Keeps the positions of a batch whose loss is no number, if it is the first."""
     first = ops.logical_and(
       ops.logical_not(ops.isfinite(loss)), ops.all(self.suspects < 0)
     )
-    self.suspects.assign(
-      ops.where(first, ops.cast(y["index"], "int64"), self.suspects.value)
-    )
-    return (loss + self._decay()) / num_replicas()
+    rows = batch_rows(ops.cast(index, "int64"))
+    self.suspects.assign(ops.where(first, rows, self.suspects.value))
 
   def _decay(self) -> Any:
     """Half the sum of the squared kernels; depthwise ones are few and left alone."""
