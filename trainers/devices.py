@@ -11,11 +11,18 @@ import keras
 from hardmine.schemas.config import require
 
 
-def device_scope(strategy: str, report: Callable[[str], None]) -> Any:
+def device_scope(
+  strategy: str, report: Callable[[str], None], several: bool = True
+) -> Any:
   """The context in which a model is made and trained, for a `TrainingConfig.strategy`.
 
   With `multiworker` it is that of one device of this machine; `workers` joins the
   machines. On JAX, `mirrored` takes all local devices and `auto` all but CPUs.
+
+  Args:
+    strategy: which devices.
+    report: receives a line about them.
+    several: whether `auto` may take more than one.
 
   Raises:
     ValueError: a strategy that Keras' backend does not know.
@@ -23,7 +30,7 @@ def device_scope(strategy: str, report: Callable[[str], None]) -> Any:
   """
   backend = keras.backend.backend()
   if backend == "jax":
-    return _jax_scope(strategy, report)
+    return _jax_scope(strategy, report, several)
   if backend != "tensorflow":
     report(f"training on Keras' {backend} backend")
     return contextlib.nullcontext()
@@ -40,7 +47,8 @@ def device_scope(strategy: str, report: Callable[[str], None]) -> Any:
   if strategy == "cpu" or not devices:
     report("training on the CPU")
     return tf.device("/CPU:0")
-  if strategy in ("one_gpu", "multiworker") or len(devices) == 1:
+  is_one = strategy in ("one_gpu", "multiworker") or not several
+  if is_one or len(devices) == 1:
     unused = f"; {len(devices) - 1} more are not used" if len(devices) > 1 else ""
     report(f"training on {devices[0].name}{unused}")
     return tf.device(devices[0].name)
@@ -48,7 +56,7 @@ def device_scope(strategy: str, report: Callable[[str], None]) -> Any:
   return tf.distribute.MirroredStrategy([device.name for device in devices]).scope()
 
 
-def _jax_scope(strategy: str, report: Callable[[str], None]) -> Any:
+def _jax_scope(strategy: str, report: Callable[[str], None], several: bool) -> Any:
   """Keras' data parallelism over this machine's devices, where there are several."""
   import jax
 
@@ -59,7 +67,7 @@ def _jax_scope(strategy: str, report: Callable[[str], None]) -> Any:
   )
   devices = jax.local_devices()
   of_all = strategy == "mirrored" or (
-    strategy == "auto" and devices[0].platform != "cpu"
+    several and strategy == "auto" and devices[0].platform != "cpu"
   )
   if not of_all or len(devices) == 1:
     report("training on Keras' jax backend")

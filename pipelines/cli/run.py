@@ -83,8 +83,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   )
   parser.add_argument(
     "--strategy",
-    choices=("auto", "cpu", "one_gpu", "mirrored"),
-    help="the devices to train on (sets training.strategy)",
+    choices=("auto", "cpu", "one_gpu", "mirrored", "multiworker"),
+    help="the devices to train on, or all machines that TF_CONFIG names (sets "
+    "training.strategy)",
   )
   parser.add_argument("--to", dest="to_node", metavar="NODE", help="stop after it")
   parser.add_argument(
@@ -124,16 +125,19 @@ def run(args: argparse.Namespace) -> int:
     experiment = _experiment(args)
     beam_arguments = with_own_modules(beam_arguments, experiment.to_json())
     site = _site(args, experiment, beam_arguments)
-    from hardmine.pipelines import running
+    from hardmine.pipelines import running, several_machines
 
     how: dict[str, Any] = {"say": say, "verbose": args.verbose}
-    if args.node:
-      done, outcome = running.run_experiment_node(
-        experiment, site, args.node, args.run_id, **how
-      )
-    else:
-      part = {"from_node": args.from_node, "to_node": args.to_node}
-      done, outcome = running.run_experiment(experiment, site, **part, **how)
+    with several_machines.joined(experiment, args.node, say) as has_trained:
+      if has_trained:  # for the chief, which runs all the rest
+        return 0
+      if args.node:
+        done, outcome = running.run_experiment_node(
+          experiment, site, args.node, args.run_id, **how
+        )
+      else:
+        part = {"from_node": args.from_node, "to_node": args.to_node}
+        done, outcome = running.run_experiment(experiment, site, **part, **how)
   if args.json:
     print(json.dumps(_as_json(experiment, site.root, done, outcome), indent=2))
   else:

@@ -57,11 +57,18 @@ def _complain(message: str, status: int) -> int:
 
 def _train(folder: RunFolder) -> int:
   experiment = folder.experiment()
+  strategy = experiment.training.strategy
+  require(
+    strategy in ("auto", "cpu", "one_gpu"),
+    "--set training.strategy=auto, as this is for one device; `hardmine run` trains on "
+    "several",
+    strategy=strategy,
+  )
   stop = _Stop().listen()
   patches = load_patches(sorted(folder.patches.glob("**/*.gz")))
   images = folder.photographs()
   _say(f"{len(patches):,} patches, scored on {len(images)} photographs")
-  with device_scope(experiment.training.strategy, _say):
+  with device_scope(strategy, _say, several=False):
     run = TrainingRun(folder, experiment, patches, images)
   run.train(stop)
   _say(f"{'stopped' if stop else 'finished'} at step {run.step}")

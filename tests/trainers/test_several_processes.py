@@ -1,0 +1,146 @@
+"""Several processes, or devices, train what one does with the whole batch."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from hardmine.components.jobs.tfrecords import write_records
+from hardmine.schemas import coco_example, patch_example
+from hardmine.schemas.categories import CATEGORIES_NAME
+from tests.trainers.detection.rectangles import CATEGORIES, rectangle
+from tests.trainers.workers.test_team import environments
+
+pytestmark = pytest.mark.slow
+
+SPLITS = (("train", range(10)), ("eval", range(100, 103)))
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+  """Beside which every training has its own: examples of both kinds."""
+  folder = tmp_path_factory.mktemp("several")
+  for split, indices in SPLITS:
+    for kind in ("codec", "recipe"):
+      path = folder / "data" / kind / f"Split-{split}" / "patches.gz"
+      path.parent.mkdir(parents=True)
+      write_records(path, (patch(index) for index in indices))
+    path = folder / "data" / "ssd" / f"Split-{split}" / "images.gz"
+    path.parent.mkdir(parents=True)
+    write_records(path, (coco_example.serialize(rectangle(i)) for i in indices))
+  (folder / "data" / "ssd" / CATEGORIES_NAME).write_text(CATEGORIES.to_file())
+  return folder
+
+
+def patch(index):
+  generator = np.random.default_rng(index)
+  pixels = generator.integers(0, 256, (4, 4, 3), np.uint8).repeat(8, 0).repeat(8, 1)
+  one = patch_example.Patch(
+    pixels=pixels, source=str(index), row_px=0, column_px=0, score=100
+  )
+  return patch_example.serialize(one)
+
+
+def start(kind, where, environment, **settings):
+  """A process that trains; see `several.py`."""
+  return subprocess.Popen(
+    [sys.executable, "-m", "tests.trainers.several", kind, str(where)],
+    env={**os.environ, **environment, **{k: str(v) for k, v in settings.items()}},
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+  )
+
+
+def end(*processes):
+  """Their exit statuses and the last lines they wrote to stderr."""
+  found = []
+  try:
+    for process in processes:
+      _, errors = process.communicate(timeout=300)
+      found.append((process.returncode, errors.strip().splitlines()[-1:]))
+  finally:
+    for process in processes:
+      process.kill()
+  return found
+
+
+def train(kind, where, size=1, **settings):
+  tasks = environments(size) if size > 1 else [{}]
+  for status, errors in end(*(start(kind, where, task, **settings) for task in tasks)):
+    assert status == 0, errors
+
+
+def losses(where, suffix=""):
+  return np.array(json.loads((where / f"losses{suffix}.json").read_text()))
+
+
+def weights(where, suffix=""):
+  with np.load(where / f"weights{suffix}.npz") as file:
+    return {name: file[name] for name in file.files}
+
+
+@pytest.fixture(scope="module")
+def alone(folder):
+  """The training of one process."""
+  for kind in ("recipe", "ssd"):
+    train(kind, folder / f"{kind}-alone")
+  return folder
+
+
+@pytest.mark.parametrize("kind", ["recipe", "ssd"])
+def test_two_processes_have_the_curve_of_one(kind, alone):
+  where = alone / f"{kind}-two"
+  train(kind, where, size=2)
+  curve = losses(alone / f"{kind}-alone")
+  assert len(curve) == 20
+  assert np.ptp(curve) > 0.01  # it does train
+  np.testing.assert_allclose(losses(where), curve, atol=1e-4, rtol=1e-5)
+  np.testing.assert_array_equal(losses(where, "-1"), losses(where))
+  expected = weights(alone / f"{kind}-alone")
+  for name, value in weights(where).items():
+    np.testing.assert_allclose(value, expected[name], atol=1e-4, err_msg=name)
+    np.testing.assert_array_equal(value, weights(where, "-1")[name], err_msg=name)
+  assert len(list((where / "checkpoints").rglob("*.npz"))) == 2
+  assert (where / "model" / "saved_model.pb").is_file()
+
+
+def test_two_devices_have_the_curve_of_one(alone):
+  where = alone / "recipe-mirrored"
+  train("recipe", where, NUM_DEVICES=2)
+  curve = losses(alone / "recipe-alone")
+  np.testing.assert_allclose(losses(where), curve, atol=1e-4)
+
+
+def test_after_a_kill_all_end_and_go_on_to_the_same_weights(folder):
+  """The worker dies in step 7 of 8, behind the checkpoint of step 4."""
+  train("recipe", folder / "whole", size=2, NUM_STEPS=8)
+  where = folder / "killed"
+  chief, worker = environments(2)
+  (status, (line,)), (killed, _) = end(
+    start("recipe", where, chief, NUM_STEPS=8),
+    start("recipe", where, worker, NUM_STEPS=8, KILL_AT=6),
+  )
+  assert (status, killed) == (1, -signal.SIGKILL)
+  assert "worker 0 (127.0.0.1:1)" in line
+  assert "start all tasks again" in line
+  assert not (where / "model").exists()
+  train("recipe", where, size=2, NUM_STEPS=8)
+  expected = weights(folder / "whole")
+  for name, value in weights(where).items():
+    np.testing.assert_array_equal(value, expected[name], err_msg=name)
+
+
+def test_a_worker_that_does_not_come_is_one_line(folder):
+  chief, _ = environments(2)
+  ((status, (line,)),) = end(
+    start("recipe", folder / "missing", chief, HARDMINE_START_SECONDS=1)
+  )
+  assert status == 1
+  assert "worker 0 (127.0.0.1:1) did not come within 1 s" in line
