@@ -232,6 +232,7 @@ class Airflow:
       capture_output=True,
       text=True,
       env={**os.environ, **home},
+      timeout=300,
       check=False,
     )
     assert done.returncode == 0, done.stderr[-5000:]
