@@ -7,6 +7,7 @@ that name, which downloads a program.
 from __future__ import annotations
 
 import contextlib
+import importlib
 import logging
 import os
 import re
@@ -16,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from hardmine.components.jobs.failures import JobFailed
+from hardmine.components.jobs.job_identity import RUNNER
 from hardmine.pipelines import beam_flags
 from hardmine.schemas.config import require
 
@@ -62,6 +64,9 @@ def beam_arguments(
       f"Expected --workers with --beam direct only; {_WORKERS_OF[beam]}. Received: "
       f"--beam {beam} --workers {workers}"
     )
+  with contextlib.suppress(ImportError):
+    # TFX imports it late, which fails behind what Beam's options import of distutils.
+    importlib.import_module("setuptools")
   beam_flags.check_known(beam, flags, own_flags)
   match beam:
     case "dask":
@@ -71,6 +76,33 @@ def beam_arguments(
   from hardmine.pipelines.dataflow import dataflow
 
   return dataflow(flags)
+
+
+def with_own_modules(arguments: Sequence[str], config_text: str) -> list[str]:
+  """Beam arguments with the user's modules that a config names, for the workers.
+
+  Workers of Dataflow and of a job service install them as a wheel, whose name tells of
+  its content; Dask's run what is installed there, so theirs must have them already.
+
+  Args:
+    arguments: of `beam_arguments`.
+    config_text: the experiment as JSON; its modules were imported.
+
+  Raises:
+    ValueError: a module has a name that workers have, or one that a wheel cannot hold.
+  """
+  from hardmine.schemas.class_names import own_files
+
+  remote = [f"--runner={name}" for name in (_PORTABLE_RUNNER, RUNNER)]
+  files = own_files(config_text) if set(remote) & set(arguments) else []
+  if not files:
+    return list(arguments)
+  from hardmine.pipelines.wheels import user_package
+
+  # Of a package, its folder: all of it goes along.
+  tops = {name.partition("/")[0]: path.parents[name.count("/")] for path, name in files}
+  wheel = user_package([folder / top for top, folder in sorted(tops.items())])
+  return [*arguments, f"--extra_package={wheel}"]
 
 
 def direct(workers: int = 1) -> list[str]:

@@ -9,6 +9,10 @@ Whether a job is gone is seen in the list of processes where it ran on this mach
 anywhere else told by the last write in its folder, by the store's clock. A job that was
 taken for gone and goes on finds at the end that its `job.json` is another's. Folders
 that are not called so, and ones that hold none of these files, are not ours to remove.
+
+Workers of a cluster may write after their caller has given up, or after the set was
+published: what lies in `scratch/` then goes like the rest. So the note of a job whose
+workers may live stays where the job has failed.
 """
 
 from __future__ import annotations
@@ -151,7 +155,7 @@ class _Folder:
   def state(self) -> str:
     if MANIFEST_NAME in self.files and not self.is_published:
       return "set"
-    if not any(n in _OURS or n.startswith(f"{SCRATCH}/") for n in self.files):
+    if not any(map(_is_a_jobs, self.files)):
       return "unknown"
     lives = processes.lives(self.who)
     if lives is None or (not lives and self.who.get("outlived")):
@@ -169,6 +173,11 @@ class _Folder:
     )
 
 
+def _is_a_jobs(name: str) -> bool:
+  """Whether a file of a job's folder is certainly none of a set, nor a user's."""
+  return name in _OURS or name.startswith(f"{SCRATCH}/")
+
+
 def _found(bucket: Bucket, now: datetime.datetime | None) -> list[_Folder]:
   text = manifest_text(bucket)
   named = files_of(text)
@@ -184,8 +193,11 @@ def _found(bucket: Bucket, now: datetime.datetime | None) -> list[_Folder]:
     published = any(path.startswith(f"{name}/") for path in named or ())
     if published:
       assert named is not None
-      notes = (n for n in _OURS if n in files and f"{name}/{n}" not in named)
-      files = {n: files[n] for n in notes}
+      files = {
+        n: facts
+        for n, facts in files.items()
+        if _is_a_jobs(n) and f"{name}/{n}" not in named
+      }
     if files:
       found.append(_folder(bucket, name, files, published, now))
   if text is None and not any(one.state == "at_work" for one in found):

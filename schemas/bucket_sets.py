@@ -110,7 +110,9 @@ class BucketSet:
     self._done.set()
     self._beating.join()
     if kind is not None or self._text is None:
-      self._clear()
+      outlived = bool(json.loads(self._who).get("outlived"))
+      refused = kind is None or issubclass(kind, ValueError)  # by workers that ended
+      self._clear(keep_note=outlived and not refused)
       return
     try:
       self._publish(self._text)
@@ -236,8 +238,12 @@ class BucketSet:
     files = {name[start:]: facts for name, facts in manifest.pop("files").items()}
     return make_manifest(files, **manifest)[1]
 
-  def _clear(self) -> None:
-    """Removes what was made, its note last: without that it would be nobody's."""
+  def _clear(self, keep_note: bool = False) -> None:
+    """Removes what was made, its note last: without that it would be nobody's.
+
+    Args:
+      keep_note: workers that go on may write more, which would be nobody's.
+    """
     notes = (f"{self._name}/{JOB}", f"{self._name}/{ALIVE}")
     made = {f"{self._name}/{name}" for name in self._bucket.tree(self._name)}
     if self._plain and manifest_text(self._bucket) is None:  # or they are a set's
@@ -245,7 +251,8 @@ class BucketSet:
     self._bucket.remove_all(made.difference(notes))
     for claim in self._claims():
       self._bucket.remove_if(claim, self._who)
-    self._remove_notes()
+    if not keep_note:
+      self._remove_notes()
 
   def _remove_notes(self) -> None:
     self._bucket.remove(f"{self._name}/{ALIVE}")

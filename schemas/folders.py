@@ -22,7 +22,7 @@ from typing import IO, Protocol
 
 from hardmine.schemas.bucket import Bucket
 from hardmine.schemas.files import naming, write_atomically
-from hardmine.schemas.uris import absolute, is_url, join
+from hardmine.schemas.uris import absolute, is_url, join, parent_and_name
 
 PIECE_BYTES = 1 << 20
 
@@ -98,6 +98,16 @@ def folder(url: str | os.PathLike) -> Folder:
   if not is_url(url):
     return LocalFolder(absolute(url))
   return BucketFolder(absolute(url))
+
+
+def file_at(url: str | os.PathLike) -> tuple[Folder, str]:
+  """(the folder that a file lies in, its name there); nothing is looked at.
+
+  Raises:
+    ValueError: as `folder`, or no file can be called so.
+  """
+  place, name = parent_and_name(absolute(url))
+  return folder(place), name
 
 
 def read_lines(place: Folder, name: str) -> Iterator[bytes]:

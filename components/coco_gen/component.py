@@ -25,15 +25,15 @@ from tfx import types
 from tfx.dsl.components.base import base_beam_component, executor_spec
 from tfx.types import component_spec, standard_artifacts
 
-from hardmine.components.coco_gen.convert_job import input_fingerprint
 from hardmine.components.coco_gen.job import run_job
-from hardmine.components.coco_gen.reading import input_files
+from hardmine.components.coco_gen.reading import each_input
 from hardmine.components.jobs.examples_node import (
   ExamplesExecutor,
   ExamplesSpec,
   FingerprintDriver,
 )
 from hardmine.components.jobs.shards import tfx_shard_path
+from hardmine.components.jobs.source_tables import sources_fingerprint
 from hardmine.schemas.conversion_config import ConversionConfig
 
 CONVERSION_KEY = "conversion"
@@ -74,7 +74,9 @@ class Driver(FingerprintDriver):
   config_class = ConversionConfig
 
   def input_fingerprint(self, config: ConversionConfig) -> str:
-    return input_fingerprint(input_files(config))
+    return sources_fingerprint(
+      file for _, files in each_input(config) for file in files
+    )
 
 
 class CocoGenSpec(ExamplesSpec):

@@ -7,11 +7,10 @@ import io
 import posixpath
 from collections.abc import Mapping
 
-import fsspec
-
 from hardmine.components.coco_gen.annotations import AnnotationSet, Fault, ListedImage
 from hardmine.schemas.config import require
 from hardmine.schemas.conversion_config import AnnotatedFolder
+from hardmine.schemas.folders import file_at
 
 
 def named_images(
@@ -68,10 +67,9 @@ def read_image_names(path: str) -> list[str]:
   Raises:
     ValueError: no such column, no name, or not UTF-8.
   """
-  with fsspec.open(path, "rb") as file:
-    data: bytes = file.read()  # pyright: ignore[reportAttributeAccessIssue]
+  place, name = file_at(path)
   try:
-    text = data.decode("utf-8-sig")
+    text = place.read(name).decode("utf-8-sig")
   except UnicodeDecodeError as error:
     raise ValueError(f"Expected UTF-8 ({error}). Received: only={path!r}") from error
   if path.endswith(".csv"):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-
-import fsspec
 
 from hardmine.components.coco_gen.annotations import AnnotationSet, Fault
 from hardmine.components.coco_gen.category_names import (
@@ -15,10 +14,11 @@ from hardmine.components.coco_gen.category_names import (
 )
 from hardmine.components.coco_gen.coco_json import read_coco
 from hardmine.components.coco_gen.voc_xml import is_xml, list_xml, read_names, read_voc
-from hardmine.components.jobs.sources import Source, list_below
+from hardmine.components.jobs.sources import Source, each_below
 from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.config import require
 from hardmine.schemas.conversion_config import ConversionConfig
+from hardmine.schemas.folders import file_at
 
 
 class NothingAnnotated(ValueError):
@@ -34,24 +34,42 @@ class NothingAnnotated(ValueError):
 
 
 def input_files(config: ConversionConfig) -> dict[str, list[Source]]:
-  """Every file a job may read, by the path in the config: for a fingerprint.
+  """Every file a job may read, by the path in the config, sorted by id.
 
   Raises:
-    ValueError: a path at which nothing lies.
+    ValueError: as `each_input`.
   """
-  found: dict[str, list[Source]] = {}
+  return {
+    path: sorted(files, key=lambda file: file.id) for path, files in each_input(config)
+  }
+
+
+def each_input(config: ConversionConfig) -> Iterator[tuple[str, Iterator[Source]]]:
+  """Yields each path of the config and every file there, once.
+
+  Raises:
+    ValueError: a path at which nothing lies, or a file instead of images.
+  """
+  seen: set[str] = set()
   for source in config.sources:
     for kind in ("images", "annotations", "only"):
       path = getattr(source, kind)
-      if path is not None and path not in found:
-        found[path] = list_below(path)
-        require(bool(found[path]), f"a path with files ({kind})", **{kind: path})
+      if path is not None and path not in seen:
+        seen.add(path)
+        yield path, _some_below(path, kind)
     require(
       not os.path.isfile(source.images),
       "the folder of the images, and not a file",
       images=source.images,
     )
-  return found
+
+
+def _some_below(path: str, kind: str) -> Iterator[Source]:
+  is_empty = True
+  for source in each_below(path):
+    is_empty = False
+    yield source
+  require(not is_empty, f"a path with files ({kind})", **{kind: path})
 
 
 def read_annotations(
@@ -107,8 +125,9 @@ def _is_file(files: list[Source]) -> bool:
 
 def _read_json(path: str, into: AnnotationSet) -> None:
   try:
-    with fsspec.open(path, "rb") as file:
-      read_coco(file, into)  # pyright: ignore[reportArgumentType]
+    place, name = file_at(path)
+    with place.local_copy(name) as copy, copy.open("rb") as file:
+      read_coco(file, into)
   except ValueError as error:
     if f"annotations={path!r}" in str(error):
       raise

@@ -19,15 +19,13 @@ from typing import Any, cast
 from xml.etree import ElementTree
 from xml.parsers import expat
 
-import fsspec
-
 from hardmine.components.coco_gen.annotations import (
   AnnotationSet,
   Fault,
   ListedImage,
   is_file_name,
 )
-from hardmine.components.jobs.sources import Source
+from hardmine.components.jobs.sources import Source, read_source
 from hardmine.schemas.coco_format import NOT_GIVEN, Faulty
 
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
@@ -142,8 +140,7 @@ def _near(name: str, category_ids: dict[str, int]) -> str:
 def _root(file: Source) -> Any:
   """The root of a file's tree, all tags without their namespaces. Raises Faulty."""
   try:
-    with fsspec.open(file.path, "rb") as stream:
-      data: bytes = stream.read()  # pyright: ignore[reportAttributeAccessIssue]
+    data = read_source(file.path)
   except OSError as error:
     detail = f"{type(error).__name__}: {error.strerror or error}"
     raise Faulty("unreadable", detail) from error

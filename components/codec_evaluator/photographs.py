@@ -38,12 +38,9 @@ def load(found: Sequence[sources.Source]) -> list[tuple[str, np.ndarray]]:
     ValueError: a file is no usable photograph. None is left out silently, for the
       areas would then be those of another set.
   """
-  import fsspec
-
   images = []
   for source in found:
-    with fsspec.open(source.path, "rb") as file:
-      data = file.read()  # pyright: ignore[reportAttributeAccessIssue]
+    data = sources.read_source(source.path)
     try:
       images.append((source.id, decode_rgb(data)))
     except ImageError as error:

@@ -22,6 +22,7 @@ from apache_beam.runners.runner import PipelineState
 
 from hardmine.components.jobs.failures import JobFailed, reason
 from hardmine.components.jobs.job_identity import RUN_LABEL
+from hardmine.components.jobs.temporary import temporary_folder
 
 _LOGGER = logging.getLogger(__name__)
 _CANCEL_SECONDS = 4.0  # schedulers kill what takes longer
@@ -46,7 +47,8 @@ class DataflowRunner(dataflow_runner.DataflowRunner):
     google = options.view_as(GoogleCloudOptions)
     try:
       _check_staging(google, options)
-      result = super().run_pipeline(pipeline, options, *args, **kwargs)
+      with temporary_folder():  # Beam's stager leaves its own
+        result = super().run_pipeline(pipeline, options, *args, **kwargs)
     except KeyboardInterrupt:
       self._cancel_sent(google, options)
       raise

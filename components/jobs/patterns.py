@@ -20,17 +20,18 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import hashlib
 import os
 import re
 import stat
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
+from hardmine.components.jobs.walking import Facts, walk
 from hardmine.schemas.bucket import Patient, file_system_of
 from hardmine.schemas.config import require
-from hardmine.schemas.folders import folder, read_lines
-from hardmine.schemas.uris import absolute, is_below, is_url, join, parent_and_name
+from hardmine.schemas.files import sha256_of
+from hardmine.schemas.folders import file_at
+from hardmine.schemas.uris import is_below, is_url, join
 
 PICTURES = frozenset(
   (
@@ -44,43 +45,39 @@ _CHOICE = re.compile(r"\{([^{}]*,[^{}]*)\}")  # the innermost; `{a}` is a name
 _ENDING = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 _SYSTEM_FILES = {".ds_store", "desktop.ini", "ehthumbs.db", "thumbs.db"}
 
-Facts = dict[str, Any]  # of a path, as fsspec gives them
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Matches:
-  """What a pattern matches.
+@dataclasses.dataclass(frozen=True, slots=True)
+class Match:
+  """A path that a pattern means, or passes over.
 
   Attributes:
-    found: the facts of each path; a folder among them was matched beside files.
-    root: the folder it starts from, below which names of photographs begin.
-    skipped: path to why, among `system_file`, `special_file`, and for files of a
-      folder that was given whole, `hidden_file` and `other_file`.
-    num_repeated: how often a list names a path once more.
+    path: with a URL's protocol, if the pattern has one.
+    root: the folder that the pattern starts from, below which names of photographs
+      begin.
+    facts: of the path, as fsspec gives them; a folder was matched beside files.
+    why: it is skipped, among `system_file`, `special_file`, and for files of a folder
+      that was given whole, `hidden_file` and `other_file`; empty where it is not.
   """
 
-  found: dict[str, Facts]
+  path: str
   root: str
-  skipped: dict[str, str]
-  num_repeated: int = 0
+  facts: Facts
+  why: str = ""
 
 
 def match(
   pattern: str, *, endings: Collection[str] = PICTURES, what: str = "image"
-) -> list[Matches]:
-  """Expands a pattern; see the top of this module.
+) -> Iterator[Match]:
+  """Expands a pattern; see the top of this module. Paths may come more than once.
 
   Args:
     pattern: a local one, or a URL of any file system fsspec knows.
     endings: of the names that a folder is searched for, in small letters.
     what: is sought, for the error.
 
-  Returns:
-    One for each alternative in braces, with URLs where the pattern is one.
-
   Raises:
     ValueError: nothing matches, or the file system is not installed; the line says
-      what lies nearest.
+      what lies nearest. At the end, where nothing was yielded that is not skipped.
   """
   require(pattern != "", f"a path or pattern of {what}s", images=pattern)
   if re.match(r"(?i)(https?|ftp)://", pattern):
@@ -88,50 +85,50 @@ def match(
       f"Expected {what}s on a disk or in a bucket; fetch them first, as with `wget`. "
       f"Received: images={pattern!r}"
     )
-  is_url = "://" in pattern
   if pattern[:1] == "@" and not os.path.lexists(pattern):
-    return _listed(pattern[1:], what)
+    yield from _listed(pattern[1:], what)
+    return
+  is_url = "://" in pattern
   files, bare = file_system(pattern if is_url else os.path.expanduser(pattern))
   literal, rest = _split(files, bare)
-  if rest:
-    every = [_glob(files, literal, one) for one in _alternatives(rest)]
-  else:
-    every = [_literal(files, literal)]
-  every = [_sorted_out(files, one, endings, bool(rest)) for one in every]
-  if not any(one.found for one in every):
+  is_empty, num_skipped, skipped = True, 0, ("", "")
+  for one in _alternatives(rest) if rest else [""]:
+    for found in _sorted_out(files, literal, one, endings):
+      if found.why:
+        skipped = skipped if num_skipped else (found.path, found.why)
+        num_skipped += 1
+      else:
+        is_empty = False
+      yield _with_protocol(files, found) if is_url else found
+  if is_empty:
+    hint = _hint(files, literal, rest)
+    if num_skipped:
+      hint = f"{num_skipped} skipped, such as the {skipped[1]} {skipped[0]!r}"
     raise ValueError(
-      f"Expected a path or pattern that matches at least one {what} "
-      f"({_hint(files, literal, rest, every)}). Received: images={pattern!r}"
+      f"Expected a path or pattern that matches at least one {what} ({hint}). "
+      f"Received: images={pattern!r}"
     )
-  return [_with_protocol(files, one) for one in every] if is_url else every
 
 
-def _listed(list_path: str, what: str) -> list[Matches]:
-  """What a list names: what lies below its folder, and each other place."""
-  place, name = parent_and_name(absolute(list_path))
-  stamp: Facts = {}  # of the list: each file would be a request
-  digest = hashlib.sha256()
-  by_root: dict[str, dict[str, Facts]] = {}
-  again = 0
+def _listed(list_path: str, what: str) -> Iterator[Match]:
+  """What a list names, below its folder and elsewhere."""
+  place, name = file_at(list_path)
+  is_empty = True
   try:
-    for line in read_lines(folder(place), name):
-      digest.update(line)
-      path = line.decode("utf-8", "surrogateescape").strip("\r\n")
-      if not path.strip():
-        continue
-      root, path = _place_of(place, path)
-      again += path in by_root.setdefault(root, {})
-      by_root[root][path] = stamp
+    with place.local_copy(name) as copy:
+      stamp: Facts = {"etag": sha256_of(copy)}  # of the list: each file is a request
+      with copy.open("rb") as lines:
+        for line in lines:
+          path = line.decode("utf-8", "surrogateescape").strip("\r\n")
+          if path.strip():
+            is_empty = False
+            root, path = _place_of(place.url, path)
+            yield Match(path, root, stamp)
   except FileNotFoundError as error:
     raise ValueError(
       f"Expected a list of {what}s that is there. Received: images='@{list_path}'"
     ) from error
-  stamp["etag"] = digest.hexdigest()
-  require(bool(by_root), f"a list of at least one {what}", images=f"@{list_path}")
-  every = [
-    Matches(found=found, root=root, skipped={}) for root, found in by_root.items()
-  ]
-  return [dataclasses.replace(every[0], num_repeated=again), *every[1:]]
+  require(not is_empty, f"a list of at least one {what}", images=f"@{list_path}")
 
 
 def _place_of(place: str, path: str) -> tuple[str, str]:
@@ -195,30 +192,35 @@ def _alternatives(pattern: str) -> list[str]:
   return list(dict.fromkeys(one for some in every for one in some))
 
 
-def _literal(files: Any, path: str) -> Matches:
+def _literal(files: Any, path: str) -> tuple[str, Iterator[tuple[str, Facts]]]:
+  """(root, the path itself)."""
   facts = files.info(path)
   is_folder = facts.get("type") == "directory"
-  root = path if is_folder else path.rpartition("/")[0]
-  return Matches(found={path: facts}, root=root, skipped={})
+  return path if is_folder else path.rpartition("/")[0], iter([(path, facts)])
 
 
-def _glob(files: Any, root: str, rest: str) -> Matches:
+def _glob(files: Any, root: str, rest: str) -> tuple[str, Iterator[tuple[str, Facts]]]:
+  """(root, what matches)."""
   steps = rest.split("/")
   first = next((i for i, step in enumerate(steps) if _MAGIC & set(step)), -1)
-  if first >= 0:
-    rest = _in_any_case(rest)
-  if _MAGIC & set(root):  # only its own folder is walked, and nothing in it is magic
-    from fsspec.utils import glob_translate
-
-    depth = None if "**" in rest else len(steps)
-    below = files.find(root, maxdepth=depth, withdirs=True, detail=True)
-    is_match = re.compile(glob_translate(rest)).match
-    found = {p: f for p, f in below.items() if is_match(p[len(root) :].lstrip("/"))}
-  else:
+  start = "/".join([root, *steps[:first]])
+  if first < 0:
     found = files.glob(f"{root}/{rest}" if root else rest, detail=True)
-  if steps[-1] == "**":  # asks for every file below; its folders are only the way
-    found = {p: f for p, f in found.items() if f.get("type") != "directory"}
-  return Matches(found=found, root="/".join([root, *steps[:first]]), skipped={})
+    return start, iter(found.items())
+  return start, _below(files, start, steps[first:])
+
+
+def _below(files: Any, start: str, steps: Sequence[str]) -> Iterator[tuple[str, Facts]]:
+  """What lies below a folder, in which nothing is magic, and matches the rest."""
+  from fsspec.utils import glob_translate
+
+  rest = "/".join(steps)
+  is_match = re.compile(glob_translate(_in_any_case(rest))).match
+  depth = None if "**" in rest else len(steps)
+  all_files = steps[-1] == "**"  # asks for every file, and its folders are the way
+  for path, facts in walk(files, start, depth=depth, with_folders=not all_files):
+    if is_match(path[len(start) :].lstrip("/")):
+      yield path, facts
 
 
 def _in_any_case(rest: str) -> str:
@@ -232,29 +234,42 @@ def _in_any_case(rest: str) -> str:
 
 
 def _sorted_out(
-  files: Any, given: Matches, endings: Collection[str], is_pattern: bool
-) -> Matches:
+  files: Any, literal: str, rest: str, endings: Collection[str]
+) -> Iterator[Match]:
   """Takes folders for their pictures where there is nothing else, and skips."""
-  found, skipped = dict(given.found), {}
-  if found and all(facts.get("type") == "directory" for facts in found.values()):
-    found = {}
-    for folder in given.found:
-      below = files.find(folder, detail=True)
-      found |= below
-      skipped |= {path: _unasked(path[len(folder) :], endings) for path in below}
-  for path, facts in found.items():
-    if is_pattern and _is_system_file(path):
-      skipped[path] = "system_file"
-    elif facts.get("type") == "other" and is_special(path):
-      require(
-        is_pattern or path not in given.found,
-        "a file, a folder or a pattern, and no pipe, socket or device",
-        images=path,
-      )
-      skipped[path] = "special_file"
-  skipped = {path: why for path, why in skipped.items() if why}
-  found = {path: facts for path, facts in found.items() if path not in skipped}
-  return Matches(found=found, root=given.root, skipped=skipped)
+  root, found = _glob(files, literal, rest) if rest else _literal(files, literal)
+  folders: list[tuple[str, Facts]] | None = []  # until something else is there
+  for path, facts in found:
+    if folders is not None and facts.get("type") == "directory":
+      folders.append((path, facts))
+      continue
+    for one, its in folders or ():
+      yield Match(one, root, its, _unusable(one, its, rest))
+    folders = None
+    yield Match(path, root, facts, _unusable(path, facts, rest))
+  last = None
+  for folder, _ in sorted(folders or (), key=lambda one: one[0]):
+    if last is not None and f"{folder}/".startswith(f"{last}/"):
+      continue  # has been searched
+    last = folder.rstrip("/")
+    for path, facts in walk(files, folder):
+      why = _unasked(path[len(folder) :], endings)
+      yield Match(path, root, facts, _unusable(path, facts, "*") or why)
+
+
+def _unusable(path: str, facts: Facts, rest: str) -> str:
+  """Why what was matched cannot be a photograph, or empty.
+
+  Raises:
+    ValueError: it was given by its name, without a pattern.
+  """
+  if rest and _is_system_file(path):
+    return "system_file"
+  if facts.get("type") != "other" or not is_special(path):
+    return ""
+  expected = "a file, a folder or a pattern, and no pipe, socket or device"
+  require(bool(rest), expected, images=path)
+  return "special_file"
 
 
 def _unasked(below: str, endings: Collection[str]) -> str:
@@ -271,12 +286,8 @@ def _is_system_file(path: str) -> bool:
   return name.startswith("._") or name.lower() in _SYSTEM_FILES
 
 
-def _hint(files: Any, literal: str, rest: str, every: Iterable[Matches]) -> str:
+def _hint(files: Any, literal: str, rest: str) -> str:
   """What lies where nothing matched."""
-  skipped = {path: why for one in every for path, why in one.skipped.items()}
-  if skipped:
-    path, why = next(iter(skipped.items()))
-    return f"{len(skipped)} skipped, such as the {why} {path!r}"
   folder = literal or "."
   while not files.exists(folder) and "/" in folder.rstrip("/"):
     folder, _, rest = folder.rpartition("/")
@@ -298,10 +309,6 @@ def _hint(files: Any, literal: str, rest: str, every: Iterable[Matches]) -> str:
   return told
 
 
-def _with_protocol(files: Any, given: Matches) -> Matches:
+def _with_protocol(files: Any, found: Match) -> Match:
   full = files.unstrip_protocol
-  return Matches(
-    found={full(path): facts for path, facts in given.found.items()},
-    root=full(given.root),
-    skipped={full(path): why for path, why in given.skipped.items()},
-  )
+  return Match(full(found.path), full(found.root), found.facts, found.why)

@@ -23,6 +23,8 @@ from apache_beam.portability.api import beam_job_api_pb2
 from apache_beam.runners.portability import portable_runner
 from apache_beam.runners.runner import PipelineState
 
+from hardmine.components.jobs.temporary import temporary_folder
+
 _CONNECT_SECONDS = 10.0
 _CALL_SECONDS = 10.0
 _GONE_SECONDS = 30.0  # without an answer
@@ -43,6 +45,11 @@ class PortableRunner(portable_runner.PortableRunner):
     debug = options.view_as(DebugOptions)
     debug.add_experiment("disable_logging_submission_environment")
     return super().default_environment(options)
+
+  def run_pipeline(self, pipeline: Any, options: PipelineOptions) -> Any:
+    """Submits; Beam's stager leaves folders of its own where temporary files go."""
+    with temporary_folder():
+      return super().run_pipeline(pipeline, options)
 
   def run_portable_pipeline(
     self, pipeline: Any, options: PipelineOptions

@@ -8,10 +8,11 @@ import hashlib
 import json
 import os
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from typing import Any
 
 from hardmine.components.jobs.patterns import PICTURES, file_system, match
+from hardmine.components.jobs.walking import walk
 from hardmine.schemas.config import require
 from hardmine.schemas.folders import folder
 from hardmine.schemas.uris import parent_and_name
@@ -68,27 +69,29 @@ def find_sources(
   Raises:
     ValueError: a pattern matches nothing, or its file system is not installed.
   """
-  matched: dict[str, tuple[str, dict[str, Any]]] = {}  # path -> (root, its facts)
+  matched: dict[str, tuple[str, bool, str]] = {}  # path -> (root, directory, stamp)
   skipped: dict[str, str] = {}
   repeated = 0
   for pattern in patterns:
-    for matches in match(pattern, endings=endings, what=what):
-      skipped |= matches.skipped
-      repeated += matches.num_repeated
-      for path, facts in matches.found.items():
-        repeated += path in matched
-        # Which of two globs comes first must not change a name: the longest root wins.
-        if path not in matched or len(matched[path][0]) < len(matches.root):
-          matched[path] = (matches.root, facts)
-  labels = _labels({root for root, _ in matched.values()})
+    for one in match(pattern, endings=endings, what=what):
+      if one.why:
+        skipped[one.path] = one.why
+        continue
+      repeated += one.path in matched
+      # Which of two globs comes first must not change a name: the longest root wins.
+      if one.path not in matched or len(matched[one.path][0]) < len(one.root):
+        is_directory = one.facts.get("type") == "directory"
+        stamp = sys.intern(stamp_of(one.facts))  # a list's are all equal
+        matched[one.path] = (sys.intern(one.root), is_directory, stamp)
+  labels = labels_of({root for root, _, _ in matched.values()})
   sources = [
     Source(
-      id=_printable(labels[root] + path[len(root) :].lstrip("/")),
+      id=printable(labels[root] + path[len(root) :].lstrip("/")),
       path=path,
-      is_directory=facts.get("type") == "directory",
-      stamp=sys.intern(_stamp(facts)),  # a list's are all equal
+      is_directory=is_directory,
+      stamp=stamp,
     )
-    for path, (root, facts) in matched.items()
+    for path, (root, is_directory, stamp) in matched.items()
   ]
   ids = collections.Counter(source.id for source in sources)
   twice = [name for name, count in ids.items() if count > 1]
@@ -110,26 +113,22 @@ def list_sources(globs: tuple[str, ...]) -> tuple[list[Source], int]:
   return listing.sources, listing.num_repeated
 
 
-def list_below(path: str) -> list[Source]:
-  """A file, or every file below a folder, sorted by id; nothing where neither is.
+def each_below(path: str) -> Iterator[Source]:
+  """A file, or every file below a folder; nothing where neither is.
 
   Args:
     path: local, or a URL as in `list_sources`.
   """
   files, bare = file_system(path)
   bare = bare.rstrip("/")
-  found = files.find(bare, detail=True)
-  root = bare.rpartition("/")[0] if bare in found else bare
-  sources = [
-    Source(
-      id=_printable(name[len(root) :].lstrip("/")),
+  for name, facts in walk(files, bare):
+    root = bare.rpartition("/")[0] if name == bare else bare
+    yield Source(
+      id=printable(name[len(root) :].lstrip("/")),
       path=files.unstrip_protocol(name) if "://" in path else name,
       is_directory=False,
-      stamp=_stamp(facts),
+      stamp=stamp_of(facts),
     )
-    for name, facts in found.items()
-  ]
-  return sorted(sources, key=lambda source: source.id)
 
 
 def read_source(path: str) -> bytes:
@@ -155,10 +154,20 @@ def absolute_pattern(pattern: str) -> str:
   return os.path.join(os.getcwd(), os.path.expanduser(pattern))
 
 
-def fingerprint(sources: list[Source]) -> str:
+def fingerprint(sources: Iterable[Source]) -> str:
   """SHA-256 that changes when a photograph is added, removed or rewritten."""
-  facts = [[source.path, source.id, source.stamp] for source in sources]
-  return hashlib.sha256(json.dumps(sorted(facts)).encode()).hexdigest()
+  return digest_of(sorted((one.path, one.id, one.stamp) for one in sources))
+
+
+def digest_of(facts: Iterable[Sequence[str]]) -> str:
+  """SHA-256 of what is known of sources, in order, as one JSON list."""
+  digest = hashlib.sha256(b"[")
+  mark = b""
+  for one in facts:
+    digest.update(mark + json.dumps(list(one)).encode())
+    mark = b", "
+  digest.update(b"]")
+  return digest.hexdigest()
 
 
 def assign_splits(sources: list[Source], eval_share: float) -> dict[str, list[Source]]:
@@ -203,7 +212,7 @@ def _position(name: str) -> float:
   return int.from_bytes(digest[:6], "big") / 2**48
 
 
-def _labels(roots: set[str]) -> dict[str, str]:
+def labels_of(roots: set[str]) -> dict[str, str]:
   """What goes before an id: nothing for one root, else as much as tells them apart."""
   if len(roots) <= 1:
     return dict.fromkeys(roots, "")
@@ -214,12 +223,13 @@ def _labels(roots: set[str]) -> dict[str, str]:
   return {root: "/".join(parts[-depth:]) + "/" for root, parts in steps.items()}
 
 
-def _printable(name: str) -> str:
+def printable(name: str) -> str:
   """A file's name need not be UTF-8, a record's source must."""
   return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
-def _stamp(facts: dict[str, Any]) -> str:
+def stamp_of(facts: dict[str, Any]) -> str:
+  """What tells two versions of a file apart, of fsspec's facts."""
   keys = (
     *("size", "mtime", "ino", "created"),  # fsspec calls a local file's ctime so
     *("etag", "ETag", "md5Hash", "generation", "LastModified"),

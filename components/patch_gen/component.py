@@ -24,7 +24,7 @@ from hardmine.components.jobs.examples_node import (
   ExamplesSpec,
   FingerprintDriver,
 )
-from hardmine.components.jobs.sources import fingerprint, list_sources
+from hardmine.components.jobs.source_tables import patterns_fingerprint
 from hardmine.components.patch_gen.job import run_job
 from hardmine.components.patch_gen.patch_job import tfx_layout
 from hardmine.schemas.mining_config import MiningConfig
@@ -63,8 +63,7 @@ class Driver(FingerprintDriver):
   config_class = MiningConfig
 
   def input_fingerprint(self, config: MiningConfig) -> str:
-    sources, _ = list_sources(config.images)
-    return fingerprint(sources)
+    return patterns_fingerprint(config.images)
 
 
 class PatchGenSpec(ExamplesSpec):

@@ -64,10 +64,10 @@ def read_input(path: str | Path) -> bytes:
     require(not sys.stdin.isatty(), "a pipe or file before `-`", input=PIPE)
     return sys.stdin.buffer.read()
   if "://" in str(path):
-    import fsspec
+    from hardmine.schemas.folders import file_at
 
-    with fsspec.open(str(path), "rb") as file:
-      return file.read()  # pyright: ignore[reportAttributeAccessIssue]
+    place, name = file_at(path)
+    return place.read(name)
   mode = os.stat(path).st_mode
   require(
     not (stat.S_ISCHR(mode) or stat.S_ISBLK(mode) or stat.S_ISSOCK(mode)),

@@ -7,7 +7,7 @@ import json
 import os
 from typing import Any
 
-from hardmine.components.jobs.sources import list_sources
+from hardmine.components.jobs.patterns import match
 from hardmine.schemas.config import require
 from hardmine.schemas.experiment import DetectionExperiment, Experiment
 
@@ -77,7 +77,8 @@ def _of_codec(args: argparse.Namespace, experiment: Experiment) -> list[str]:
     ("evaluation.images", args.eval_images),
   ):
     if globs is not None:
-      list_sources(tuple(globs))  # at least one image each
+      for pattern in globs:
+        any(not found.why for found in match(pattern))  # or it says what lies nearest
       settings.append(f"{field}={json.dumps(globs)}")
   return settings
 

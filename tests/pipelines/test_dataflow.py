@@ -22,6 +22,7 @@ from hardmine.components.jobs.job_identity import identified, mark, place_of
 from hardmine.pipelines.beam_runners import beam_arguments, pipeline_maker
 from hardmine.pipelines.cli import mine
 from hardmine.pipelines.dataflow import dataflow
+from tests.cli.process import hardmine
 from tests.pipelines.dataflow_stand_in import dataflow_stand_in
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -207,6 +208,43 @@ def test_the_request_says_what_was_asked_for(google, tmp_path):
   staged = zipfile.ZipFile(io.BytesIO(google.object(wheel)))
   assert staged.read("corners.py") == b"NUMBER = 4\n"
   assert google.object("extra_packages.txt").decode().split() == [wheel]
+
+
+EXPERIMENT = """
+import dataclasses
+import own_cells
+from hardmine.pipelines.experiments import codec_demo
+
+def experiment():
+  base = codec_demo.experiment()
+  codec = dataclasses.replace(base.codec, cell=own_cells.OwnCell)
+  return dataclasses.replace(base, name="own", codec=codec)
+"""
+
+
+@pytest.mark.slow
+def test_run_hands_the_modules_beside_an_experiment_to_the_workers(google, tmp_path):
+  for name, text in (
+    ("experiment.py", EXPERIMENT),
+    ("own_cells.py", "import own_parts.sizes\n\nclass OwnCell:\n  pass\n"),
+    ("own_parts/__init__.py", ""),
+    ("own_parts/sizes.py", "SIZES = (32,)\n"),
+    ("own_parts/late.py", ""),
+    ("other.py", "raise SystemExit\n"),
+  ):
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+  words = ["run", "experiment.py", "--to", "PatchGen", "--beam=dataflow", IMAGE]
+  done = hardmine(tmp_path, [*words, *FLAGS, *google.flags])
+  assert "the workers left nothing in" in done.stdout + done.stderr  # nobody worked
+  (wheel,) = (path for path in google.objects if path.endswith(".whl"))
+  staged = zipfile.ZipFile(io.BytesIO(google.objects[wheel]))
+  assert {name for name in staged.namelist() if ".dist-info/" not in name} == {
+    "own_cells.py",
+    "own_parts/__init__.py",
+    "own_parts/late.py",
+    "own_parts/sizes.py",
+  }
 
 
 def transform_names(google):

@@ -177,6 +177,42 @@ def test_the_clock_of_the_store_decides_where_no_process_is_seen(url, monkeypatc
   assert folder(url).tree() == set()
 
 
+def test_what_workers_write_too_late_is_collected_and_a_users_file_is_not(
+  url, monkeypatch
+):
+  make(url)
+  (name,) = read_manifest(url)["files"]
+  made = name.partition("/")[0]
+  folder(url).write(f"{made}/scratch/parts/0", b"late")
+  folder(url).write(f"{made}/notes.txt", b"a user's")
+  bucket = Bucket.at_url(url)
+  assert states(url) == ["at_work"]  # whoever wrote that may write more
+  later = bucket_leftovers.store_time(bucket) + datetime.timedelta(seconds=910)
+  (gone,) = bucket_leftovers.collect(bucket, url, later)
+  assert (gone.state, gone.num_files) == ("left", 1)
+  assert folder(url).tree() == {MANIFEST_NAME, name, f"{made}/notes.txt"}
+  assert held(url) == b"new"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, RuntimeError])
+def test_workers_that_outlive_a_job_that_failed_leave_nothing_for_ever(url, error):
+  made = output_set(url, kind=PATCHES)
+
+  def interrupted():
+    made.outlived()
+    raise error
+
+  fails(made, interrupted, told="", error=error)
+  made.shards.write("a.gz", b"late")
+  bucket = Bucket.at_url(url)
+  later = bucket_leftovers.store_time(bucket) + datetime.timedelta(seconds=910)
+  make(url)  # is not disturbed
+  (gone,) = bucket_leftovers.collect(bucket, url, later)
+  assert (gone.state, gone.num_files) == ("left", 2)
+  assert states(url) == []
+  assert held(url) == b"new"
+
+
 def test_a_job_that_was_taken_for_dead_publishes_nothing(url, monkeypatch):
   make(url, b"old")
   slept = output_set(url, kind=PATCHES, overwrite=True)

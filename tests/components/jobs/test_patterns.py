@@ -139,7 +139,7 @@ def test_reading_never_waits_for_a_pipe(folder, kind):
 )
 def test_a_pattern_that_matches_nothing_says_what_lies_nearest(pattern, told):
   with pytest.raises(ValueError, match="Received: images=") as caught:
-    match(pattern)
+    list(match(pattern))
   assert told in str(caught.value)
   assert "\n" not in str(caught.value)
 
@@ -147,7 +147,7 @@ def test_a_pattern_that_matches_nothing_says_what_lies_nearest(pattern, told):
 def test_a_folder_without_pictures_says_what_was_skipped(folder):
   (folder / "empty" / "a.txt").write_bytes(b"x")
   with pytest.raises(ValueError, match="1 skipped, such as the other_file"):
-    match("empty")
+    list(match("empty"))
   found = find_sources(["empty"], endings={".txt"}, what="text")
   assert [source.id for source in found.sources] == ["a.txt"]
 

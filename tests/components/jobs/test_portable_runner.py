@@ -4,6 +4,7 @@ import functools
 import os
 import signal
 import socket
+import tempfile
 import threading
 import time
 
@@ -49,6 +50,16 @@ def test_the_same_set_as_on_this_machine(tmp_path, service, jobs, num_parts):
   if num_parts:
     assert {process for process, _ in here} == {os.getpid()}
     assert not {process for process, _ in seen} & {os.getpid(), service.process.pid}
+
+
+def test_nothing_stays_among_the_temporary_files(tmp_path, service, jobs, monkeypatch):
+  (tmp_path / "temporary").mkdir()
+  (tmp_path / "out").mkdir()
+  monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+  run(jobs.build, 3, str(tmp_path / "out"), flags=service.flags)
+  assert results(tmp_path / "out")[0]
+  assert list((tmp_path / "temporary").iterdir()) == []
+  assert tempfile.gettempdir() == str(tmp_path / "temporary")
 
 
 def test_a_job_of_more_than_a_call_s_time_goes_on(tmp_path, service, jobs):

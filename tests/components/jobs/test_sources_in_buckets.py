@@ -2,7 +2,7 @@
 
 import pytest
 
-from hardmine.components.jobs.sources import find_sources, list_below, read_source
+from hardmine.components.jobs.sources import each_below, find_sources, read_source
 from tests.gcs_server import gcs_server
 from tests.s3_server import s3_server
 
@@ -47,6 +47,6 @@ def test_a_name_is_no_pattern(root, name):
 
 @pytest.mark.parametrize("name", FOLDERS)
 def test_what_lies_below_a_folder(root, name):
-  (source,) = list_below(f"{root}/{name}")
+  (source,) = each_below(f"{root}/{name}")
   assert source.id == "a.png"
   assert read_source(source.path) == name.encode()
