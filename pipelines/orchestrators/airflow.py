@@ -127,8 +127,10 @@ def told(request: Request, args: argparse.Namespace) -> list[str]:
     f"its tasks call {request.program} in {request.working_dir}",
   ]
   if request.metadata is None:
+    in_bucket = is_url(request.site.root)
+    who = "a root in a bucket needs" if in_bucket else "several machines need"
     lines.append(
-      "several machines need one database for their records: --metadata, or "
+      f"{who} a database for the records: --metadata mysql://USER@HOST/DATABASE, or "
       "HARDMINE_METADATA where the tasks run"
     )
   return lines

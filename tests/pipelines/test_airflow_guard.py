@@ -1,4 +1,4 @@
-"""The program that ends a task's command with the task, by real processes and signals."""
+"""What ends a task's command with the task, by real processes and signals."""
 
 from __future__ import annotations
 
