@@ -87,15 +87,20 @@ _CLOUD_CLIENTS = {"aiobotocore", "aiohttp", "boto3", "botocore", "gcsfs", "googl
 
 def run() -> None:
   """The console script."""
-  if not sys.warnoptions:  # libraries' advice to their own developers
-    warnings.simplefilter("ignore")
-    os.environ["PYTHONWARNINGS"] = "ignore"  # in Beam's workers too
+  be_quiet()
   streams = Streams()
   status = main()
   loss = streams.loss()
   if loss is not None and status == 0:
     status = _complain(f"the answer could not be written: {loss.strerror}", 1)
   sys.exit(status)
+
+
+def be_quiet() -> None:
+  """Passes over libraries' advice to their own developers, unless it was asked for."""
+  if not sys.warnoptions:
+    warnings.simplefilter("ignore")
+    os.environ["PYTHONWARNINGS"] = "ignore"  # in Beam's workers too
 
 
 def main(argv: Sequence[str] | None = None) -> int:

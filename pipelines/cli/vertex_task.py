@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from hardmine.pipelines.cli.main import be_quiet
 from hardmine.pipelines.cli.main import main as hardmine
 from hardmine.schemas.config import require
 from hardmine.schemas.uris import is_url
@@ -142,4 +143,5 @@ def _ended(status: int, path: str | None) -> int:
 
 
 if __name__ == "__main__":
+  be_quiet()
   sys.exit(main())

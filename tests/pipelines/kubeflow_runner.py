@@ -21,11 +21,12 @@ class Container:
   """A process in place of a container."""
 
   def __init__(self, command):
-    self._process = subprocess.Popen(
+    self._process: subprocess.Popen = subprocess.Popen(
       command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
 
   def logs(self, stream):
+    assert self._process.stdout is not None
     yield from self._process.stdout
 
   def wait(self):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -202,6 +203,16 @@ def test_what_cannot_be_is_refused_before_tfx_is_imported(
   assert status == 2
   assert line in capsys.readouterr().err
   assert not Path(output).exists()
+
+
+def test_the_words_of_the_page_are_all_known(tmp_path, capsys, monkeypatch):
+  page = (ROOT / "docs" / "run_on_vertex.md").read_text("utf-8")
+  (command,) = re.findall(r"^```\nhardmine (compile .*)\n```$", page, re.M)
+  monkeypatch.chdir(tmp_path)
+  words = command.replace("--root gs://BUCKET", f"--root {tmp_path}").split()
+  # Refused for its root alone: that comes last before TFX.
+  assert main([word.strip("'") for word in words]) == 2
+  assert "Expected --root in a bucket" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
