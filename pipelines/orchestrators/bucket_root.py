@@ -4,10 +4,10 @@
     ROOT/metadata.sqlite   a copy of ML Metadata's file, as of the last node that ended
 
 The store creates `lock.json` only where there is none, so of two machines one gets it.
-A lock that was not written for 15 minutes, or that an earlier process of this machine
-left, is taken over; the run that lost it, should it live after all, stops when its node
-ends. Two runs that take over the same lock in the same second are told apart then, not
-before.
+A lock that was not written for 15 minutes, and is not while one watches, or that an
+earlier process of this machine left, is taken over; the run that lost it, should it
+live after all, stops when its node ends. Two runs that take over the same lock in the
+same second are told apart then, not before.
 
 The copy lets another machine go on: a run starts with whichever records, this machine's
 or the bucket's, know more.
@@ -25,6 +25,7 @@ import shutil
 import sqlite3
 import tempfile
 import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,6 +41,7 @@ LOCK = "lock.json"
 RECORDS = "metadata.sqlite"
 BEAT_SECONDS = 30.0
 STALE_SECONDS = 900.0
+_NUM_BEATS_WATCHED = 3  # before a stale lock is taken over
 _MAX_ATTEMPTS = 5  # at a lock that others take and leave
 _OWNER = "owner"  # the file that tells this machine's state folder from all others
 
@@ -192,8 +194,14 @@ class HeldBucket:
     """Whether a lock is of a process that is gone: of ours, for we hold the file's."""
     if found.get("owner") == self._owner:
       return True
-    age = _now() - self._bucket.modified(LOCK)
-    return age.total_seconds() > STALE_SECONDS
+    written = self._bucket.modified(LOCK)
+    if (_now() - written).total_seconds() <= STALE_SECONDS:
+      return False
+    # Clocks jump and differ: that nobody writes it is seen, not reckoned.
+    time.sleep(_NUM_BEATS_WATCHED * BEAT_SECONDS)
+    with contextlib.suppress(FileNotFoundError):
+      return self._bucket.modified(LOCK) == written
+    return True
 
 
 def _known(path: Path) -> int | None:

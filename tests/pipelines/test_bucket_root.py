@@ -1,6 +1,7 @@
 """What a run holds of a root in a bucket: a lock, and records for the next run."""
 
 import contextlib
+import datetime
 import json
 import os
 import shutil
@@ -90,9 +91,25 @@ def test_a_lock_of_a_killed_run_is_taken_here_at_once_elsewhere_when_it_is_old(
     with pytest.raises(RuntimeError, match="holds it for 15 minutes"):
       bucket_root.HeldBucket(site).take()
     monkeypatch.setattr(bucket_root, "STALE_SECONDS", -1.0)
+    monkeypatch.setattr(bucket_root, "BEAT_SECONDS", 0.1)
     with held_bucket(site):
       pass
   assert folder(site.root).names() == []
+
+
+def test_a_clock_that_jumps_takes_no_root_from_a_run_that_lives(
+  site, tmp_path, monkeypatch
+):
+  monkeypatch.setattr(bucket_root, "BEAT_SECONDS", 0.5)
+  now = bucket_root._now
+  with held_bucket(site) as held, on_another_machine(monkeypatch, tmp_path):
+    os.makedirs(site.local_dir)
+    for days in (1, -1):
+      jump = datetime.timedelta(days=days)
+      monkeypatch.setattr(bucket_root, "_now", lambda jump=jump: now() + jump)
+      with pytest.raises(RuntimeError, match="another run holds s3:"):
+        bucket_root.HeldBucket(site).take()
+    assert not held.is_lost
 
 
 def test_a_run_that_lost_its_lock_stops_and_touches_nothing(site, monkeypatch):
