@@ -6,17 +6,11 @@ import datetime
 from collections.abc import Callable
 from typing import Any
 
-from hardmine.pipelines.orchestrators.launching import (
-  Launcher,
-  NodeFailed,
-  NodeRefused,
-  launcher_in,
-)
+from hardmine.pipelines.orchestrators.launching import launcher_in
+from hardmine.pipelines.orchestrators.node_launcher import Launcher
 from hardmine.pipelines.orchestrators.partial_run import mark_part, skipped_nodes
 from hardmine.pipelines.runs import Run
 from hardmine.pipelines.site import Site
-
-__all__ = ["NodeFailed", "NodeRefused", "run_pipeline"]
 
 
 def run_pipeline(

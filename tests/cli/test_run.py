@@ -174,7 +174,7 @@ def test_a_worse_model_is_told_by_its_own_status_where_one_asks(
 
 
 def test_a_node_that_failed_is_told_by_another_status(monkeypatch, tmp_path, capsys):
-  from hardmine.pipelines.orchestrators.local import NodeFailed
+  from hardmine.pipelines.orchestrators.node_launcher import NodeFailed
 
   def fail(*args, **options):
     raise NodeFailed("InfraCheck", "the model could not be asked; log: run.log")

@@ -23,7 +23,7 @@ from PIL import Image
 from hardmine.components import infra_check
 from hardmine.pipelines.beam_runners import direct
 from hardmine.pipelines.cli.main import main
-from hardmine.pipelines.orchestrators.local import NodeFailed
+from hardmine.pipelines.orchestrators.node_launcher import NodeFailed
 from hardmine.pipelines.running import run_experiment
 from hardmine.pipelines.site import Site
 from hardmine.schemas.gates import Gate
