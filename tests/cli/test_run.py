@@ -6,6 +6,7 @@ What a run does is told in `tests/e2e`; here none starts, and TFX is not importe
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -188,7 +189,69 @@ def test_a_node_that_failed_is_told_by_another_status(monkeypatch, tmp_path, cap
 def test_the_help_names_every_exit_code(capsys):
   assert main(["run", "--help"]) == 0
   codes = capsys.readouterr().out.partition("exit codes:")[2].splitlines()
-  assert [line.split()[0] for line in codes if line[2:3].isdigit()] == list("0123")
+  assert [line.split()[0] for line in codes if line[2:3].isdigit()] == [
+    *"0123",
+    "128+n",
+  ]
+
+
+@pytest.mark.parametrize(
+  ("words", "said"),
+  [
+    (["--node", "Trainer"], "--node and --run-id together"),
+    (["--run-id", "7"], "--node and --run-id together"),
+    (["--node", "Trainer", "--run-id", "7", "--to", "Pusher"], "without --from, --to"),
+    (["--node", "Trainer", "--run-id", "7", "--require-blessing"], "without --from"),
+    (["--node", "Trainers", "--run-id", "7"], "Expected a node among PatchGen, Stat"),
+    (["--node", "Trainer", "--run-id", "a\nb"], "1 to 200 printable characters"),
+    (["--node", "Trainer", "--run-id", "x" * 201], "1 to 200 printable characters"),
+    (
+      ["--node", "Trainer", "--run-id", "7", "--root", "s3://bucket/root"],
+      "a database for the records of a root in a bucket",
+    ),
+    (["--metadata", "mysql://ann:secret@host"], "mysql://USER:PASSWORD@HOST"),
+  ],
+)
+def test_words_about_one_node_are_checked_before_any_work(
+  tmp_path, monkeypatch, capsys, words, said
+):
+  monkeypatch.chdir(tmp_path)
+  assert main(["run", "codec_cpu", *words]) == 2
+  error = capsys.readouterr().err
+  assert said in error
+  assert "secret" not in error
+  assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+  ("node", "blessed", "pushed_dir", "status"),
+  [
+    ("Trainer", None, None, 0),
+    ("CodecEvaluator", None, None, 0),
+    ("CodecEvaluator", False, None, 3),
+    ("InfraCheck", False, None, 3),
+    ("Pusher", None, "store/versions/1", 0),
+    ("Pusher", None, None, 3),
+  ],
+)
+def test_one_node_tells_by_its_status_what_a_scheduler_is_to_do(
+  monkeypatch, tmp_path, node, blessed, pushed_dir, status
+):
+  outcome = Outcome(
+    blessed=blessed, reasons=(), metrics=None, report_path=None, pushed_dir=pushed_dir
+  )
+  asked = []
+
+  def run_one(experiment, site, *words, **options):
+    asked.append((site.store_url, site.metadata_place, *words))
+    return Run(run_id="7", nodes=()), outcome
+
+  monkeypatch.setattr(running, "run_experiment_node", run_one)
+  monkeypatch.setenv("HARDMINE_METADATA", "mysql://ann:secret@host/records")
+  monkeypatch.chdir(tmp_path)
+  words = ["--node", node, "--run-id", "7", "--store", "s3://models/store"]
+  assert main(["run", "codec_cpu", *words]) == status
+  assert asked == [("s3://models/store", "mysql://ann:secret@host/records", node, "7")]
 
 
 def test_reasons_are_whole_and_not_padded_in_a_pipe(ran, tmp_path, monkeypatch, capsys):
