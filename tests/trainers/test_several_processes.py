@@ -94,10 +94,17 @@ def alone(folder):
   return folder
 
 
+@pytest.fixture(scope="module")
+def two(alone):
+  """The same of two processes."""
+  for kind in ("recipe", "ssd"):
+    train(kind, alone / f"{kind}-two", size=2)
+  return alone
+
+
 @pytest.mark.parametrize("kind", ["recipe", "ssd"])
-def test_two_processes_have_the_curve_of_one(kind, alone):
-  where = alone / f"{kind}-two"
-  train(kind, where, size=2)
+def test_two_processes_have_the_curve_of_one(kind, two):
+  alone, where = two, two / f"{kind}-two"
   curve = losses(alone / f"{kind}-alone")
   assert len(curve) == 20
   assert np.ptp(curve) > 0.01  # it does train
@@ -118,21 +125,20 @@ def test_two_devices_have_the_curve_of_one(alone):
   np.testing.assert_allclose(losses(where), curve, atol=1e-4)
 
 
-def test_after_a_kill_all_end_and_go_on_to_the_same_weights(folder):
-  """The worker dies in step 7 of 8, behind the checkpoint of step 4."""
-  train("recipe", folder / "whole", size=2, NUM_STEPS=8)
-  where = folder / "killed"
+def test_after_a_kill_all_end_and_go_on_to_the_same_weights(two):
+  """The worker dies in step 15, behind the checkpoint of step 12."""
+  where = two / "killed"
   chief, worker = environments(2)
   (status, (line,)), (killed, _) = end(
-    start("recipe", where, chief, NUM_STEPS=8),
-    start("recipe", where, worker, NUM_STEPS=8, KILL_AT=6),
+    start("recipe", where, chief), start("recipe", where, worker, KILL_AT=14)
   )
   assert (status, killed) == (1, -signal.SIGKILL)
   assert "worker 0 (127.0.0.1:1)" in line
   assert "start all tasks again" in line
   assert not (where / "model").exists()
-  train("recipe", where, size=2, NUM_STEPS=8)
-  expected = weights(folder / "whole")
+  train("recipe", where, size=2)
+  assert len(losses(where)) == 8
+  expected = weights(two / "recipe-two")
   for name, value in weights(where).items():
     np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
