@@ -33,6 +33,7 @@ _CONNECT_SECONDS = 10
 _MAX_RETRIES = 30
 WAIT_SECONDS = 60.0
 _BUSY = re.compile("Concurrent writes|database is locked|subset of tables")
+_FULL = "database or disk is full"
 _PASSES = re.compile(
   f"{_BUSY.pattern}|Can't connect|gone away|Lost connection|server shutdown", re.I
 )
@@ -216,6 +217,10 @@ def complaint(said: str, place: str) -> str:
     said: by ML Metadata.
     place: where it is.
   """
+  if _FULL in said:
+    return (
+      f"{shown_place(place)} cannot be written, as its disk is full: make room there"
+    )
   line = f"{shown_place(place)} cannot be used: {' '.join(said.split())[:400]}"
   if "library version" in said or "schema_version" in said:
     return (
@@ -231,8 +236,8 @@ def complaint(said: str, place: str) -> str:
 
 
 def is_of_records(said: str) -> bool:
-  """Whether an error of a node came from records that others hold, or that are gone."""
-  return bool(_PASSES.search(said))
+  """Whether an error of a node came from records: held by others, gone, or full."""
+  return _FULL in said or bool(_PASSES.search(said))
 
 
 def check_database(place: str) -> None:

@@ -6,6 +6,8 @@ MariaDB, both on this machine.
 
 import contextlib
 import json
+import shutil
+import subprocess
 import threading
 import time
 
@@ -207,3 +209,40 @@ def test_a_database_that_goes_away_is_a_line_and_the_work_goes_on_after(
     with contextlib.suppress(Exception):
       server.start()
   assert nodes.run(*words("PatchGen", "gone")).status == 0
+
+
+@pytest.fixture
+def small_disk(home):
+  """A folder with room for so many kilobytes, and what changes that."""
+  place = home / "small"
+  place.mkdir()
+
+  def mount(option: str) -> bool:
+    words = ["mount", "-t", "tmpfs", "-o", option, "none", str(place)]
+    return subprocess.run(words, capture_output=True).returncode == 0
+
+  if shutil.which("mount") is None or not mount("size=32k"):
+    pytest.skip("this machine does not let us mount a small disk")
+  yield place, lambda kilobytes: mount(f"remount,size={kilobytes}k")
+  subprocess.run(["umount", str(place)], check=True)
+
+
+def test_a_full_disk_is_a_line_and_nothing_is_half_written(nodes, words, small_disk):
+  """Too small for the records, then for the outputs, then large enough."""
+  place, resize = small_disk
+  own = ("--metadata", str(place / "metadata.sqlite"))
+  run = words("PatchGen", "full", *own, root=str(place))
+  for kilobytes in (32, 300, 350):
+    resize(kilobytes)
+    command = nodes.run(*run)
+    assert command.status == 1, command.output
+    lines = [x for x in command.output.splitlines() if x.startswith("hardmine:")]
+    assert len(lines) == 1
+    assert "disk is full" in lines[0] or "No space left" in lines[0], lines
+    assert "INSERT" not in lines[0]
+  resize(100_000)
+  command = nodes.run(*run)
+  assert command.status == 0, command.output
+  outputs = list(place.glob("artifacts/PatchGen/examples/*"))
+  assert len(outputs) == 1
+  assert nodes.run(*words("StatisticsGen", "full", *own, root=str(place))).status == 0
