@@ -6,6 +6,7 @@ import argparse
 import json
 from typing import Any
 
+from hardmine.pipelines.cli import clean_root
 from hardmine.pipelines.cli.set_facts import in_bytes, leftover_line
 from hardmine.pipelines.cli.tables import printable
 
@@ -13,15 +14,21 @@ HELP = (
   "Removes what killed `mine` and `coco` jobs left at an output, and puts back a set "
   "that one had moved aside. A set, what a job may still be at work on (in a bucket: "
   "whose process lives, or was seen in the last 15 minutes), and whatever was not made "
-  "by such a job stay. `hardmine inspect PLACE` shows what there is."
+  "by such a job stay. `hardmine inspect PLACE` shows what there is. Of a root of "
+  "`run` it lists what runs left, and removes what the rules name, never what the "
+  "model store, the next run's rival or a run at work needs."
 )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
   parser.add_argument(
-    "places", nargs="+", metavar="PLACE", help="a folder or a URL that was an --output"
+    "places",
+    nargs="+",
+    metavar="PLACE",
+    help="a folder or a URL that was an --output of those, or the --root of `run`",
   )
+  clean_root.add_arguments(parser)
   parser.add_argument(
     "--dry-run", action="store_true", help="only say what would be removed"
   )
@@ -36,8 +43,12 @@ def run(args: argparse.Namespace) -> int:
     RuntimeError: a manifest is damaged, so nothing can be told.
     OSError: something cannot be removed.
   """
+  from hardmine.pipelines.root_leftovers import is_root
   from hardmine.schemas.leftovers import collect, leftovers
 
+  if any(map(is_root, args.places)):
+    return clean_root.run(args)
+  clean_root.refuse_rules(args)
   gone: list[dict[str, Any]] = []
   kept: list[dict[str, Any]] = []
   for place in args.places:

@@ -50,6 +50,18 @@ def held_root(
 
 
 @contextlib.contextmanager
+def sole_holder(site: Site) -> Iterator[None]:
+  """Keeps all runs of this machine out of a root, which is no run's own.
+
+  Raises:
+    RuntimeError: a run holds the root.
+  """
+  os.makedirs(site.local_dir, exist_ok=True)
+  with _only_run_in(site):
+    yield
+
+
+@contextlib.contextmanager
 def _only_run_in(site: Site) -> Iterator[None]:
   """Holds a file's lock, which the system lets go of however the process ends."""
   with open(site.lock_path, "a+", encoding="utf-8") as file:
