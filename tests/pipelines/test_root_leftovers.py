@@ -12,7 +12,9 @@ from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from hardmine.pipelines.cli.main import main
 from hardmine.pipelines.root_leftovers import Remain, Rules
+from hardmine.schemas.folders import folder
 from tests.cli.process import hardmine
+from tests.s3_server import s3_server
 
 LOG = "logs/run-20260101-000000-000000.log"
 
@@ -230,3 +232,29 @@ def test_a_run_after_cleaning_makes_anew_what_is_gone(tmp_path):
   status, why = ran(4)
   assert status == "ran"
   assert "its earlier output is gone" in why
+
+
+def test_a_root_in_a_bucket(root, capsys, monkeypatch, tmp_path_factory):
+  monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
+  old, new = root.run(day(1)), root.run(day(2))
+  root.write("store/versions/1/model", b"pushed")
+  with s3_server("data"):
+    place = folder("s3://data/root")
+    for name in folder(root.path).tree():
+      place.write(name, (root.path / name).read_bytes())
+    assert main(["clean", place.url, "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["kept"]) == 2
+    assert main(["clean", place.url, "--keep-runs", "1"]) == 0
+    before = {os.path.relpath(one.uri, root.path) for one in (old, new)}
+    left = place.tree()
+    assert [name in left for name in (f"{one}/file" for one in sorted(before))] == [
+      False,
+      True,
+    ]
+    assert {"store/versions/1/model", "metadata.sqlite"} <= left
+    assert "lock.json" not in left
+    with place.local_copy("metadata.sqlite") as copy:  # the bucket's records know it
+      config = mlmd.ConnectionConfig()
+      config.sqlite.filename_uri = str(copy)
+      states = {one.uri: one.state for one in MetadataStore(config).get_artifacts()}
+    assert states[old.uri] == mlmd.Artifact.DELETED
