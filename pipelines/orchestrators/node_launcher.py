@@ -11,6 +11,7 @@ import dataclasses
 import datetime
 import hashlib
 import logging
+import time
 import traceback
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -105,7 +106,8 @@ class Launcher:
       if done is not None and done.has_ended:
         return done, False
       self.say(f"{clock()}  {node} ...")
-      self._put_away_remains(node, run_id)
+      started = time.monotonic()
+      is_retry = self._put_away_remains(node, run_id)
       try:
         told = self._launch(node, run_id)
       except Exception as error:
@@ -116,6 +118,10 @@ class Launcher:
         # TFX goes on past a node whose inputs it cannot find.
         cause = told or "its inputs were not found"
         raise NodeFailed(node, f"{cause}; log: {self.log_path}")
+      if is_retry:  # its record begins with the first try
+        seconds = time.monotonic() - started
+        why = "an earlier try of this run did not end"
+        done = dataclasses.replace(done, seconds=seconds, why=why)
       self.say(f"{clock()}  {node} {done.status} in {done.seconds:.1f} s: {done.why}")
       if self.bucket is not None:
         self.bucket.node_ended()
@@ -166,8 +172,12 @@ class Launcher:
       ).launch()
     return told[0] if told else None
 
-  def _put_away_remains(self, node: str, run_id: str) -> None:
-    """Removes what a try of this run left that did not end: this one writes there."""
+  def _put_away_remains(self, node: str, run_id: str) -> bool:
+    """Removes what a try of this run left that did not end: this one writes there.
+
+    Returns:
+      Whether there was such a try.
+    """
     from tfx.orchestration.portable import outputs_utils
 
     plan = self._of_run(run_id)
@@ -176,11 +186,13 @@ class Launcher:
       pipeline_info=plan.pipeline_info,
       pipeline_runtime_spec=plan.runtime_spec,
     )
-    for execution in self.history.unfinished(node, run_id):
+    unfinished = self.history.unfinished(node, run_id)
+    for execution in unfinished:
       outputs = resolver.generate_output_artifacts(execution)
       for artifacts in outputs.values():
         for artifact in artifacts:
           folder(artifact.uri).remove_tree()
+    return bool(unfinished)
 
   def _failure(self, node: str, error: BaseException) -> NodeFailed:
     cause = _innermost(error)
