@@ -130,7 +130,9 @@ def training_batches(
   chosen = range(batch_size)[rows]
   if len(chosen) < batch_size:
     is_chosen = tf.constant([row in chosen for row in range(batch_size)])
-    drawn = drawn.filter(lambda number, _: is_chosen[number % batch_size])
+    drawn = drawn.filter(
+      lambda number, _: is_chosen[number % batch_size]  # pyright: ignore
+    )
   return (
     drawn.map(
       lambda number, image: example(
