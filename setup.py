@@ -92,6 +92,7 @@ setup(
     "hardmine.trainers": ["codec/*.jinja", "codec/pretrained/**/*"],
     "hardmine.serving": ["**/*.jinja", "server/page/*"],
     "hardmine.components": ["**/*.jinja"],
+    "hardmine.pipelines": ["templates/**/*", "templates/**/.*"],
   },
   install_requires=[
     "fsspec>=2024.6",

@@ -43,7 +43,8 @@ COMMANDS = {
   "serve": "serve the model behind an alias over HTTP, with a page",
   "models": "list, promote and roll back the models of a store",
   "inspect": "say what a compressed file or a set holds, and if it is whole",
-  "clean": "remove what killed jobs left at an output",
+  "clean": "remove what runs and killed jobs left",
+  "new": "make a project of your own, which runs as it is written",
   "board": "write static pages about a model store",
   "doctor": "say what is installed, what is missing and how to get it",
 }
