@@ -157,8 +157,8 @@ class _Folder:
       return "set"
     if not any(map(_is_a_jobs, self.files)):
       return "unknown"
-    lives = processes.lives(self.who)
-    if lives is None or (not lives and self.who.get("outlived")):
+    lives = None if self.who.get("outlived") else processes.lives(self.who)
+    if lives is None:
       lives = self.seconds is None or self.seconds <= STALE_SECONDS
     return "at_work" if lives else "left"
 

@@ -19,6 +19,7 @@ from tests.trainers.workers.test_team import environments
 
 pytestmark = pytest.mark.slow
 
+ERRORS = ("RuntimeError: ", "ValueError: ")
 SPLITS = (("train", range(10)), ("eval", range(100, 103)))
 
 
@@ -59,12 +60,13 @@ def start(kind, where, environment, **settings):
 
 
 def end(*processes):
-  """Their exit statuses and the last lines they wrote to stderr."""
+  """Their exit statuses and the errors that ended them, whatever TensorFlow adds."""
   found = []
   try:
     for process in processes:
       _, errors = process.communicate(timeout=300)
-      found.append((process.returncode, errors.strip().splitlines()[-1:]))
+      lines = [line for line in errors.splitlines() if line.startswith(ERRORS)]
+      found.append((process.returncode, lines[-1:]))
   finally:
     for process in processes:
       process.kill()
