@@ -31,13 +31,13 @@ def anomalies_in(uri: str, split: str) -> dict[str, str]:
 def DataCheck(
   anomalies: tfx.dsl.components.InputArtifact[standard_artifacts.ExampleAnomalies],
 ) -> None:
-  """Raises RuntimeError with every anomaly, feature by feature, if there is one."""
+  """Raises ValueError with every anomaly, feature by feature, if there is one."""
   found = [
     f"{split}: {name}: {sentence}"
     for split in artifact_utils.decode_split_names(anomalies.split_names)
     for name, sentence in anomalies_in(anomalies.uri, split).items()
   ]
   if found:
-    raise RuntimeError(
+    raise ValueError(  # another try would end so too
       f"the examples break their schema ({'; '.join(found)}); details: {anomalies.uri}"
     )

@@ -88,7 +88,7 @@ class Server:
 def mysql_server(folder: Path) -> Iterator[Server]:
   """Starts one; the test is skipped where MariaDB is not installed."""
   if _SERVER is None or _INSTALL is None:
-    pytest.skip("no MariaDB: apt-get install mariadb-server-core")
+    pytest.skip("no MariaDB: apt-get install mariadb-server-core mariadb-client-core")
   user = ["--user=root"] if os.getuid() == 0 else []
   subprocess.run(
     [
