@@ -74,7 +74,8 @@ def test_the_wheel_holds_every_file_of_the_packages_and_no_other(source, wheel):
   }
   held = {name for name in members(wheel) if name.startswith("hardmine/")}
   assert held == expected | {"hardmine/__init__.py", "hardmine/py.typed"}
-  assert {Path(name).suffix for name in held} >= {".pbtxt", ".jinja", ".css", ".html"}
+  endings = {".pbtxt", ".jinja", ".css", ".html", ".template"}
+  assert {Path(name).suffix for name in held} >= endings
   assert f"{info}/licenses/LICENSE" in members(wheel)
 
 
@@ -198,6 +199,14 @@ def test_the_light_install_answers(light_python, there, words, said):
   result = hardmine(light_python, there, *words.split())
   assert result.returncode == 0, result.stderr
   assert said in result.stdout
+
+
+@pytest.mark.parametrize("kind", ["codec", "detector"])
+def test_the_light_install_makes_a_project(light_python, tmp_path, kind):
+  result = hardmine(light_python, tmp_path, "new", "mine", "--kind", kind)
+  assert result.returncode == 0, result.stderr
+  made = {path.name for path in (tmp_path / "mine").iterdir()}
+  assert {"experiment.py", "test_experiment.py", "Makefile", ".gitignore"} <= made
 
 
 @pytest.mark.parametrize(

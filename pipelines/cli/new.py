@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import shlex
 import string
 from pathlib import Path
 
@@ -13,9 +14,10 @@ from hardmine.schemas.config import require
 
 HELP = (
   "Makes a folder with an experiment, a module of your own beside it, a test, a README "
-  "and a Makefile. It runs at once on photographs that come with hardmine."
+  "and a Makefile. It runs at once, on photographs that come with hardmine or on shapes "
+  "that it draws."
 )
-KINDS = ("codec",)
+KINDS = ("codec", "detector")
 _TEMPLATES = Path(__file__).resolve().parents[1] / "templates"
 _ENDING = ".template"
 
@@ -39,8 +41,8 @@ def run(args: argparse.Namespace) -> int:
   """
   project = Path(os.path.abspath(os.path.expanduser(args.project)))
   require(
-    re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", project.name) is not None,
-    "a name of letters, digits and underscores, which begins with a letter",
+    re.fullmatch(r"[a-z][a-z0-9_]*", project.name) is not None,
+    "a name of a-z, 0-9 and _, which begins with a letter",
     project=args.project,
   )
   require(
@@ -49,14 +51,22 @@ def run(args: argparse.Namespace) -> int:
     project=args.project,
   )
   project.mkdir(parents=True, exist_ok=True)
-  for template in sorted((_TEMPLATES / args.kind).iterdir()):
-    if template.name.endswith(_ENDING):
-      text = string.Template(template.read_text("utf-8")).substitute(name=project.name)
-      with open(
-        project / template.name.removesuffix(_ENDING), "x", encoding="utf-8"
-      ) as file:
-        file.write(text)
-  print(
-    printable(f"made {project}; now: cd {args.project} && hardmine run experiment.py")
-  )
+  for name, text in _files(args.kind, project.name).items():
+    with open(project / name, "x", encoding="utf-8") as file:
+      file.write(text)
+  folder = shlex.quote(args.project)
+  print(printable(f"made {project}; now: cd {folder} && hardmine run experiment.py"))
   return 0
+
+
+def _files(kind: str, name: str) -> dict[str, str]:
+  """What a project of a kind holds: its own templates and those of all kinds."""
+  about = (_TEMPLATES / kind / "about.md").read_text("utf-8").rstrip("\n")
+  return {
+    path.name.removesuffix(_ENDING): string.Template(
+      path.read_text("utf-8")
+    ).substitute(name=name, about=about)
+    for folder in ("common", kind)
+    for path in sorted((_TEMPLATES / folder).iterdir())
+    if path.name.endswith(_ENDING)
+  }

@@ -4,7 +4,10 @@ import contextlib
 import fcntl
 import json
 import os
+import re
+import shlex
 import time
+from pathlib import Path
 
 import pytest
 from ml_metadata import MetadataStore
@@ -258,3 +261,32 @@ def test_a_root_in_a_bucket(root, capsys, monkeypatch, tmp_path_factory):
       config.sqlite.filename_uri = str(copy)
       states = {one.uri: one.state for one in MetadataStore(config).get_artifacts()}
     assert states[old.uri] == mlmd.Artifact.DELETED
+
+
+def test_the_commands_of_the_page_do_what_it_says(tmp_path, monkeypatch, capsys):
+  text = (Path(__file__).resolve().parents[2] / "docs" / "clean_up.md").read_text()
+  found = re.findall(r"^```\n(.*?)^```$", text, re.S | re.M)
+  commands = [shlex.split(line) for block in found for line in block.splitlines()]
+  path = tmp_path / commands[0][-1]
+  path.mkdir(parents=True)
+  root = Root(path)
+  made = [root.run(day(number)) for number in range(1, 6)]
+  month = 31 * 86_400
+  root.write("checkpoints/demo/old/step", b"weights", month)
+  root.write(LOG, b"said", month)
+  os.utime(os.path.join(made[2].uri, "file"), (0, 0))
+  monkeypatch.chdir(tmp_path)
+  expected = [  # which outputs are gone, whether an old log is there
+    ([False] * 5, True),
+    ([False] * 5, True),
+    ([True, True, False, False, False], True),
+    ([True, True, True, False, False], False),
+  ]
+  for (program, *words), (outputs, has_log) in zip(commands, expected, strict=True):
+    assert (program, main(words)) == ("hardmine", 0)
+    assert gone(root, made) == outputs
+    assert os.path.exists(path / LOG) == has_log
+  assert not os.path.exists(path / "checkpoints/demo/old")
+  said = capsys.readouterr().out
+  assert "nothing was removed" in said
+  assert "would remove 2 files" in said
