@@ -14,8 +14,8 @@ from hardmine.schemas.config import require
 
 HELP = (
   "Makes a folder with an experiment, a module of your own beside it, a test, a README "
-  "and a Makefile. It runs at once, on photographs that come with hardmine or on shapes "
-  "that it draws."
+  "and a Makefile. It runs at once, on photographs that come with hardmine, or on "
+  "shapes that it draws."
 )
 KINDS = ("codec", "detector")
 _TEMPLATES = Path(__file__).resolve().parents[1] / "templates"

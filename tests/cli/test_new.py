@@ -1,4 +1,4 @@
-"""`hardmine new`: projects that run as they are written, by the page that tells of it."""
+"""`hardmine new`: projects that run as written, by the page that tells of them."""
 
 import argparse
 import ast

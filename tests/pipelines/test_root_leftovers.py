@@ -6,6 +6,8 @@ import json
 import os
 import re
 import shlex
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -14,9 +16,9 @@ from ml_metadata import MetadataStore
 from ml_metadata.proto import metadata_store_pb2 as mlmd
 
 from hardmine.pipelines.cli.main import main
+from hardmine.pipelines.experiments.codec_demo import TEST, photograph
 from hardmine.pipelines.root_leftovers import Remain, Rules
 from hardmine.schemas.folders import folder
-from tests.cli.process import hardmine
 from tests.s3_server import s3_server
 
 LOG = "logs/run-20260101-000000-000000.log"
@@ -93,6 +95,28 @@ def clean(root, capsys, *words):
   status = main(["clean", str(root.path), "--json", *words])
   captured = capsys.readouterr()
   return status, json.loads(captured.out) if captured.out else captured.err
+
+
+def in_one_process(folder, commands):
+  """What each of several commands tells as JSON; TFX is imported once."""
+  code = (
+    "import contextlib, io, json, sys\n"
+    "from hardmine.pipelines.cli.main import main\n"
+    "told = []\n"
+    "for words in json.loads(sys.argv[1]):\n"
+    "  with contextlib.redirect_stdout(io.StringIO()) as said:\n"
+    "    assert main(words) == 0, words\n"
+    "  told.append(json.loads(said.getvalue()))\n"
+    "print(json.dumps(told))\n"
+  )
+  done = subprocess.run(
+    [sys.executable, "-c", code, json.dumps(commands)],
+    cwd=folder,
+    capture_output=True,
+    text=True,
+  )
+  assert done.returncode == 0, done.stderr
+  return json.loads(done.stdout)
 
 
 def gone(root, artifacts):
@@ -219,21 +243,18 @@ def test_an_age_that_is_unknown_is_not_old():
 
 @pytest.mark.slow
 def test_a_run_after_cleaning_makes_anew_what_is_gone(tmp_path):
-  def ran(per_image):
-    words = ["run", "codec_demo", "--to", "PatchGen", "--set"]
-    done = hardmine(tmp_path, [*words, f"mining.per_image={per_image}", "--json"])
-    assert done.returncode == 0, done.stderr
-    (node,) = (n for n in json.loads(done.stdout)["nodes"] if n["node"] == "PatchGen")
-    return node["status"], node["why"]
+  def run(per_image):
+    words = ["run", "codec_demo", "--to", "PatchGen", "--json"]
+    words += ["--set", f"mining.images={json.dumps([*map(photograph, TEST)])}"]
+    return [*words, "--set", f"mining.per_image={per_image}"]
 
-  assert ran(4)[0] == "ran"
-  assert ran(5)[0] == "ran"
-  done = hardmine(tmp_path, ["clean", "runs/codec_demo", "--keep-runs", "1", "--json"])
-  removed = json.loads(done.stdout)["removed"]
+  clean = ["clean", "runs/codec_demo", "--keep-runs", "1", "--json"]
+  told = in_one_process(tmp_path, [run(4), run(5), clean, run(5), run(4)])
+  removed = told.pop(2)["removed"]
   assert [one["kind"] for one in removed if one["kind"] == "output"] == ["output"]
-  assert ran(5)[0] == "reused"
-  status, why = ran(4)
-  assert status == "ran"
+  made = [one for run in told for one in run["nodes"] if one["node"] == "PatchGen"]
+  assert [one["status"] for one in made] == ["ran", "ran", "reused", "ran"]
+  why = made[-1]["why"]
   assert "its earlier output is gone" in why
 
 
