@@ -18,8 +18,9 @@ from hardmine.pipelines.metadata_store import Database, is_database
 from hardmine.pipelines.site import Site
 
 WAIT_SECONDS = 24 * 3600.0  # for another process that is at the same work
+_QUIET_SECONDS = 1.0  # of waiting that nobody needs to know of
 _POLL_SECONDS = 0.2
-_SERVER_SECONDS = 5  # of one question to the server, within which a signal may wait
+_SERVER_SECONDS = (0, 1, 5)  # of a question to the server, in which signals may wait
 _FOLDER = "claims"
 
 
@@ -44,16 +45,20 @@ def claim(
   Raises:
     RuntimeError: somebody else is at it still, or the database cannot be reached.
   """
-  key = hashlib.sha256(f"{site.root}\n{work}".encode("utf-8", "replace")).hexdigest()
-  holder = _database_lock if is_database(site.metadata_place) else _file_lock
+  is_shared = is_database(site.metadata_place)
+  # A file lies in the root, which may have several names.
+  whose = site.root if is_shared else ""
+  key = hashlib.sha256(f"{whose}\n{work}".encode("utf-8", "replace")).hexdigest()
+  holder = _database_lock if is_shared else _file_lock
   with holder(site, key[:40]) as try_once:
-    deadline = time.monotonic() + wait_seconds
+    start = time.monotonic()
     told = False
     while not try_once():
-      if not told:
+      waited = time.monotonic() - start
+      if not told and waited > _QUIET_SECONDS:
         say(f"another process is at {what}; waiting for it")
         told = True
-      if time.monotonic() > deadline:
+      if waited > wait_seconds:
         raise RuntimeError(
           f"another process has been at {what} for {wait_seconds:.0f} s: see that it "
           "goes on, or end it"
@@ -90,13 +95,12 @@ def _database_lock(site: Site, key: str) -> Iterator[Callable[[], bool]]:
   database = Database.parse(site.metadata_place or "")
   name = f"hardmine.{key}"
   with contextlib.closing(database.connect()) as connection:
-    seconds = 0
+    seconds = iter(_SERVER_SECONDS)
 
     def try_once() -> bool:
-      nonlocal seconds
       with _told(database), connection.cursor() as cursor:
-        cursor.execute("SELECT GET_LOCK(%s, %s)", (name, seconds))
-        seconds = _SERVER_SECONDS
+        wait = next(seconds, _SERVER_SECONDS[-1])
+        cursor.execute("SELECT GET_LOCK(%s, %s)", (name, wait))
         (granted,) = cursor.fetchone() or (None,)
       return granted == 1
 

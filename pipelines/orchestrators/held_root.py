@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -24,7 +24,11 @@ _WAIT_SECONDS = 600.0  # of one node, for a run of all nodes
 
 @contextlib.contextmanager
 def held_root(
-  site: Site, *, node: str | None = None, verbose: bool = False
+  site: Site,
+  *,
+  node: str | None = None,
+  say: Callable[[str], None] = print,
+  verbose: bool = False,
 ) -> Iterator[str]:
   """Makes the root where it does not exist, and it ours on this machine until the end.
 
@@ -32,6 +36,7 @@ def held_root(
     site: whose root.
     node: the only one that is to run, so that processes of other nodes may hold the
       root too; a run of all nodes is waited for.
+    say: told where one is.
     verbose: let the log through to stderr too.
 
   Yields:
@@ -42,7 +47,7 @@ def held_root(
   """
   os.makedirs(site.local_dir, exist_ok=True)
   with (
-    _only_run_in(site) if node is None else _one_of_many_in(site),
+    _only_run_in(site) if node is None else _one_of_many_in(site, say),
     _log_file(site, node or "run", verbose) as log_path,
     _sigterm_exits(),
   ):
@@ -80,10 +85,11 @@ def _only_run_in(site: Site) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _one_of_many_in(site: Site) -> Iterator[None]:
+def _one_of_many_in(site: Site, say: Callable[[str], None]) -> Iterator[None]:
   """Holds the same lock together with the processes of other nodes."""
   with open(site.lock_path, "a+", encoding="utf-8") as file:
     deadline = time.monotonic() + _WAIT_SECONDS
+    told = False
     while True:
       try:
         fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -91,6 +97,9 @@ def _one_of_many_in(site: Site) -> Iterator[None]:
       except BlockingIOError:
         if time.monotonic() > deadline:
           raise RuntimeError(_held(site, file)) from None
+        if not told:
+          say(f"a run of all nodes holds {site.root}; waiting for it")
+          told = True
         time.sleep(0.5)
     yield
 

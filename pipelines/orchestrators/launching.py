@@ -52,7 +52,7 @@ def launcher_in(
   """
   is_shared = node is not None
   with (
-    held_root(site, node=node, verbose=verbose) as log_path,
+    held_root(site, node=node, say=say, verbose=verbose) as log_path,
     held_bucket(site) if not is_shared else contextlib.nullcontext() as bucket,
     beam_environment.filled(_beam_arguments(site)),
   ):

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import datetime
 import hashlib
+import json
 import logging
 import time
 import traceback
@@ -98,8 +99,9 @@ class Launcher:
     Raises:
       NodeFailed: it raised, or its inputs are not there.
     """
+    name = f"{self.pipeline.pipeline_name}\n{run_id}\n{node}"
     with (
-      claim(self.site, f"{run_id}\n{node}", what=f"{node} of {run_id}", say=self.say),
+      claim(self.site, name, what=f"{node} of {run_id}", say=self.say),
       claim(self.site, self._work(node), what=f"the same {node}", say=self.say),
     ):
       done = self.history.node_run(node, run_id)
@@ -135,9 +137,12 @@ class Launcher:
     return _node_of(self.plan, node)
 
   def _work(self, node: str) -> str:
-    """What a node is to do, whichever run asks for it."""
-    text = self._spec(node).SerializeToString(deterministic=True)
-    return f"{node}\n{hashlib.sha256(text).hexdigest()}"
+    """What a node is to do, whichever run asks for it, by any name of the root."""
+    from google.protobuf import json_format
+
+    spec = json.dumps(json_format.MessageToDict(self._spec(node)), sort_keys=True)
+    text = spec.replace(json.dumps(self.site.root)[1:-1], "")
+    return f"{node}\n{hashlib.sha256(text.encode()).hexdigest()}"
 
   def _of_run(self, run_id: str) -> Any:
     from tfx.orchestration.portable import runtime_parameter_utils

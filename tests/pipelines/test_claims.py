@@ -55,8 +55,8 @@ def holder(site):
 def test_work_has_one_process_and_other_work_is_free(site, holder):
   lines = []
   with (
-    pytest.raises(RuntimeError, match="another process has been at work for 0 s"),
-    held(site, "work", lines.append),
+    pytest.raises(RuntimeError, match="another process has been at work for 1 s"),
+    held(site, "work", lines.append, wait_seconds=1.2),
   ):
     pass
   assert lines == ["another process is at work; waiting for it"]
@@ -66,6 +66,17 @@ def test_work_has_one_process_and_other_work_is_free(site, holder):
   with held(elsewhere, "work", lines.append):
     pass
   assert len(lines) == 1
+
+
+def test_a_root_by_another_name_is_the_same_root(tmp_path):
+  site = Site(root=str(tmp_path / "root"))
+  os.mkdir(site.root)
+  os.symlink(site.root, tmp_path / "link")
+  link = Site(root=str(tmp_path / "link"))
+  with held(site, "work"):
+    refused = pytest.raises(RuntimeError, match="another process has been at work")
+    with refused, held(link, "work"):
+      pass
 
 
 @pytest.mark.parametrize("end", ["let_go", "kill"])

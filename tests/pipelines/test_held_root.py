@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from hardmine.pipelines.orchestrators import held_root as held_root_module
 from hardmine.pipelines.orchestrators.held_root import held_root
 from hardmine.pipelines.site import Site
 
@@ -43,3 +44,23 @@ def test_sigterm_leaves_with_what_a_shell_expects(tmp_path):
     signal.raise_signal(signal.SIGTERM)
   assert stop.value.code == 128 + signal.SIGTERM
   assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_nodes_share_a_root_that_a_run_of_all_has_for_itself(tmp_path, monkeypatch):
+  site = Site(root=str(tmp_path))
+  monkeypatch.setattr(held_root_module, "_WAIT_SECONDS", 0.1)
+  with held_root(site, node="Trainer"), held_root(site, node="Pusher") as log_path:
+    assert Path(log_path).name.startswith("Pusher-")
+    with (
+      pytest.raises(RuntimeError, match="nodes that are processes of their own"),
+      held_root(site),
+    ):
+      pass
+  lines = []
+  with (
+    held_root(site),
+    pytest.raises(RuntimeError, match=f"another run holds .*{os.getpid()} since"),
+    held_root(site, node="Trainer", say=lines.append),
+  ):
+    pass
+  assert lines == [f"a run of all nodes holds {site.root}; waiting for it"]
