@@ -236,16 +236,15 @@ class _Handler(BaseHTTPRequestHandler):
 
   def _batch(self, fields, body: bytes) -> None:
     self.server.asked["batch"] += 1
-    paths = re.findall(r"DELETE (\S+) HTTP/1\.1", body.decode("ascii"))
-    if len(paths) > _MOST_IN_BATCH:
+    asked = re.findall(r"(DELETE|POST) (\S+) HTTP/1\.1", body.decode("ascii"))
+    if len(asked) > _MOST_IN_BATCH:
       raise _Refused(400, "The batch request could not be processed: too many parts")
     answers = []
-    for path in paths:
-      match = re.fullmatch(f"{_OBJECTS}/([^/]+)", urlsplit(path).path)
-      assert match, path
+    for verb, path in asked:
       try:
-        self.server.delete(unquote(match[1]), unquote(match[2]))
-        answers.append("HTTP/1.1 204 No Content\r\n\r\n")
+        made = self._in_batch(verb, urlsplit(path).path.removeprefix(_HOST))
+        status = "204 No Content" if made is None else "200 OK"
+        answers.append(f"HTTP/1.1 {status}\r\n\r\n{json.dumps(made) if made else ''}")
       except _Refused as refused:
         status, said = refused.args
         error = json.dumps({"error": {"code": status, "message": said}})
@@ -254,6 +253,19 @@ class _Handler(BaseHTTPRequestHandler):
     text = "".join(head + answer for answer in answers) + "--batch_1--\r\n"
     kind = "multipart/mixed; boundary=batch_1"
     self._send(200, text.encode(), {"Content-Type": kind})
+
+  def _in_batch(self, verb: str, path: str) -> dict | None:
+    """Removes an object, or copies it, as Beam does to rename one."""
+    if verb == "DELETE":
+      match = re.fullmatch(f"{_OBJECTS}/([^/]+)", path)
+      assert match, path
+      self.server.delete(*map(unquote, match.groups()))
+      return None
+    match = re.fullmatch(f"{_OBJECTS}/([^/]+)/copyTo/b/([^/]+)/o/([^/]+)", path)
+    assert match, path
+    names = [unquote(name) for name in match.groups()]
+    one = self.server.found(names[0], names[1])
+    return self.server.insert(names[2], names[3], one.content, {})
 
   def _say(self, value: dict, status: int = 200) -> None:
     kind = {"Content-Type": "application/json; charset=UTF-8"}

@@ -204,10 +204,7 @@ class Launcher:
     line = _one_line(reason(str(cause))) or "no message"
     if metadata_store.is_of_records(line):
       line = metadata_store.complaint(line, self._place)
-    kind = NodeFailed
-    is_ours = line.startswith("Expected ") and "Received: " in line
-    if type(cause) is ValueError or is_ours:
-      kind = NodeRefused
+    kind = NodeRefused if _is_refusal(cause, line) else NodeFailed
     return kind(node, f"{line} ({type(cause).__name__}); log: {self.log_path}")
 
 
@@ -247,6 +244,15 @@ def _complaints() -> Iterator[list[str]]:
     yield told
   finally:
     logger.removeHandler(handler)
+
+
+def _is_refusal(error: BaseException, line: str) -> bool:
+  """Whether it is we who refuse a value; what libraries raise may pass."""
+  if line.startswith("Expected ") and "Received: " in line:
+    return True  # also of what Beam handed on as text
+  frames = list(traceback.walk_tb(error.__traceback__))
+  where = frames[-1][0].f_globals.get("__name__", "") if frames else ""
+  return isinstance(error, ValueError) and where.startswith("hardmine.")
 
 
 def _innermost(error: BaseException) -> BaseException:

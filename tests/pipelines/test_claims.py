@@ -1,9 +1,10 @@
 """Two processes are never at the same work, beside a file and beside a database."""
 
 import dataclasses
-import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import time
 import uuid
 
@@ -32,24 +33,29 @@ def held(site: Site, work: str, say=print, wait_seconds: float = 0.0):
   return claim(site, work, what=work, say=say, wait_seconds=wait_seconds)
 
 
-def hold_until_told(site: Site, work: str, pipe) -> None:
-  with held(site, work):
-    pipe.send("held")
-    pipe.recv()
+HOLDER = """
+import sys
+from hardmine.pipelines.claims import claim
+from hardmine.pipelines.site import Site
+site = Site(root=sys.argv[1], metadata_place=sys.argv[2] or None)
+with claim(site, "work", what="work", say=print):
+  print("held", flush=True)
+  sys.stdin.readline()
+"""
 
 
 @pytest.fixture
 def holder(site):
   """Another process that holds a claim on `work`."""
-  ours, theirs = multiprocessing.Pipe()
-  context = multiprocessing.get_context("spawn")
-  process = context.Process(target=hold_until_told, args=(site, "work", theirs))
-  process.start()
-  assert ours.recv() == "held"
-  process.let_go = lambda: ours.send("go")
-  yield process
-  process.kill()
-  process.join()
+  with subprocess.Popen(
+    [sys.executable, "-c", HOLDER, site.root, site.metadata_place or ""],
+    stdin=subprocess.PIPE,
+    stdout=subprocess.PIPE,
+    text=True,
+  ) as process:
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
 
 
 def test_work_has_one_process_and_other_work_is_free(site, holder):
@@ -79,10 +85,15 @@ def test_a_root_by_another_name_is_the_same_root(tmp_path):
       pass
 
 
-@pytest.mark.parametrize("end", ["let_go", "kill"])
+def let_go(holder):
+  holder.stdin.write("go\n")
+  holder.stdin.flush()
+
+
+@pytest.mark.parametrize("end", [let_go, subprocess.Popen.kill], ids=["let_go", "kill"])
 def test_a_process_that_ends_lets_go_however_it_ends(site, holder, end):
   lines = []
-  getattr(holder, end)()
+  end(holder)
   start = time.monotonic()
   with held(site, "work", lines.append, wait_seconds=60.0):
     pass
