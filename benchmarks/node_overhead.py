@@ -42,7 +42,7 @@ def seconds(command: list[str]) -> float:
 def main() -> None:
   """Prints the table."""
   repetitions = int(sys.argv[1]) if len(sys.argv) > 1 else 3
-  hardmine = [sys.executable, "-m", "hardmine.pipelines.cli.main"]
+  hardmine = [str(Path(sys.executable).with_name("hardmine"))]
   with tempfile.TemporaryDirectory() as home:
     experiment = Path(home, "tiny.json")
     experiment.write_text(tiny_experiment(Path(home)).to_json())
