@@ -34,13 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
   from hardmine.pipelines.cli import own_data
   from hardmine.pipelines.cli.beam_arguments import add_beam_arguments
-  from hardmine.pipelines.experiments import names
+  from hardmine.pipelines.cli.experiment_arguments import add_experiment_arguments
 
-  parser.add_argument(
-    "experiment",
-    metavar="EXPERIMENT",
-    help=f"{', '.join(names())}, or the path of a .py or .json file",
-  )
+  add_experiment_arguments(parser)
   parser.add_argument(
     "--for", dest="target", required=True, choices=TARGETS, help="the scheduler"
   )
@@ -53,30 +49,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="replace the file if it was written by this command and nobody changed it",
   )
   parser.add_argument(
-    "--root",
-    metavar="DIR|URL",
-    help="what runs keep, a folder or a prefix of a bucket (default: runs/NAME)",
-  )
-  parser.add_argument(
     "--metadata",
     metavar="PATH|URL",
     help="where the records of runs lie: a SQLite file (default: in the root), or "
     "mysql://USER@HOST/DATABASE without a password, which $HARDMINE_METADATA is for",
-  )
-  parser.add_argument(
-    "--store",
-    metavar="DIR|URL",
-    help="the model store that models are pushed into (default: store in the root)",
-  )
-  parser.add_argument(
-    "--set",
-    metavar="KEY=VALUE",
-    action="append",
-    default=[],
-    help="replace a field, as in training.steps=500; may be repeated",
-  )
-  parser.add_argument(
-    "--strategy", help="the devices to train on (sets training.strategy)"
   )
   add_beam_arguments(parser)
   parser.add_argument(
@@ -113,9 +89,9 @@ def _module(target: str) -> ModuleType:
 
 
 def _request(args: argparse.Namespace) -> Request:
-  from hardmine.pipelines.cli import own_data
   from hardmine.pipelines.cli.beam_arguments import chosen_arguments
-  from hardmine.pipelines.experiments import find, names
+  from hardmine.pipelines.cli.experiment_arguments import chosen_experiment
+  from hardmine.pipelines.experiments import names
   from hardmine.pipelines.orchestrators.compiled import Request, holds_password
   from hardmine.pipelines.site import Site
 
@@ -130,11 +106,7 @@ def _request(args: argparse.Namespace) -> Request:
     if "://" not in metadata:
       metadata = os.path.abspath(os.path.expanduser(metadata))
   beam_arguments = chosen_arguments(args)
-  experiment = find(args.experiment)
-  strategy = [f"training.strategy={args.strategy}"] if args.strategy else []
-  own = own_data.assignments(args, experiment)
-  assignments = [*own, *args.set, *strategy]
-  experiment = experiment.override(assignments)
+  experiment, assignments = chosen_experiment(args)
   known = args.experiment in names()
   return Request(
     experiment=experiment,

@@ -42,20 +42,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
   from hardmine.pipelines.cli import own_data
   from hardmine.pipelines.cli.beam_arguments import add_beam_arguments
-  from hardmine.pipelines.experiments import names
+  from hardmine.pipelines.cli.experiment_arguments import add_experiment_arguments
 
   parser.formatter_class = argparse.RawDescriptionHelpFormatter
   parser.epilog = EXIT_CODES
-  parser.add_argument(
-    "experiment",
-    metavar="EXPERIMENT",
-    help=f"{', '.join(names())}, or the path of a .py or .json file",
-  )
-  parser.add_argument(
-    "--root",
-    metavar="DIR|URL",
-    help="what runs keep, a folder or a prefix of a bucket (default: runs/NAME)",
-  )
+  add_experiment_arguments(parser)
   parser.add_argument(
     "--metadata",
     metavar="PATH|URL",
@@ -65,27 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "the root; of one in a bucket, below ~/.local/state/hardmine)",
   )
   parser.add_argument(
-    "--store", metavar="DIR|URL", help="the model store (default: ROOT/store)"
-  )
-  parser.add_argument(
-    "--set",
-    metavar="KEY=VALUE",
-    action="append",
-    default=[],
-    help="replace a field, as in training.steps=500 or, of a list, in "
-    "conversion.sources.0.images=photos; may be repeated",
-  )
-  parser.add_argument(
     "--from",
     dest="from_node",
     metavar="NODE",
     help="start here, with what earlier runs left",
-  )
-  parser.add_argument(
-    "--strategy",
-    choices=("auto", "cpu", "one_gpu", "mirrored", "multiworker"),
-    help="the devices to train on, or all machines that TF_CONFIG names (sets "
-    "training.strategy)",
   )
   parser.add_argument("--to", dest="to_node", metavar="NODE", help="stop after it")
   parser.add_argument(
@@ -115,6 +89,7 @@ def run(args: argparse.Namespace) -> int:
   """Runs it and prints what came of it; 0 also for a model that is not blessed."""
   from hardmine.pipelines.beam_runners import for_libraries, with_own_modules
   from hardmine.pipelines.cli.beam_arguments import chosen_arguments
+  from hardmine.pipelines.cli.experiment_arguments import chosen_experiment
 
   _require_one_way(args)
   beam_arguments = chosen_arguments(args)
@@ -122,7 +97,7 @@ def run(args: argparse.Namespace) -> int:
     if for_libraries(beam_arguments):
       say(f"StatisticsGen runs on this machine: its library cannot on {args.beam}")
     say(f"reading the experiment {args.experiment} ...")  # Keras takes seconds
-    experiment = _experiment(args)
+    experiment, _ = chosen_experiment(args)
     beam_arguments = with_own_modules(beam_arguments, experiment.to_json())
     site = _site(args, experiment, beam_arguments)
     from hardmine.pipelines import running, several_machines
@@ -161,17 +136,6 @@ def _require_one_way(args: argparse.Namespace) -> None:
       "Expected --node without --from, --to and --require-blessing, which are of a run "
       f"of all nodes. Received: --node {args.node}"
     )
-
-
-def _experiment(args: argparse.Namespace) -> Experiment:
-  """What is to be run, flags and all."""
-  from hardmine.pipelines.cli import own_data
-  from hardmine.pipelines.experiments import find
-
-  experiment = find(args.experiment)
-  strategy = [f"training.strategy={args.strategy}"] if args.strategy else []
-  own = own_data.assignments(args, experiment)
-  return experiment.override(own + args.set + strategy)
 
 
 def _site(

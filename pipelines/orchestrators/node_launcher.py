@@ -109,9 +109,10 @@ class Launcher:
         return done, False
       self.say(f"{clock()}  {node} ...")
       started = time.monotonic()
-      is_retry = self._put_away_remains(node, run_id)
+      plan = self._of_run(run_id)
+      is_retry = self._put_away_remains(plan, node, run_id)
       try:
-        told = self._launch(node, run_id)
+        told = self._launch(plan, node)
       except Exception as error:
         logging.getLogger("absl").error("%s", traceback.format_exc())
         raise self._failure(node, error) from error
@@ -154,12 +155,11 @@ class Launcher:
     )
     return plan
 
-  def _launch(self, node: str, run_id: str) -> str | None:
+  def _launch(self, plan: Any, node: str) -> str | None:
     """Returns the first complaint that TFX only logs."""
     from tfx.orchestration.local import runner_utils
     from tfx.orchestration.portable import launcher, partial_run_utils
 
-    plan = self._of_run(run_id)
     spec = _node_of(plan, node)
     deployment = runner_utils.extract_local_deployment_config(plan)
     records = _patient_records(self.site.metadata, self._place)
@@ -177,7 +177,7 @@ class Launcher:
       ).launch()
     return told[0] if told else None
 
-  def _put_away_remains(self, node: str, run_id: str) -> bool:
+  def _put_away_remains(self, plan: Any, node: str, run_id: str) -> bool:
     """Removes what a try of this run left that did not end: this one writes there.
 
     Returns:
@@ -185,7 +185,6 @@ class Launcher:
     """
     from tfx.orchestration.portable import outputs_utils
 
-    plan = self._of_run(run_id)
     resolver = outputs_utils.OutputsResolver(
       pipeline_node=_node_of(plan, node),
       pipeline_info=plan.pipeline_info,
