@@ -37,12 +37,14 @@ PIPELINES = [
   f"keras>=3.12,<3.13; {OLD}",
   f"keras>=3.15,<3.16; {NEW}",
   "matplotlib>=3.8",
+  "onnx>=1.16",  # with tf2onnx writes the light form of models
   "pycocotools>=2.0.8",
   "scikit-image>=0.24",
   "setuptools<81",  # TFX and TFDV still import pkg_resources
   "tensorboard>=2.16",  # writes summaries; TensorFlow stopped requiring it
   f"tensorflow>=2.16.2,<2.17; {OLD}",
   f"tensorflow>=2.21,<2.22; {NEW}",
+  "tf2onnx>=1.17,<1.18",
   f"tfx>=1.16,<1.17; {OLD}",
   f"tfx>=1.21,<1.22; {NEW}",
 ]
@@ -50,6 +52,7 @@ DASK = ["dask>=2024.4.2", "distributed>=2024.4.2"]  # what Beam's runner asks fo
 MYSQL = ["cryptography>=42", "pymysql>=1.1"]  # the former for MySQL 8's passwords
 BUCKETS = {"gcs": ["gcsfs>=2024.6"], "s3": ["s3fs>=2024.6"]}
 DATAFLOW = [line.replace("beam", "beam[gcp]", 1) for line in WORKER] + BUCKETS["gcs"]
+OPENVINO = ["openvino>=2025.0"]  # runs models faster than ONNX Runtime on Intel's CPUs
 FORMATS = ["pillow-heif>=1.1", "pillow-jxl-plugin>=1.3.2"]  # HEIC, JPEG XL
 SIGNING = ["model-signing>=1.1,<2", "pyopenssl>=24"]  # it imports OpenSSL unasked
 
@@ -100,6 +103,7 @@ setup(
     "hotcoco>=1.3,<2",
     "jinja2>=3.1",
     "numpy>=1.26",
+    "onnxruntime>=1.20",  # runs finished models; TensorFlow only trains and exports
     "packaging>=23",  # `doctor` reads this list with it
     "pillow>=10.3",
     "prometheus-client>=0.20",
@@ -122,6 +126,7 @@ setup(
     ],
     **BUCKETS,
     "mysql": MYSQL,
+    "openvino": OPENVINO,
     "formats": FORMATS,
     "signing": SIGNING,
     "dev": [
@@ -130,6 +135,7 @@ setup(
       *DASK,
       *FORMATS,
       *MYSQL,
+      *OPENVINO,
       *SIGNING,
       "hypothesis>=6.100",
       "jax>=0.4.30",  # the tests train one step on this Keras backend too
@@ -137,6 +143,7 @@ setup(
       "flask-cors>=5.0",
       "moto[s3]>=5.1",  # an S3 of this machine for the tests
       "pyright>=1.1.390",
+      "pyyaml>=6",
       "pytest>=8.2",
       "pytest-xdist>=3.6",
       "ruff>=0.14",

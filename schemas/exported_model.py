@@ -4,8 +4,11 @@
       saved_model.pb  variables/  assets/     TensorFlow's SavedModel
       assets.extra/codec.json                 the facts of a codec, or
       assets.extra/detector.json              those of a detector: config, model id, ...
+      assets.extra/light/*.onnx               the light form: the network as ONNX graphs
+      assets.extra/light/facts.json           what goes in and comes out of them
 
-The facts are written last, and their name says of which kind the model is.
+The facts are written last, and their name says of which kind the model is; those of
+the light form are written behind its graphs. Exports of before have no light form.
 TensorFlow Serving leaves `assets.extra/` alone.
 """
 
@@ -22,6 +25,8 @@ GRAPH = "saved_model.pb"
 EXTRA = "assets.extra"
 FACTS_PATHS = {kind: f"{EXTRA}/{kind}.json" for kind in ("codec", "detector")}
 KINDS = tuple(FACTS_PATHS)
+LIGHT = f"{EXTRA}/light"
+LIGHT_FACTS = f"{LIGHT}/facts.json"
 
 
 def is_exported(model_dir: str | os.PathLike) -> bool:
@@ -51,3 +56,18 @@ def read_facts(model_dir: str | os.PathLike, kind: str) -> dict[str, Any]:
     **({"kind": found} if found else {}),
   )
   return json.loads(Path(model_dir, FACTS_PATHS[kind]).read_text("utf-8"))
+
+
+def has_light_form(model_dir: str | os.PathLike) -> bool:
+  """Whether an exported model can run without TensorFlow."""
+  return Path(model_dir, LIGHT_FACTS).is_file()
+
+
+def light_graph(model_dir: str | os.PathLike, name: str) -> Path:
+  """The file of a graph of the light form."""
+  return Path(model_dir, LIGHT, f"{name}.onnx")
+
+
+def read_light_facts(model_dir: str | os.PathLike) -> dict[str, Any]:
+  """What the light form of an exported model says about its graphs."""
+  return json.loads(Path(model_dir, LIGHT_FACTS).read_text("utf-8"))

@@ -1,6 +1,7 @@
 """An exported codec at work: photographs to bytes and back.
 
-Needs TensorFlow and the SavedModel, and nothing of TFX, Beam or Keras.
+Runs the light form of a model (`hardmine.trainers.runtime`), and the SavedModel where
+that is all there is or TensorFlow is asked for.
 """
 
 from __future__ import annotations
@@ -13,8 +14,10 @@ import numpy as np
 
 from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATIONS
 from hardmine.schemas.config import require
-from hardmine.trainers import saved_model
+from hardmine.schemas.exported_model import read_facts
 from hardmine.trainers.codec import bitstream, rates
+from hardmine.trainers.codec.coding_network import CodingNetwork, open_network
+from hardmine.trainers.runtime.choice import choose_runtime
 
 
 class Codec:
@@ -30,8 +33,8 @@ class Codec:
     sends_gains: its streams carry a gain an iteration.
   """
 
-  def __init__(self, signatures: Any, facts: dict[str, Any]):
-    self._signatures = signatures
+  def __init__(self, network: CodingNetwork, facts: dict[str, Any]):
+    self._network = network
     self.facts = facts
     self.model_id = bytes.fromhex(facts["model_id"])
     config = facts["config"]
@@ -43,16 +46,19 @@ class Codec:
     self.padding_px = int(facts.get("padding_px") or _padding_px(config))
 
   @classmethod
-  def load(cls, model_dir: str | os.PathLike) -> Codec:
+  def load(cls, model_dir: str | os.PathLike, runtime: str | None = None) -> Codec:
     """Loads what `hardmine.trainers.codec.export` wrote.
 
+    Args:
+      model_dir: the exported model.
+      runtime: see `hardmine.trainers.runtime.choice.choose_runtime`.
+
     Raises:
-      ValueError: the folder is not an exported codec.
+      ValueError: the folder is not an exported codec, or no such runtime.
+      RuntimeError: the runtime is not installed.
     """
-    module, facts = saved_model.load(model_dir, "codec")
-    codec = cls(module.signatures, facts)
-    codec._module = module  # the signatures hold their variables only weakly
-    return codec
+    facts = read_facts(model_dir, "codec")
+    return cls(open_network(model_dir, choose_runtime(model_dir, runtime)), facts)
 
   def encode_codes(
     self, image: np.ndarray, iterations: int
@@ -69,8 +75,7 @@ class Codec:
     """
     _check_image(image)
     self._check_iterations(iterations)
-    answer = self._call("encode", image=image, iterations=np.int32(iterations))
-    return answer["codes"], answer.get("gains", np.zeros(iterations, np.uint8))
+    return self._network.encode(image, iterations)
 
   def decode_codes(
     self,
@@ -86,22 +91,13 @@ class Codec:
       shape=codes.shape,
     )
     self._check_iterations(len(codes))
-    sent = {"gains": gains} if self.sends_gains else {}
-    return self._call(
-      "decode",
-      codes=codes,
-      height=np.int32(height_px),
-      width=np.int32(width_px),
-      **sent,
-    )["image"]
+    return self._network.decode(codes, gains, height_px, width_px)
 
   def reconstructions(self, image: np.ndarray, iterations: int) -> np.ndarray:
     """uint8 [iterations, h, w, 3]: what decoding gives after every iteration."""
     _check_image(image)
     self._check_iterations(iterations)
-    return self._call("reconstruct", image=image, iterations=np.int32(iterations))[
-      "images"
-    ]
+    return self._network.reconstruct(image, iterations)
 
   def compress(
     self,
@@ -189,15 +185,6 @@ class Codec:
       ),
       iterations=iterations,
     )
-
-  def _call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
-    import tensorflow as tf
-
-    tensors = {name: tf.constant(value) for name, value in inputs.items()}
-    return {
-      name: value.numpy()
-      for name, value in self._signatures[signature](**tensors).items()
-    }
 
 
 def _padding_px(config: dict[str, Any]) -> int:

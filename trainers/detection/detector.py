@@ -1,6 +1,7 @@
 """An exported detector at work: photographs to boxes.
 
-Needs TensorFlow and the SavedModel, and nothing of TFX, Beam or Keras.
+Runs the light form of a model (`hardmine.trainers.runtime`), and the SavedModel where
+that is all there is or TensorFlow is asked for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ import numpy as np
 
 from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.config import require
-from hardmine.trainers import saved_model
+from hardmine.schemas.exported_model import read_facts
+from hardmine.trainers.detection.detection_network import DetectionNetwork, open_network
+from hardmine.trainers.runtime.choice import choose_runtime
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,8 +64,8 @@ class Detector:
     categories: what can be found.
   """
 
-  def __init__(self, signatures: Any, facts: dict[str, Any]):
-    self._signatures = signatures
+  def __init__(self, network: DetectionNetwork, facts: dict[str, Any]):
+    self._network = network
     self.facts = facts
     self.model_id = bytes.fromhex(facts["model_id"])
     self.categories = Categories(
@@ -70,16 +73,19 @@ class Detector:
     )
 
   @classmethod
-  def load(cls, model_dir: str | os.PathLike) -> Detector:
+  def load(cls, model_dir: str | os.PathLike, runtime: str | None = None) -> Detector:
     """Loads what `hardmine.trainers.detection.export` wrote.
 
+    Args:
+      model_dir: the exported model.
+      runtime: see `hardmine.trainers.runtime.choice.choose_runtime`.
+
     Raises:
-      ValueError: the folder is not an exported detector.
+      ValueError: the folder is not an exported detector, or no such runtime.
+      RuntimeError: the runtime is not installed.
     """
-    module, facts = saved_model.load(model_dir, "detector")
-    detector = cls(module.signatures, facts)
-    detector._module = module  # the signatures hold their variables only weakly
-    return detector
+    facts = read_facts(model_dir, "detector")
+    return cls(open_network(model_dir, choose_runtime(model_dir, runtime)), facts)
 
   def detect(self, image: np.ndarray, min_score: float = 0.0) -> Detections:
     """Finds objects in uint8 [h, w, 3] RGB pixels."""
@@ -89,24 +95,11 @@ class Detector:
       shape=image.shape,
       dtype=str(image.dtype),
     )
-    return self._first("detect", image[np.newaxis], min_score)
-
-  def detect_encoded(self, data: bytes, min_score: float = 0.0) -> Detections:
-    """Finds objects in a JPEG, PNG, BMP or GIF file; EXIF orientation is ignored."""
-    return self._first("detect_encoded", np.array([data], object), min_score)
+    boxes, scores, category_ids = self._network.detect(image)
+    return Detections(
+      boxes_yxyx_px=boxes, scores=scores, category_ids=category_ids
+    ).above(min_score)
 
   def detect_all(self, images: Iterable[np.ndarray]) -> Iterator[Detections]:
     """`detect` of one image after the other."""
     return map(self.detect, images)
-
-  def _first(self, signature: str, images: np.ndarray, min_score: float) -> Detections:
-    import tensorflow as tf
-
-    answer = self._signatures[signature](images=tf.constant(images))
-    num = int(answer["num_detections"][0])
-    return Detections(
-      **{
-        field.name: answer[field.name][0, :num].numpy()
-        for field in dataclasses.fields(Detections)
-      }
-    ).above(min_score)

@@ -90,7 +90,7 @@ def test_streams_name_the_model_and_refuse_another(exported):
   keras_codec, codec, _ = exported
   assert codec.model_id == model_id(keras_codec)
   data = codec.compress(photograph(20, 20), iterations=2)
-  other = Codec(codec._signatures, {**codec.facts, "model_id": "00" * 8})
+  other = Codec(codec._network, {**codec.facts, "model_id": "00" * 8})
   with pytest.raises(ValueError, match=codec.model_id.hex()):
     other.decompress(data)
 
@@ -106,7 +106,7 @@ def test_bpp_is_a_bound_on_the_whole_file(exported):
 def test_a_rate_never_goes_beyond_the_iterations_that_help(exported):
   _, codec, _ = exported
   image = photograph(64, 64)
-  stopping = Codec(codec._signatures, {**codec.facts, "iterations": 2})
+  stopping = Codec(codec._network, {**codec.facts, "iterations": 2})
   assert stopping.compress(image, bpp=50)[6] == 2
   assert stopping.compress(image)[6] == 2
 

@@ -1,0 +1,49 @@
+"""A codec's network as whoever runs it sees it, whatever runs it."""
+
+from __future__ import annotations
+
+import os
+from typing import Protocol
+
+import numpy as np
+
+from hardmine.trainers.runtime.choice import TENSORFLOW
+
+
+class CodingNetwork(Protocol):
+  """Codes pictures and tiles of pictures, each as if there were nothing around it."""
+
+  def encode(self, image: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
+    """The bits of uint8 [h, w, 3].
+
+    Returns:
+      Codes, uint8 [iterations, rows, columns, 32] of 0 and 1, and gains, uint8
+      [iterations], zeros where the model sends none.
+    """
+    ...
+
+  def decode(
+    self, codes: np.ndarray, gains: np.ndarray, height_px: int, width_px: int
+  ) -> np.ndarray:
+    """uint8 [height_px, width_px, 3] after all iterations of `codes`."""
+    ...
+
+  def reconstruct(self, image: np.ndarray, iterations: int) -> np.ndarray:
+    """uint8 [iterations, h, w, 3]: what decoding gives after every iteration."""
+    ...
+
+
+def open_network(model_dir: str | os.PathLike, runtime: str) -> CodingNetwork:
+  """Loads the form of an exported codec that a runtime runs.
+
+  Args:
+    model_dir: its folder.
+    runtime: of `hardmine.trainers.runtime.choice.choose_runtime`.
+  """
+  if runtime == TENSORFLOW:
+    from hardmine.trainers.codec.saved_model_network import SavedModelNetwork
+
+    return SavedModelNetwork(model_dir)
+  from hardmine.trainers.codec.light_network import LightNetwork
+
+  return LightNetwork(model_dir, runtime)

@@ -1,0 +1,51 @@
+"""A codec's network on TensorFlow, from the SavedModel."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from hardmine.trainers import saved_model
+
+
+class SavedModelNetwork:
+  """See `hardmine.trainers.codec.coding_network.CodingNetwork`."""
+
+  def __init__(self, model_dir: str | os.PathLike):
+    self._module, _ = saved_model.load(model_dir, "codec")
+
+  def encode(self, image: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
+    """Codes and gains."""
+    answer = self._call("encode", image=image, iterations=np.int32(iterations))
+    return answer["codes"], answer.get("gains", np.zeros(iterations, np.uint8))
+
+  def decode(
+    self, codes: np.ndarray, gains: np.ndarray, height_px: int, width_px: int
+  ) -> np.ndarray:
+    """The picture."""
+    # Only models that send gains have an input for them.
+    inputs = self._module.signatures["decode"].structured_input_signature[1]
+    return self._call(
+      "decode",
+      codes=codes,
+      height=np.int32(height_px),
+      width=np.int32(width_px),
+      **({"gains": gains} if "gains" in inputs else {}),
+    )["image"]
+
+  def reconstruct(self, image: np.ndarray, iterations: int) -> np.ndarray:
+    """The picture after every iteration."""
+    return self._call("reconstruct", image=image, iterations=np.int32(iterations))[
+      "images"
+    ]
+
+  def _call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
+    import tensorflow as tf
+
+    tensors = {name: tf.constant(value) for name, value in inputs.items()}
+    return {
+      name: value.numpy()
+      for name, value in self._module.signatures[signature](**tensors).items()
+    }

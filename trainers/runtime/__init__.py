@@ -1,0 +1,1 @@
+"""What runs a finished model: one seam over ONNX Runtime, OpenVINO and TensorFlow."""

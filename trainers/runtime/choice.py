@@ -1,0 +1,107 @@
+"""Which runtime runs a model: what was asked for, else the best that there is."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from hardmine.schemas.config import require
+from hardmine.schemas.exported_model import has_light_form, kind_of
+
+if TYPE_CHECKING:
+  from hardmine.trainers.runtime.graph import Graph
+
+# Each by the name of its package.
+ONNX_RUNTIME, OPENVINO, TENSORFLOW = RUNTIMES = (
+  "onnxruntime",
+  "openvino",
+  "tensorflow",
+)
+VARIABLE = "HARDMINE_RUNTIME"
+_PACKAGES = {
+  ONNX_RUNTIME: "onnxruntime",
+  OPENVINO: "openvino",
+  TENSORFLOW: "tensorflow",
+}
+# Kinds of models that OpenVINO answers faster; by benchmarks/runtimes.py.
+_FASTER_ON_OPENVINO = ("detector",)
+
+
+def choose_runtime(model_dir: str | os.PathLike, runtime: str | None = None) -> str:
+  """The runtime for an exported model.
+
+  Args:
+    model_dir: its folder.
+    runtime: one of `RUNTIMES`; None takes `$HARDMINE_RUNTIME`, and without that
+      OpenVINO where it is installed and faster, else ONNX Runtime. A model without a
+      light form runs on TensorFlow.
+
+  Raises:
+    ValueError: no such runtime, or one that cannot run this model.
+    RuntimeError: it is not installed.
+  """
+  light = has_light_form(model_dir)
+  runtime = runtime or os.environ.get(VARIABLE) or None
+  require(
+    runtime is None or runtime in RUNTIMES,
+    f"a runtime: {', '.join(RUNTIMES)}",
+    runtime=runtime,
+  )
+  if runtime is None:
+    runtime = _best(kind_of(model_dir)) if light else TENSORFLOW
+  require(
+    light or runtime == TENSORFLOW,
+    "the runtime tensorflow for a model that was exported without a light form; "
+    "`hardmine models convert` adds it",
+    runtime=runtime,
+  )
+  if not _is_installed(runtime):
+    raise RuntimeError(_missing(runtime, light))
+  return runtime
+
+
+def open_graph(
+  path: str | os.PathLike, runtime: str, num_threads: int | None = None
+) -> Graph:
+  """Loads an ONNX file.
+
+  Args:
+    path: the file.
+    runtime: any of `RUNTIMES` but TensorFlow.
+    num_threads: None takes the processors that this process may use.
+  """
+  num_threads = num_threads or len(os.sched_getaffinity(0))
+  if runtime == OPENVINO:
+    from hardmine.trainers.runtime.openvino import OpenVinoGraph
+
+    return OpenVinoGraph(path, num_threads)
+  from hardmine.trainers.runtime.onnx_runtime import OnnxRuntimeGraph
+
+  return OnnxRuntimeGraph(path, num_threads)
+
+
+def _best(kind: str | None) -> str:
+  if kind in _FASTER_ON_OPENVINO and _is_installed(OPENVINO):
+    return OPENVINO
+  return ONNX_RUNTIME
+
+
+def _is_installed(runtime: str) -> bool:
+  return importlib.util.find_spec(runtime) is not None
+
+
+def _missing(runtime: str, light: bool) -> str:
+  """What to install, or what to do instead."""
+  remedies: Mapping[str, str] = {
+    ONNX_RUNTIME: "pip install onnxruntime",
+    OPENVINO: "pip install 'hardmine[openvino]'",
+    TENSORFLOW: "pip install 'hardmine[pipelines]'"
+    + (
+      ""
+      if light
+      else ", or have `hardmine models convert` add the light form where TensorFlow is"
+    ),
+  }
+  return f"{runtime} is not installed; {remedies[runtime]}"
