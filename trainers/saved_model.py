@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,9 @@ def save(
   model_dir: str | os.PathLike,
   kind: str,
   facts: dict[str, Any],
+  write_light: Callable[[], None] | None = None,
 ) -> None:
-  """Writes the graph, then the facts: a folder with facts is whole.
+  """Writes the graph, the light form, then the facts: a folder with facts is whole.
 
   Args:
     module: a `tf.Module` that holds what the signatures use.
@@ -26,10 +28,13 @@ def save(
     model_dir: a folder that does not exist yet or is empty.
     kind: `codec` or `detector`.
     facts: JSON values.
+    write_light: writes the light form into the folder.
   """
   import tensorflow as tf
 
   tf.saved_model.save(module, str(model_dir), signatures=signatures)
+  if write_light is not None:
+    write_light()
   path = Path(model_dir) / FACTS_PATHS[kind]
   path.parent.mkdir(exist_ok=True)
   write_atomically(path, json.dumps(facts, indent=2, sort_keys=True) + "\n")
