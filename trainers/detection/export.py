@@ -12,7 +12,8 @@ Signatures:
 
 `serving_default` is `detect_encoded`. It takes pixels as they are stored: EXIF
 orientation is the caller's business (`Detector` minds it). Beside the graph,
-`assets.extra/detector.json` holds the config, the categories and the model's id.
+`assets.extra/detector.json` holds the config, the categories and the model's id, and
+`assets.extra/light/` what runs without TensorFlow (`light_export`).
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ import tensorflow as tf
 
 from hardmine.schemas.categories import Categories
 from hardmine.trainers import saved_model
+from hardmine.trainers.detection.light_export import write_light
 from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
@@ -39,13 +41,16 @@ def export_detector(
   model_dir: str | os.PathLike,
   **facts: Any,
 ) -> None:
-  """Writes the SavedModel and its facts.
+  """Writes the SavedModel, its light form and its facts.
 
   Args:
     model: with weights.
     categories: what its labels mean.
     model_dir: a folder that does not exist yet or is empty.
     **facts: JSON values to record beside config and id, such as `training`.
+
+  Raises:
+    RuntimeError: the light form does not answer as the model does.
   """
   serving = _Serving(model, categories)
   saved_model.save(
@@ -63,6 +68,7 @@ def export_detector(
       "model_id": model.model_id().hex(),
       **facts,
     },
+    lambda: write_light(model, model_dir),
   )
 
 

@@ -20,6 +20,7 @@ from hardmine.schemas.detector_config import DetectorConfig
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.detection import nms
 from hardmine.trainers.detection.feature_extractors.extractor import load_weights
+from hardmine.trainers.detection.preparation import Preparation
 from hardmine.trainers.replicas import alone, batch_mean, batch_rows, loss_of_share
 from hardmine.trainers.workers.current import writes
 
@@ -132,6 +133,15 @@ class MetaArchitecture(_Model):
   def prepared_spec(config: Any) -> Any:
     """What `prepared` makes of one photograph: a `tf.TensorSpec`, or several nested."""
     raise NotImplementedError
+
+  @staticmethod
+  def preparation(config: Any) -> Preparation | None:
+    """What `prepared` does, as data that a light form of the model follows.
+
+    None, for what NumPy has no words for, leaves the exported model without a light
+    form. Otherwise `prepared_spec` is one tensor of pixels.
+    """
+    return None
 
   def batch_loss(self, outputs: Any, truth: Any) -> tuple[Any, dict[str, Any]]:
     """The loss of a batch (1611.10012, equation 1), without weight decay.

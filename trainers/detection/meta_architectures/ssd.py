@@ -25,6 +25,7 @@ from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
 from hardmine.trainers.detection.meta_architectures.ssd_heads import head_of
+from hardmine.trainers.detection.preparation import Stretched
 
 MIN_EXTRA_DEPTH = 16
 
@@ -79,6 +80,11 @@ class SSD(MetaArchitecture, keras.Model):
     return tf.image.resize(pixels, (config.resolution_px,) * 2, "bilinear")
 
   @staticmethod
+  def preparation(config: SSDConfig) -> Stretched:
+    """To the square."""
+    return Stretched(height_px=config.resolution_px, width_px=config.resolution_px)
+
+  @staticmethod
   def prepared_spec(config: SSDConfig) -> Any:
     """float32 [R, R, 3]."""
     return tf.TensorSpec([config.resolution_px, config.resolution_px, 3], tf.float32)
@@ -123,17 +129,17 @@ def _maps(images: Any, config: SSDConfig, momentum: float) -> list[Any]:
   maps = list(
     extractor.feature_maps(extractor.normalize(images), config.width, momentum).values()
   )
-  for number, depth in enumerate(head_of(extractor).extra_depths, start=2):
-    maps.append(_extra_map(maps[-1], depth, config.width, momentum, f"extra_{number}"))
+  head = head_of(extractor)
+  relu = keras.layers.ReLU(head.relu_limit)
+  for number, depth in enumerate(head.extra_depths, start=2):
+    scaled = max(int(depth * config.width), MIN_EXTRA_DEPTH)
+    maps.append(_extra_map(maps[-1], scaled, momentum, f"extra_{number}", relu))
   return maps
 
 
-def _extra_map(
-  features: Any, depth: int, width: float, momentum: float, name: str
-) -> Any:
+def _extra_map(features: Any, depth: int, momentum: float, name: str, relu: Any) -> Any:
   """A 1x1 convolution to half the depth, then a 3x3 one with stride 2."""
-  scaled = max(int(depth * width), MIN_EXTRA_DEPTH)
-  for kernel, strides, filters in ((1, 1, scaled // 2), (3, 2, scaled)):
+  for kernel, strides, filters in ((1, 1, depth // 2), (3, 2, depth)):
     layer = f"{name}_{kernel}x{kernel}"
     features = keras.layers.Conv2D(
       filters,
@@ -147,7 +153,7 @@ def _extra_map(
     features = keras.layers.BatchNormalization(
       momentum=momentum, epsilon=1e-3, name=f"{layer}_bn"
     )(features)
-    features = keras.layers.ReLU(6.0, name=f"{layer}_relu")(features)
+    features = relu(features)
   return features
 
 

@@ -14,6 +14,7 @@ from keras import ops
 
 from hardmine.schemas.config import Config
 from hardmine.schemas.detector_config import PostprocessingConfig, SSDConfig
+from hardmine.schemas.exported_model import has_light_form
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.detection import run_fn
 from hardmine.trainers.detection.detector import Detector
@@ -22,6 +23,7 @@ from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
+from hardmine.trainers.detection.saved_model_network import SavedModelNetwork
 from hardmine.trainers.images import decode_rgb
 from tests.trainers.detection.rectangles import rectangle
 from tests.trainers.detection.tiny_extractor import TinyExtractor
@@ -112,17 +114,23 @@ def trained(rectangles, tmp_path, monkeypatch):
       },
     )
   )
-  return Detector.load(tmp_path / "model")
+  return tmp_path / "model"
 
 
 def test_training_and_export_need_no_more_than_the_contract(trained):
-  assert trained.facts["config"]["kind"] == "guess"
+  detector = Detector.load(trained)
+  assert detector.facts["config"]["kind"] == "guess"
   data = rectangle(101).encoded
-  found = trained.detect(decode_rgb(data))
+  found = detector.detect(decode_rgb(data))
   np.testing.assert_allclose(found.boxes_yxyx_px[0], [0, 0, 60, 80])
-  np.testing.assert_allclose(
-    found.scores, trained.detect_encoded(data).scores, atol=1e-5
-  )
+  _, scores, _ = SavedModelNetwork(trained).detect_encoded(data)
+  np.testing.assert_allclose(found.scores, scores, atol=1e-5)
+
+
+def test_without_a_preparation_in_words_there_is_no_light_form(trained):
+  assert not has_light_form(trained)
+  with pytest.raises(ValueError, match=r"tensorflow for .* light form.*onnxruntime"):
+    Detector.load(trained, runtime="onnxruntime")
 
 
 def test_every_config_has_its_meta_architecture():

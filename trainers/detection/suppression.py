@@ -1,0 +1,178 @@
+"""From overlapping predictions to detections, without TensorFlow.
+
+The rules of `hardmine.trainers.detection.nms`, and from the same numbers the same
+answers to the last bit: among equal scores the order is box, then category.
+
+The best few hundred candidates of all categories are settled together; what they
+suppress falls away everywhere; where too few were kept, the best of the rest follow.
+Most images end with the first look, at 256 of up to 150,000 candidates.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from hardmine.schemas.detector_config import PostprocessingConfig
+
+MIN_AREA = 1e-12  # as a share of the image; `nms` drops smaller boxes too
+_FIRST_LOOK, _LAST_LOOK = 256, 1024
+
+
+class Found(NamedTuple):
+  """What an image shows, best first.
+
+  Attributes:
+    boxes_yxyx_norm: float32 [n, 4] in [0, 1].
+    scores: float32 [n].
+    labels: int32 [n], from 1.
+  """
+
+  boxes_yxyx_norm: np.ndarray
+  scores: np.ndarray
+  labels: np.ndarray
+
+
+def detections(
+  boxes_yxyx_norm: np.ndarray, scores: np.ndarray, config: PostprocessingConfig
+) -> Found:
+  """What one image shows, by the rules of `nms.detections`.
+
+  Args:
+    boxes_yxyx_norm: float32 [N, 4], shared by all categories.
+    scores: float32 [N, C] in [0, 1], without the background.
+    config: thresholds and limits.
+  """
+  num_boxes, num_categories = scores.shape
+  with np.errstate(invalid="ignore", over="ignore"):  # boxes that are dropped
+    visible = _is_visible(boxes_yxyx_norm)
+    candidates = (scores > np.float32(config.score_threshold)) & visible[:, np.newaxis]
+    if not config.class_agnostic:
+      places = _suppress(
+        boxes_yxyx_norm, scores, candidates, config, config.max_per_class
+      )
+      boxes, categories = np.divmod(places, num_categories)
+    else:
+      best = np.where(candidates, scores, np.float32(-1)).argmax(axis=1)
+      rows = np.arange(num_boxes)[:, np.newaxis], best[:, np.newaxis]
+      boxes = _suppress(
+        boxes_yxyx_norm, scores[rows], candidates[rows], config, config.max_detections
+      )
+      categories = best[boxes]
+  return Found(
+    boxes_yxyx_norm=np.clip(boxes_yxyx_norm[boxes], np.float32(0), np.float32(1)),
+    scores=scores[boxes, categories],
+    labels=(categories + 1).astype(np.int32),
+  )
+
+
+def _is_visible(boxes: np.ndarray) -> np.ndarray:
+  """Which of [N, 4] have finite coordinates, and an area inside the image."""
+  inside = np.clip(boxes, np.float32(0), np.float32(1))
+  area = (inside[:, 2] - inside[:, 0]) * (inside[:, 3] - inside[:, 1])
+  upright = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
+  return upright & np.isfinite(boxes).all(axis=1) & (area >= np.float32(MIN_AREA))
+
+
+def _suppress(
+  boxes: np.ndarray,
+  scores: np.ndarray,
+  candidates: np.ndarray,
+  config: PostprocessingConfig,
+  max_per_category: int,
+) -> np.ndarray:
+  """Places of what stays, best first; a place is box * C + category.
+
+  Args:
+    boxes: [N, 4].
+    scores: [N, C].
+    candidates: bool [N, C], which count; used up.
+    config: gives the threshold and how many are wanted in all.
+    max_per_category: how many are wanted of one.
+  """
+  num_categories = scores.shape[1]
+  room = np.full(num_categories, max_per_category)
+  found: list[np.ndarray] = []
+  wanted, look = config.max_detections, _FIRST_LOOK
+  while wanted > 0:
+    places = np.flatnonzero(candidates)
+    if not len(places):
+      break
+    places = places[_best(scores.ravel()[places], look)]
+    of_box, of_category = np.divmod(places, num_categories)
+    rivals = of_category[:, np.newaxis] == of_category
+    rivals &= _overlap(boxes[of_box], boxes[of_box], config)
+    kept = _greedy(rivals, of_category, room, wanted)
+    found.append(places[kept])
+    wanted -= len(kept)
+    candidates.ravel()[places] = False
+    for rivals, category in zip(
+      _overlap(boxes[of_box[kept]], boxes, config), of_category[kept]
+    ):
+      candidates[rivals, category] = False
+    candidates[:, room == 0] = False
+    look = min(2 * look, _LAST_LOOK)
+  return np.concatenate([np.zeros(0, np.intp), *found])
+
+
+def _best(scores: np.ndarray, num: int) -> np.ndarray:
+  """Indices of the highest so many, highest first; the first ones of equals."""
+  chosen = np.arange(len(scores))
+  if len(scores) > num:
+    least = np.partition(scores, -num)[-num]
+    above, equal = np.flatnonzero(scores > least), np.flatnonzero(scores == least)
+    chosen = np.sort(np.concatenate([above, equal[: num - len(above)]]))
+  return chosen[np.argsort(-scores[chosen], kind="stable")]
+
+
+def _overlap(
+  first: np.ndarray, second: np.ndarray, config: PostprocessingConfig
+) -> np.ndarray:
+  """bool [n, m]: which pairs of [n, 4] and [m, 4] overlap by more than is allowed.
+
+  In the order of operations of TensorFlow's kernels, so that both round alike.
+  """
+  ymin, xmin, ymax, xmax = (edge[:, np.newaxis] for edge in first.T)
+  heights = np.minimum(ymax, second[:, 2]) - np.maximum(ymin, second[:, 0])
+  widths = np.minimum(xmax, second[:, 3]) - np.maximum(xmin, second[:, 1])
+  shared = np.maximum(heights, np.float32(0)) * np.maximum(widths, np.float32(0))
+  either = (ymax - ymin) * (xmax - xmin) + _area(second) - shared
+  return shared / either > np.float32(config.iou_threshold)
+
+
+def _area(boxes: np.ndarray) -> np.ndarray:
+  return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
+
+
+def _greedy(
+  rivals: np.ndarray, categories: np.ndarray, room: np.ndarray, wanted: int
+) -> list[int]:
+  """Which of n candidates stay: each one that no better one that stays rivals.
+
+  Args:
+    rivals: bool [n, n], best first.
+    categories: [n].
+    room: [C], how many more of a category may stay; counted down.
+    wanted: how many more may stay in all.
+  """
+  # Sets of candidates as the bits of one number: Python's fastest.
+  suppressed_by = _bits(rivals)
+  alive, kept = (1 << len(rivals)) - 1, []
+  while alive and len(kept) < wanted:
+    lowest = alive & -alive
+    index = lowest.bit_length() - 1
+    kept.append(index)
+    alive &= ~(suppressed_by[index] | lowest)
+    category = categories[index]
+    room[category] -= 1
+    if not room[category]:
+      (others,) = _bits(categories[np.newaxis] == category)
+      alive &= ~others
+  return kept
+
+
+def _bits(rows: np.ndarray) -> list[int]:
+  """Each row of bool [n, m] as a number whose bit k is its k-th value."""
+  packed = np.packbits(rows, axis=1, bitorder="little")
+  return [int.from_bytes(row.tobytes(), "little") for row in packed]
