@@ -121,7 +121,7 @@ def decompress(
   stream = bitstream.unpack(body, iterations)
   headers = {
     "X-Hardmine-Model-Id": model.model_id,
-    "X-Hardmine-Iterations": str(len(stream.codes)),
+    "X-Hardmine-Iterations": str(stream.iterations),
   }
   if stream.note:
     headers["X-Hardmine-Note"] = stream.note

@@ -3,7 +3,7 @@
 Iterations refine one another, so any prefix that ends at a chunk is a whole,
 coarser image. Integers are unsigned and little endian.
 
-    header, 28 bytes (`stream_header`)
+    header, 28 bytes, or 32 in version 3 (`stream_header`)
 
     chunk, 8 bytes + payload, for iteration i = 0, 1, ...
       0   4  bytes of the payload
@@ -22,6 +22,13 @@ every position takes four bytes, and one iteration 1/8 bit per padded pixel.
 
 In version 2 one byte precedes them: k of the gain 2^(k/4) by which the encoder
 multiplied the iteration's residual (`hardmine.trainers.codec.sent_gain`), 0 to 63.
+
+In version 3 the picture is split into tiles (`hardmine.trainers.codec.tiling`), row by
+row from the upper left, each padded and coded as if it were a picture. A payload holds
+one such byte of every tile, in order, where the header says that there are some; then
+the binary codes of all tiles, in order. So a prefix of the file is a coarser picture
+here too.
+
 Higher levels are for entropy coders (`trainers/codec/entropy`); a reader that
 does not know a level refuses it.
 """
@@ -30,12 +37,14 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from collections.abc import Iterable
 
 import google_crc32c
 import numpy as np
 
 from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.schemas.config import require
+from hardmine.trainers.codec.stream import Stream, tile_shape
 from hardmine.trainers.codec.stream_header import (
   HEADER_BYTES,
   MAX_ITERATIONS,
@@ -60,7 +69,9 @@ __all__ = [
   "Stream",
   "check_model",
   "code_grid",
+  "has_wrong_gain",
   "pack",
+  "pack_tiles",
   "read_chunks",
   "read_header",
   "unpack",
@@ -87,35 +98,8 @@ class Chunk:
   problem: str | None
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stream:
-  """A decoded stream.
-
-  Attributes:
-    header: as written; `header.iterations` counts the missing ones too.
-    codes: uint8 {0, 1} [iterations, rows, columns, 32], of what was there.
-    gains: uint8 [iterations], k of each; zeros where the model sends none.
-    num_missing: iterations that were asked for and lie beyond the end of the file.
-  """
-
-  header: Header
-  codes: np.ndarray
-  gains: np.ndarray
-  num_missing: int
-
-  @property
-  def note(self) -> str | None:
-    """One line about what is missing, or None."""
-    if not self.num_missing:
-      return None
-    found = len(self.codes)
-    return (
-      f"the file is cut short: decoded {found} of {found + self.num_missing} iterations"
-    )
-
-
 def pack(header: Header, codes: np.ndarray, gains: np.ndarray | None = None) -> bytes:
-  """Writes a stream; `unpack` is its inverse.
+  """Writes a stream of a picture that is whole; `unpack` is its inverse.
 
   Args:
     header: its sizes and iterations must be those of `codes`.
@@ -125,21 +109,36 @@ def pack(header: Header, codes: np.ndarray, gains: np.ndarray | None = None) -> 
   Raises:
     ValueError: another shape or type, or values other than 0 and 1.
   """
-  expected = (header.iterations, *header.grid, CODE_DEPTH)
-  require(
-    codes.shape == expected and codes.dtype == np.uint8,
-    f"codes as uint8 {list(expected)}",
-    shape=codes.shape,
-    dtype=str(codes.dtype),
-  )
-  require(codes.max() <= 1, "codes of 0 and 1", maximum=int(codes.max()))
-  sent = _checked_gains(gains, len(codes)) if header.sends_gains else None
+  return pack_tiles(header, [(codes, gains)])
+
+
+def pack_tiles(
+  header: Header, tiles: Iterable[tuple[np.ndarray, np.ndarray | None]]
+) -> bytes:
+  """Writes a stream; `unpack` is its inverse.
+
+  Args:
+    header: its sizes and iterations must be those of the tiles.
+    tiles: codes and gains of each, as `pack` takes them, in the order of
+      `header.tiles`; taken one at a time, and only their bits are kept.
+
+  Raises:
+    ValueError: another shape or type, or values other than 0 and 1.
+  """
+  gains: list[list[bytes]] = [[] for _ in range(header.iterations)]
+  bits: list[list[bytes]] = [[] for _ in range(header.iterations)]
+  for (rows, columns), (codes, exponents) in zip(header.tiles, tiles, strict=True):
+    _check_codes(codes, (header.iterations, *tile_shape(header, rows, columns)))
+    packed = np.packbits(codes.reshape(len(codes), -1), axis=1)
+    sent = _checked_gains(exponents, len(codes)) if header.sends_gains else None
+    for index in range(header.iterations):
+      bits[index].append(packed[index].tobytes())
+      if sent is not None:
+        gains[index].append(sent[index].tobytes())
   head = pack_header(header)
   parts = [head]
-  for index, payload in enumerate(np.packbits(codes.reshape(len(codes), -1), axis=1)):
-    content = payload.tobytes()
-    if sent is not None:
-      content = sent[index].tobytes() + content
+  for index in range(header.iterations):
+    content = b"".join((*gains[index], *bits[index]))
     length = _U32.pack(len(content))
     parts += [length, _U32.pack(_chunk_crc(head, index, length, content)), content]
   return b"".join(parts)
@@ -179,25 +178,17 @@ def unpack(data: bytes, iterations: int | None = None) -> Stream:
   if not whole:
     raise BitstreamError(
       "Expected at least one whole iteration. Received: a file cut after "
-      f"{len(data)} bytes, where the first ends at "
-      f"{HEADER_BYTES + CHUNK_OVERHEAD_BYTES + header.payload_bytes}"
+      f"{len(data)} bytes, where the first ends at {_chunk_offset(header, 1)}"
     )
   if iterations is None:
     _refuse_trailing_bytes(data, header)
   payloads = np.frombuffer(b"".join(whole), np.uint8).reshape(len(whole), -1)
-  gains = np.zeros(len(whole), np.uint8)
-  if header.sends_gains:
-    gains, payloads = payloads[:, 0], payloads[:, 1:]
-    if gains.max() > MAX_GAIN:
-      raise BitstreamError(
-        f"Expected gains of 0 to {MAX_GAIN}. Received: {gains.max()}"
-      )
-  return Stream(
-    header=header,
-    codes=np.unpackbits(payloads, axis=1).reshape(-1, *header.grid, CODE_DEPTH),
-    gains=gains,
-    num_missing=wanted - len(whole),
-  )
+  stream = Stream(header=header, payloads=payloads, num_missing=wanted - len(whole))
+  if stream.gains.max() > MAX_GAIN:
+    raise BitstreamError(
+      f"Expected gains of 0 to {MAX_GAIN}. Received: {stream.gains.max()}"
+    )
+  return stream
 
 
 def read_chunks(data: bytes, header: Header, iterations: int) -> list[Chunk]:
@@ -207,11 +198,32 @@ def read_chunks(data: bytes, header: Header, iterations: int) -> list[Chunk]:
     One per iteration, in order. Level 0 has chunks of one size, so those behind a
     damaged one are still found.
   """
-  size = CHUNK_OVERHEAD_BYTES + header.payload_bytes
+  head, payload_bytes = data[: header.size_bytes], header.payload_bytes
   return [
-    _read_chunk(data, header, index, HEADER_BYTES + index * size)
+    _read_chunk(data, head, payload_bytes, index, _chunk_offset(header, index))
     for index in range(iterations)
   ]
+
+
+def has_wrong_gain(chunk: Chunk, header: Header) -> bool:
+  """Whether a chunk that arrived as it was written says what no encoder says."""
+  return any(gain > MAX_GAIN for gain in chunk.payload[: header.num_gains])
+
+
+def _chunk_offset(header: Header, index: int) -> int:
+  """Where a chunk begins; that behind the last ends the file."""
+  return header.size_bytes + index * (CHUNK_OVERHEAD_BYTES + header.payload_bytes)
+
+
+def _check_codes(codes: np.ndarray, shape: tuple[int, int, int]) -> None:
+  expected = (*shape, CODE_DEPTH)
+  require(
+    codes.shape == expected and codes.dtype == np.uint8,
+    f"codes as uint8 {list(expected)}",
+    shape=codes.shape,
+    dtype=str(codes.dtype),
+  )
+  require(codes.max() <= 1, "codes of 0 and 1", maximum=int(codes.max()))
 
 
 def _checked_gains(gains: np.ndarray | None, iterations: int) -> np.ndarray:
@@ -230,25 +242,24 @@ def _chunk_crc(head: bytes, index: int, length: bytes, payload: bytes) -> int:
   return google_crc32c.extend(crc, payload)
 
 
-def _read_chunk(data: bytes, header: Header, index: int, offset: int) -> Chunk:
+def _read_chunk(
+  data: bytes, head: bytes, payload_bytes: int, index: int, offset: int
+) -> Chunk:
   length = data[offset : offset + _U32.size]
   start = offset + CHUNK_OVERHEAD_BYTES
-  payload = data[start : start + header.payload_bytes]
-  expected_length = _U32.pack(header.payload_bytes)
-  if not expected_length.startswith(length):
+  payload = data[start : start + payload_bytes]
+  if not _U32.pack(payload_bytes).startswith(length):
     return Chunk(offset=offset, payload=b"", problem="damaged")
-  if len(payload) < header.payload_bytes:
+  if len(payload) < payload_bytes:
     return Chunk(offset=offset, payload=b"", problem="cut")
   (crc,) = _U32.unpack(data[offset + _U32.size : start])
-  if crc != _chunk_crc(data[:HEADER_BYTES], index, length, payload):
+  if crc != _chunk_crc(head, index, length, payload):
     return Chunk(offset=offset, payload=b"", problem="damaged")
   return Chunk(offset=offset, payload=payload, problem=None)
 
 
 def _refuse_trailing_bytes(data: bytes, header: Header) -> None:
-  expected = HEADER_BYTES + header.iterations * (
-    CHUNK_OVERHEAD_BYTES + header.payload_bytes
-  )
+  expected = _chunk_offset(header, header.iterations)
   if len(data) > expected:
     raise BitstreamError(
       f"Expected {expected} bytes. Received: {len(data)}, with something behind the "

@@ -8,20 +8,29 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATIONS
 from hardmine.schemas.config import require
-from hardmine.schemas.exported_model import read_facts
-from hardmine.trainers.codec import bitstream, rates
+from hardmine.schemas.exported_model import (
+  has_light_form,
+  read_facts,
+  read_light_facts,
+)
+from hardmine.trainers.codec import bitstream, rates, tile_coding
 from hardmine.trainers.codec.coding_network import CodingNetwork, open_network
+from hardmine.trainers.codec.tiling import USUAL, Grid, Splitting
 from hardmine.trainers.runtime.choice import choose_runtime
 
 
 class Codec:
   """Compresses with one model.
+
+  A picture of more than a megapixel and a half is split into tiles (`tiling`), so that
+  what coding takes of memory does not grow with it.
 
   Attributes:
     model_id: the eight bytes that name the model in a stream.
@@ -31,11 +40,30 @@ class Codec:
     max_iterations: those that it can do; without a clock any number, though further
       ones can make an image worse.
     sends_gains: its streams carry a gain an iteration.
+    splitting: which pictures it splits into tiles when it compresses.
   """
 
-  def __init__(self, network: CodingNetwork, facts: dict[str, Any]):
+  def __init__(
+    self,
+    network: CodingNetwork,
+    facts: dict[str, Any],
+    decode_reach_px: Sequence[int] = (),
+    splitting: Splitting = USUAL,
+  ):
+    """Takes a network as it is.
+
+    Args:
+      network: of the model.
+      facts: the exported `codec.json`.
+      decode_reach_px: how far from a pixel lie the codes that it follows from, after 1,
+        2, ... iterations; each further one adds what the last one added. Empty where
+        nobody knows.
+      splitting: other than the usual one only in tests.
+    """
     self._network = network
+    self._decode_reach_px = tuple(decode_reach_px)
     self.facts = facts
+    self.splitting = splitting
     self.model_id = bytes.fromhex(facts["model_id"])
     config = facts["config"]
     self.max_iterations = int(config.get("clock") or bitstream.MAX_ITERATIONS)
@@ -58,12 +86,17 @@ class Codec:
       RuntimeError: the runtime is not installed.
     """
     facts = read_facts(model_dir, "codec")
-    return cls(open_network(model_dir, choose_runtime(model_dir, runtime)), facts)
+    light_facts = read_light_facts(model_dir) if has_light_form(model_dir) else {}
+    return cls(
+      open_network(model_dir, choose_runtime(model_dir, runtime)),
+      facts,
+      light_facts.get("decode_reach_px") or (),
+    )
 
   def encode_codes(
     self, image: np.ndarray, iterations: int
   ) -> tuple[np.ndarray, np.ndarray]:
-    """The bits of an image.
+    """The bits of an image, all of it at once.
 
     Args:
       image: uint8 [h, w, 3], any size from 1x1.
@@ -94,10 +127,16 @@ class Codec:
     return self._network.decode(codes, gains, height_px, width_px)
 
   def reconstructions(self, image: np.ndarray, iterations: int) -> np.ndarray:
-    """uint8 [iterations, h, w, 3]: what decoding gives after every iteration."""
+    """What decoding `compress`'s stream gives after every iteration.
+
+    Returns:
+      uint8 [iterations, h, w, 3], which is all that is held at once.
+    """
     _check_image(image)
     self._check_iterations(iterations)
-    return self._network.reconstruct(image, iterations)
+    height_px, width_px, _ = image.shape
+    grid = Grid.over(height_px, width_px, self.splitting.of(height_px, width_px))
+    return tile_coding.reconstruct_tiles(self._network, image, grid, iterations)
 
   def compress(
     self,
@@ -131,19 +170,24 @@ class Codec:
         self.padding_px,
         max_iterations=self.iterations,
         sends_gains=self.sends_gains,
+        splitting=self.splitting,
       )
-    codes, gains = self.encode_codes(
-      image, self.iterations if iterations is None else iterations
-    )
+    elif iterations is None:
+      iterations = self.iterations
+    self._check_iterations(iterations)
     header = bitstream.Header(
       model_id=self.model_id,
       height_px=height_px,
       width_px=width_px,
       padding_px=self.padding_px,
-      iterations=len(codes),
+      iterations=iterations,
       sends_gains=self.sends_gains,
+      tiling=self.splitting.of(height_px, width_px),
     )
-    return bitstream.pack(header, codes, gains)
+    return bitstream.pack_tiles(
+      header,
+      tile_coding.encode_tiles(self._network, image, header.tiles, iterations),
+    )
 
   def decompress(self, data: bytes, *, iterations: int | None = None) -> np.ndarray:
     """The image of a stream, uint8 [h, w, 3].
@@ -159,10 +203,24 @@ class Codec:
 
   def decode_stream(self, stream: bitstream.Stream) -> np.ndarray:
     """The image of an unpacked stream, uint8 [h, w, 3]."""
-    self.check(stream.header)
-    return self.decode_codes(
-      stream.codes, stream.gains, stream.header.height_px, stream.header.width_px
-    )
+    header = stream.header
+    self.check(header)
+    self._check_iterations(stream.iterations)
+    whole = self.splitting.of(header.height_px, header.width_px) is None
+    reach_px = self.reach_px(stream.iterations)
+    if header.tiling is not None or whole or reach_px is None:
+      return tile_coding.decode_tiles(self._network, stream)
+    window_px = self.splitting.tiling.tile_px
+    return tile_coding.decode_windows(self._network, stream, reach_px, window_px)
+
+  def reach_px(self, iterations: int) -> int | None:
+    """How far from a pixel lie the codes that it follows from; None if unknown."""
+    known = self._decode_reach_px
+    if iterations <= len(known):
+      return known[iterations - 1]
+    if len(known) < 2:
+      return None
+    return known[-1] + (iterations - len(known)) * (known[-1] - known[-2])
 
   def check(self, header: bitstream.Header) -> None:
     """Raises BitstreamError unless this model can have written such a stream."""

@@ -6,12 +6,14 @@ import math
 
 from hardmine.schemas.config import require
 from hardmine.trainers.codec.bitstream import CHUNK_OVERHEAD_BYTES
-from hardmine.trainers.codec.stream_header import (
-  HEADER_BYTES,
-  MAX_ITERATIONS,
-  MODEL_ID_BYTES,
-  Header,
-)
+from hardmine.trainers.codec.stream_header import MAX_ITERATIONS, MODEL_ID_BYTES, Header
+from hardmine.trainers.codec.tiling import USUAL, Splitting
+
+
+def file_bytes(header: Header) -> int:
+  """Exact size of a whole file, header and checksums included."""
+  chunk = CHUNK_OVERHEAD_BYTES + header.payload_bytes
+  return header.size_bytes + header.iterations * chunk
 
 
 def size_bytes(
@@ -20,8 +22,9 @@ def size_bytes(
   padding_px: int,
   iterations: int,
   sends_gains: bool = False,
+  splitting: Splitting = USUAL,
 ) -> int:
-  """Exact size of a whole file, header and checksums included."""
+  """Exact size of the file that a picture gives; see `file_bytes`."""
   header = Header(
     model_id=bytes(MODEL_ID_BYTES),
     height_px=height_px,
@@ -29,8 +32,9 @@ def size_bytes(
     padding_px=padding_px,
     iterations=iterations,
     sends_gains=sends_gains,
+    tiling=splitting.of(height_px, width_px),
   )
-  return HEADER_BYTES + iterations * (CHUNK_OVERHEAD_BYTES + header.payload_bytes)
+  return file_bytes(header)
 
 
 def iterations_for_bpp(
@@ -40,6 +44,7 @@ def iterations_for_bpp(
   padding_px: int,
   max_iterations: int = MAX_ITERATIONS,
   sends_gains: bool = False,
+  splitting: Splitting = USUAL,
 ) -> int:
   """The most iterations whose whole file stays within a rate.
 
@@ -50,15 +55,17 @@ def iterations_for_bpp(
     padding_px: of the model, 16 or 32.
     max_iterations: never more than this, however high the rate.
     sends_gains: of the model.
+    splitting: which pictures are split into tiles.
 
   Raises:
     ValueError: not even one iteration fits.
   """
   require(math.isfinite(bpp) and bpp > 0, "a finite bpp > 0", bpp=bpp)
-  sizes = [
-    size_bytes(height_px, width_px, padding_px, iterations, sends_gains)
-    for iterations in range(1, max_iterations + 1)
-  ]
+  one, two = (
+    size_bytes(height_px, width_px, padding_px, iterations, sends_gains, splitting)
+    for iterations in (1, 2)
+  )
+  sizes = [one + iterations * (two - one) for iterations in range(max_iterations)]
   pixels = height_px * width_px
   fitting = sum(8 * size <= bpp * pixels for size in sizes)
   require(

@@ -1,0 +1,222 @@
+"""Where the tiles of a large picture lie, and how they become one picture again.
+
+Along each side of S pixels, with tiles of at most T that overlap by V:
+
+    n = ceil((S - V) / (T - V))                   1 where S <= T
+    side = ceil((S - V) / n + V), to a multiple of 32
+    step = side - V                               tile i begins at i * step
+
+and the last tile ends with the picture. So tiles are of nearly equal size, and both
+sides of a stream compute the same grid from four numbers. Where two tiles overlap, the
+weight of the second rises by equal steps across the overlap and the weights add up to
+one: first along the rows, then down the columns, in whole numbers, so that every
+machine rounds alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from hardmine.schemas.codec_config import STRIDE_PX
+from hardmine.schemas.config import require
+
+MULTIPLE_PX = 2 * STRIDE_PX  # of a tile's sides: whole blocks with either padding
+MAX_TILE_PX = 1 << 15
+MAX_OVERLAP_PX = 254
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Tiling:
+  """How a picture is split.
+
+  Attributes:
+    tile_px: the longest side of a tile, a multiple of 32.
+    overlap_px: that neighbours share, even, at most half of a tile.
+  """
+
+  tile_px: int
+  overlap_px: int
+
+  def __post_init__(self):
+    require(
+      MULTIPLE_PX <= self.tile_px <= MAX_TILE_PX and self.tile_px % MULTIPLE_PX == 0,
+      f"tiles of {MULTIPLE_PX} to {MAX_TILE_PX} px, a multiple of {MULTIPLE_PX}",
+      tile_px=self.tile_px,
+    )
+    most = min(MAX_OVERLAP_PX, self.tile_px // 2)
+    require(
+      0 <= self.overlap_px <= most and self.overlap_px % 2 == 0,
+      f"an even overlap of 0 to {most} px",
+      overlap_px=self.overlap_px,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Splitting:
+  """Which pictures are split.
+
+  Attributes:
+    max_whole_px: those of more pixels than this.
+    tiling: how.
+  """
+
+  max_whole_px: int
+  tiling: Tiling
+
+  def of(self, height_px: int, width_px: int) -> Tiling | None:
+    """The tiling of a picture; None where it stays whole."""
+    return self.tiling if height_px * width_px > self.max_whole_px else None
+
+
+# One for all machines, as bytes may not depend on anybody's memory.
+USUAL = Splitting(max_whole_px=3 << 19, tiling=Tiling(tile_px=1024, overlap_px=16))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Spans:
+  """The tiles along one side of a picture.
+
+  Attributes:
+    length_px: of the picture's side.
+    num_tiles: along it.
+    side_px: of each tile but the last, whose end is the picture's.
+    step_px: from the beginning of one to that of the next.
+  """
+
+  length_px: int
+  num_tiles: int
+  side_px: int
+  step_px: int
+
+  @classmethod
+  def along(cls, length_px: int, tiling: Tiling | None) -> Spans:
+    """The spans of a side; one for the whole of it without a tiling."""
+    if tiling is None or length_px <= tiling.tile_px:
+      return cls(length_px=length_px, num_tiles=1, side_px=length_px, step_px=length_px)
+    overlap_px = tiling.overlap_px
+    new_px = length_px - overlap_px
+    num_tiles = -(-new_px // (tiling.tile_px - overlap_px))
+    side_px = _rounded_up(-(-new_px // num_tiles) + overlap_px, MULTIPLE_PX)
+    step_px = side_px - overlap_px
+    return cls(
+      length_px=length_px,
+      num_tiles=-(-new_px // step_px),  # rounding up the sides may save one
+      side_px=side_px,
+      step_px=step_px,
+    )
+
+  def __iter__(self) -> Iterator[slice]:
+    for begin in range(0, self.num_tiles * self.step_px, self.step_px):
+      yield slice(begin, min(begin + self.side_px, self.length_px))
+
+  def padded_px(self, padding_px: int) -> int:
+    """The sum of all sides, each rounded up to a multiple; makes no list of them."""
+    last_px = self.length_px - (self.num_tiles - 1) * self.step_px
+    return (self.num_tiles - 1) * _rounded_up(self.side_px, padding_px) + _rounded_up(
+      last_px, padding_px
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Grid:
+  """The tiles of a picture, row by row from the upper left.
+
+  Attributes:
+    rows: their vertical extents.
+    columns: their horizontal ones.
+    overlap_px: that neighbours share.
+  """
+
+  rows: Spans
+  columns: Spans
+  overlap_px: int
+
+  @classmethod
+  def over(cls, height_px: int, width_px: int, tiling: Tiling | None) -> Grid:
+    """The grid of a picture, of one tile without a tiling."""
+    return cls(
+      rows=Spans.along(height_px, tiling),
+      columns=Spans.along(width_px, tiling),
+      overlap_px=tiling.overlap_px if tiling else 0,
+    )
+
+  @property
+  def num_tiles(self) -> int:
+    """Rows times columns."""
+    return self.rows.num_tiles * self.columns.num_tiles
+
+  @property
+  def largest_px(self) -> int:
+    """Pixels of the largest tile."""
+    return self.rows.side_px * self.columns.side_px
+
+  def __iter__(self) -> Iterator[tuple[slice, slice]]:
+    for rows in self.rows:
+      for columns in self.columns:
+        yield rows, columns
+
+  def num_positions(self, padding_px: int) -> int:
+    """Of the codes of all tiles, each padded by itself; makes no list of them."""
+    height_px, width_px = (
+      spans.padded_px(padding_px) for spans in (self.rows, self.columns)
+    )
+    return height_px * width_px // STRIDE_PX**2
+
+
+def assemble(grid: Grid, tiles: Iterable[np.ndarray]) -> np.ndarray:
+  """The picture of its tiles, blended where they overlap.
+
+  Args:
+    grid: where they lie.
+    tiles: uint8 [..., height, width, 3] in the grid's order, taken one at a time.
+
+  Returns:
+    uint8 [..., height_px, width_px, 3], the only large array that is held.
+  """
+  height_px, width_px = grid.rows.length_px, grid.columns.length_px
+  overlap_px, given = grid.overlap_px, iter(tiles)
+  first = next(given)
+  if grid.num_tiles == 1:
+    return first
+  picture = np.empty((*first.shape[:-3], height_px, width_px, 3), np.uint8)
+  for rows in grid.rows:
+    shared = slice(rows.start, rows.start + overlap_px)
+    above = picture[..., shared, :, :].copy() if rows.start else None
+    for columns in grid.columns:
+      tile = first if rows.start == columns.start == 0 else next(given)
+      strip = picture[..., rows, columns, :]
+      if columns.start:
+        tile = _blended_columns(strip[..., :overlap_px, :], tile)
+      strip[...] = tile
+    if above is not None:
+      below = picture[..., shared, :, :]
+      below[...] = _mixed(above, below, _weights(overlap_px)[:, None, None])
+  return picture
+
+
+def _blended_columns(left: np.ndarray, tile: np.ndarray) -> np.ndarray:
+  overlap_px = left.shape[-2]
+  tile = tile.copy()
+  shared = tile[..., :overlap_px, :]
+  shared[...] = _mixed(left, shared, _weights(overlap_px)[:, None])
+  return tile
+
+
+def _weights(overlap_px: int) -> np.ndarray:
+  """Of the second of two neighbours, in shares of twice the overlap: 1, 3, 5, ..."""
+  return np.arange(1, 2 * overlap_px, 2, dtype=np.uint32)
+
+
+def _mixed(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:
+  whole = 2 * len(weights)
+  if not whole:
+    return second
+  total = first * (whole - weights) + second * weights + whole // 2
+  return (total // whole).astype(np.uint8)
+
+
+def _rounded_up(length_px: int, multiple_px: int) -> int:
+  return -(-length_px // multiple_px) * multiple_px
