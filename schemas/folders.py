@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO, Protocol
 
@@ -122,8 +122,16 @@ def read_lines(place: Folder, name: str) -> Iterator[bytes]:
 
 def copy_file(source: Folder, name: str, target: Folder, new_name: str) -> None:
   """Copies a file, whole or not at all."""
+  join_files(source, [name], target, new_name)
+
+
+def join_files(
+  source: Folder, names: Iterable[str], target: Folder, new_name: str
+) -> None:
+  """Writes a file of several, one after the other, whole or not at all."""
   with target.new_file(new_name) as file:
-    file.writelines(source.pieces(name))
+    for name in names:
+      file.writelines(source.pieces(name))
 
 
 class LocalFolder:

@@ -27,6 +27,8 @@ from hardmine.schemas.staging import ASIDE, make_locked, put_back, staging_path,
 # Kinds of folders, as their manifests say.
 PATCHES = "patches"
 ANNOTATED_IMAGES = "annotated_images"
+DETECTIONS = "detections"
+STREAMS = "streams"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import dataclasses
 import json
 import os
 from collections.abc import Callable, Iterable, Mapping
@@ -13,6 +14,15 @@ from hardmine.schemas.uris import absolute, join, parent_and_name
 
 DEAD_LETTERS = "dead_letters.jsonl"
 _NUM_TOLD = 3  # examples in a message
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DeadLetter:
+  """A file that could not be used: a word to count by, and what was found."""
+
+  source: str
+  reason: str
+  detail: str
 
 
 def lines(letters: Iterable[Mapping[str, Any]]) -> str:

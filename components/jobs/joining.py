@@ -5,6 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from hardmine.components.jobs.shard_job import ShardJob, Workplace, sum_counts
@@ -43,7 +44,7 @@ def join_shard(
   kept: list[int] = []
   pieces = _pieces(job, place, reports, job.unwanted(remarks), kept)
   put_pieces(place.shards, path, pieces, compressed=job.compressed)
-  found = _read_again(place.shards, path)
+  found = _read_again(place.shards, path, job.lines)
   if found["records"] != sum(kept):
     raise RuntimeError(
       f"{place.shards.at(path)} holds {found['records']} {job.noun} instead of "
@@ -72,24 +73,34 @@ def _pieces(
 ) -> Iterator[bytes]:
   """The parts' records, framed; `kept` gets the number of each part's."""
   for report in reports:
-    if set(gone).isdisjoint(name for _, name in job.pictures(report)):
+    whole = set(gone).isdisjoint(name for _, name in job.pictures(report))
+    if whole and not job.lines:
       yield from place.scratch.pieces(report["file"])
       kept.append(report["records"])
       continue
     with place.scratch.local_copy(report["file"]) as file:
-      wanted = [r for r in read_records(file) if job.image_of(r) not in gone]
-    yield from framed(wanted)
+      wanted = [
+        record
+        for record in read_records(file)
+        if whole or job.image_of(record) not in gone
+      ]
+    yield from (record + b"\n" for record in wanted) if job.lines else framed(wanted)
     kept.append(len(wanted))
 
 
-def _read_again(shards: Folder, path: str) -> dict[str, Any]:
+def _read_again(shards: Folder, path: str, lines: bool) -> dict[str, Any]:
   """Number of records, SHA-256 and length of a shard, from storage."""
   with shards.local_copy(path) as file:
     return {
-      "records": sum(1 for _ in read_records(file)),
+      "records": sum(1 for _ in (_lines if lines else read_records)(file)),
       "sha256": sha256_of(file),
       "bytes": file.stat().st_size,
     }
+
+
+def _lines(path: Path) -> Iterator[bytes]:
+  with path.open("rb") as file:
+    yield from file
 
 
 def _write_lists(

@@ -114,10 +114,12 @@ class ShardJob:
   Attributes:
     noun: what a record is, in the plural.
     compressed: whether shards are deflated.
+    lines: shards are text, a record a line, instead of TFRecords.
   """
 
   noun = "records"
   compressed = True
+  lines = False
 
   def plan(self, place: Workplace) -> Iterator[Part]:
     """Yields parts, on one worker, and writes `PLAN`.
@@ -135,6 +137,11 @@ class ShardJob:
   def work(self, part: Part, place: Workplace) -> dict[str, Any]:
     """Makes a part, with `shards.write_part`. Returns the report of that."""
     raise NotImplementedError
+
+  def working(self, place: Workplace) -> Any:
+    """Beam's transform of parts to reports; None where `work` is all that is done."""
+    del place
+    return None
 
   def pictures(self, report: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     """(digest, name) of a part's images, of which several may be the same."""

@@ -120,7 +120,7 @@ def run_shards(
       | "SpreadKey" >> beam.Map(_with_key)
       | "Spread" >> beam.GroupByKey()
       | "Parts" >> beam.FlatMap(_values)
-      | "Work" >> beam.Map(functools.partial(_work, job=job, place=place))
+      | "Work" >> _working(job, place)
     )
     remarks = (
       reports
@@ -157,6 +157,10 @@ def _with_key(part: Part) -> tuple[int, Part]:
 
 def _values(group: tuple[Any, Iterable[Any]]) -> Iterable[Any]:
   return group[1]
+
+
+def _working(job: ShardJob, place: Workplace) -> Any:
+  return job.working(place) or beam.Map(functools.partial(_work, job=job, place=place))
 
 
 def _work(part: Part, job: ShardJob, place: Workplace) -> dict[str, Any]:

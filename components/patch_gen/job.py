@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import apache_beam as beam
@@ -24,7 +24,7 @@ from hardmine.components.patch_gen.patch_job import (
   PatchJob,
 )
 from hardmine.components.patch_gen.scoring import score_definition
-from hardmine.schemas.folders import Folder
+from hardmine.schemas.folders import join_files
 from hardmine.schemas.manifest import file_facts
 from hardmine.schemas.mining_config import MiningConfig
 from hardmine.schemas.output_sets import output_set
@@ -90,18 +90,18 @@ def run_job(
       config.max_dead_share,
       noun="files",
       output=made.output,
-      write=lambda to, name: _join(place.scratch, [*lists, SKIPPED], to, name),
+      write=lambda to, name: join_files(place.scratch, [*lists, SKIPPED], to, name),
     )
     counts = _counts(config, plan, mined)
     if not all(split["photographs"] for split in counts["splits"].values()):
       # None of a split could be used: share out the others anew.
       for name in lists:
-        _join(place.scratch, [name], place.scratch, _FIRST + name)
+        join_files(place.scratch, [name], place.scratch, _FIRST + name)
       lists = [_FIRST + name for name in lists]
       first, mined = mined, mine(*lists)
       counts = _counts(config, {**plan, "shards": place.told(PLAN)["shards"]}, mined)
       counts |= _faults(plan, first)
-    _join(place.scratch, [*lists, SKIPPED], made.shards, dead_letters.DEAD_LETTERS)
+    join_files(place.scratch, [*lists, SKIPPED], made.shards, dead_letters.DEAD_LETTERS)
     letters = file_facts(made.shards, dead_letters.DEAD_LETTERS)
     manifest = made.commit(
       {**mined["files"], dead_letters.DEAD_LETTERS: letters},
@@ -112,13 +112,6 @@ def run_job(
     )
   dead_letters.remove_report_beside(made.output)  # of an earlier failure
   return manifest
-
-
-def _join(source: Folder, names: Sequence[str], target: Folder, name: str) -> None:
-  """Writes a file of several, one after the other."""
-  with target.new_file(name) as file:
-    for one in names:
-      file.writelines(source.pieces(one))
 
 
 def _counts(

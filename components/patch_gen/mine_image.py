@@ -8,20 +8,12 @@ import hashlib
 import numpy as np
 from PIL import Image
 
+from hardmine.components.jobs.dead_letters import DeadLetter
 from hardmine.components.patch_gen.hardest import hardest
 from hardmine.components.patch_gen.scoring import filter_rows, png_size
 from hardmine.schemas.mining_config import MiningConfig
 from hardmine.schemas.patch_example import Patch
 from hardmine.trainers.images import ImageError, decode_photograph
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DeadLetter:
-  """A file that could not be used: a word to count by, and what was found."""
-
-  source: str
-  reason: str
-  detail: str
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -9,22 +9,19 @@ from typing import Any
 
 from apache_beam.metrics import Metrics
 
-from hardmine.components.jobs.shard_job import Part, Workplace
+from hardmine.components.jobs.dead_letters import DeadLetter
+from hardmine.components.jobs.shard_job import Workplace
 from hardmine.components.jobs.shards import write_part
-from hardmine.components.jobs.sources import Source, read_source
-from hardmine.components.patch_gen.mine_image import DeadLetter, Mined, mine_image
+from hardmine.components.jobs.source_parts import SourcePart, read_photograph
+from hardmine.components.jobs.sources import Source
+from hardmine.components.patch_gen.mine_image import Mined, mine_image
 from hardmine.schemas.mining_config import MiningConfig
 from hardmine.schemas.patch_example import serialize
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MinePart(Part):
-  """Some photographs of one shard."""
-
-  sources: tuple[Source, ...]
-
-
-def mine_part(part: MinePart, config: MiningConfig, place: Workplace) -> dict[str, Any]:
+def mine_part(
+  part: SourcePart, config: MiningConfig, place: Workplace
+) -> dict[str, Any]:
   """Mines the photographs of a part into its file.
 
   Returns:
@@ -59,14 +56,5 @@ def mine_part(part: MinePart, config: MiningConfig, place: Workplace) -> dict[st
 
 
 def _mine(source: Source, config: MiningConfig) -> Mined | DeadLetter:
-  if source.is_directory:
-    return DeadLetter(source=source.id, reason="directory", detail="not a file")
-  try:
-    data = read_source(source.path)
-  except OSError as error:
-    return DeadLetter(
-      source=source.id,
-      reason="unreadable",
-      detail=f"{type(error).__name__}: {error.strerror or error}",
-    )
-  return mine_image(data, source.id, config)
+  data = read_photograph(source)
+  return data if isinstance(data, DeadLetter) else mine_image(data, source.id, config)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import collections
 import dataclasses
 import json
-import math
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hardmine.components.jobs import dead_letters
@@ -20,18 +19,23 @@ from hardmine.components.jobs.shard_job import (
   parsed,
 )
 from hardmine.components.jobs.shards import tfx_shard_path
+from hardmine.components.jobs.source_parts import (
+  ShardPath,
+  SourcePart,
+  outside,
+  plan_parts,
+  shard_paths,
+)
 from hardmine.components.jobs.sources import (
-  Listing,
   Source,
   assign_splits,
   find_sources,
   fingerprint,
 )
-from hardmine.components.patch_gen.mine_part import MinePart, mine_part
+from hardmine.components.patch_gen.mine_part import mine_part
 from hardmine.schemas.mining_config import MiningConfig
 from hardmine.schemas.output_sets import check_sources
 from hardmine.schemas.patch_example import source_of
-from hardmine.schemas.uris import parent_and_name
 
 DUPLICATES = "duplicates"  # the list of photographs that are there under another name
 SKIPPED = "skipped.jsonl"  # files that are no photographs and were not opened
@@ -53,7 +57,7 @@ class Layout:
   """
 
   eval_share: float | None
-  shard_path: Callable[[str, int, int], str]
+  shard_path: ShardPath
 
   def assign(self, sources: list[Source]) -> dict[str, list[Source]]:
     """Puts the photographs into named splits."""
@@ -86,22 +90,22 @@ class PatchJob(ShardJob):
   without: tuple[str, ...] = ()
   noun = "patches"
 
-  def plan(self, place: Workplace) -> Iterator[MinePart]:
+  def plan(self, place: Workplace) -> Iterator[SourcePart]:
     settings = place.settings()
     config = MiningConfig.from_json(settings["config"])
-    listing = _outside(place, find_sources(settings["patterns"]))
+    listing = outside(place, find_sources(settings["patterns"]))
     if settings["replaced"]:
       check_sources(settings["replaced"], (s.path for s in listing.sources))
     gone = _named(place, self.without)
     splits = self.layout.assign([s for s in listing.sources if s.id not in gone])
-    parts = list(plan_parts(splits, self.layout, config.num_shards))
+    parts = list(plan_parts(splits, self.layout.shard_path, config.num_shards))
     skipped = [
       {"source": path, "reason": reason, "detail": "skipped"}
       for path, reason in listing.skipped.items()
     ]
     place.scratch.write(SKIPPED, dead_letters.lines(skipped).encode("utf-8"))
     plan = {
-      "shards": _shards(splits, self.layout, config.num_shards),
+      "shards": shard_paths(splits, self.layout.shard_path, config.num_shards),
       "images": sum(part.num_images for part in parts),
       "parts": len(parts),
       "photographs": len(listing.sources),
@@ -113,7 +117,7 @@ class PatchJob(ShardJob):
     yield from parts
 
   def work(self, part: Part, place: Workplace) -> dict[str, Any]:
-    assert isinstance(part, MinePart)
+    assert isinstance(part, SourcePart)
     config = parsed(MiningConfig, place.settings()["config"])
     return mine_part(part, config, place)
 
@@ -167,53 +171,6 @@ class PatchJob(ShardJob):
 
   def order(self, line: Mapping[str, Any]) -> Any:
     return line["source"], line["reason"]
-
-
-def plan_parts(
-  splits: Mapping[str, Sequence[Source]], layout: Layout, num_shards: int
-) -> Iterator[MinePart]:
-  """Deals the photographs of each split to its shards, and cuts shards into parts."""
-  num_sources = sum(len(members) for members in splits.values())
-  # Small enough to share out evenly, large enough not to litter.
-  part_size = min(8, math.ceil(num_sources / 64))
-  number = 0
-  for split, members in splits.items():
-    for shard in range(num_shards):
-      mine = members[shard::num_shards]
-      # A shard without photographs still is a file: readers expect them all.
-      for start in range(0, max(1, len(mine)), part_size):
-        chosen = tuple(mine[start : start + part_size])
-        yield MinePart(
-          split=split,
-          shard_path=layout.shard_path(split, shard, num_shards),
-          name=f"{number:08d}",
-          num_images=len(chosen),
-          sources=chosen,
-        )
-        number += 1
-
-
-def _shards(
-  splits: Iterable[str], layout: Layout, num_shards: int
-) -> dict[str, list[str]]:
-  return {
-    split: [layout.shard_path(split, shard, num_shards) for shard in range(num_shards)]
-    for split in splits
-  }
-
-
-def _outside(place: Workplace, listing: Listing) -> Listing:
-  """Without what the job itself has written by now where photographs lie."""
-  own = f"/{parent_and_name(parent_and_name(place.scratch.url)[0])[1]}"
-
-  def is_own(path: str) -> bool:
-    return f"{own}/" in path or path.endswith(own)
-
-  return dataclasses.replace(
-    listing,
-    sources=[source for source in listing.sources if not is_own(source.path)],
-    skipped={k: why for k, why in listing.skipped.items() if not is_own(k)},
-  )
 
 
 def _named(place: Workplace, lists: Iterable[str]) -> set[str]:

@@ -203,7 +203,7 @@ def test_serialized_patch_is_what_protobuf_writes(number, reduction, side):
 @pytest.mark.parametrize("num_sources", [1, 9, 64, 1000])
 def test_plan_holds_every_photograph_once_and_every_shard(photographs, num_sources):
   (source, *_), _ = list_sources((f"{photographs}/**/*.png",))
-  parts = list(plan_parts({"all": [source] * num_sources}, FLAT, 4))
+  parts = list(plan_parts({"all": [source] * num_sources}, FLAT.shard_path, 4))
   assert sum(len(part.sources) for part in parts) == num_sources
   assert len({part.shard_path for part in parts}) == 4
   assert len({part.name for part in parts}) == len(parts)

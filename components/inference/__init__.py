@@ -1,0 +1,1 @@
+"""Finished models over folders and buckets of photographs, as Beam jobs."""
