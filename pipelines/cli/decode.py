@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import json
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from hardmine.pipelines.cli import batch, images
+from hardmine.pipelines.cli.loaded_codecs import LoadedCodecs
 from hardmine.pipelines.cli.model_ref import (
   add_model_argument,
   choose_model,
   read_model_id,
 )
 from hardmine.pipelines.cli.progress import waiting
+from hardmine.pipelines.cli.runtime_argument import add_runtime_argument
 from hardmine.schemas.outputs import OutputFile, check_folder
-
-if TYPE_CHECKING:
-  from hardmine.trainers.codec.codec import Codec
 
 HELP = (
   "Decodes compressed files; `-` reads or writes a pipe. A file that was cut short "
   "gives the coarser image of its complete iterations."
 )
 ENDINGS = (".hmc",)
+ENDING = ".png"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
-  batch.add_arguments(parser, source="FILE", target="IMAGE", written=".png")
+  batch.add_arguments(parser, source="FILE", target="IMAGE", written=ENDING)
   add_model_argument(parser)
+  add_runtime_argument(parser)
   parser.add_argument(
     "--iterations",
     type=int,
@@ -46,40 +43,49 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-  """Decodes; everything that can fail early does, before the model is loaded."""
-  single, decoder = batch.single(args), _Decoder(args)
-  if single is None:
-    check_folder(args.output)
-    return batch.run(
-      batch.several(args, ".png", endings=ENDINGS, what="compressed file"),
-      lambda item: decoder.decode(item, _output(item, args, makes_folder=True)),
-      _print_line,
-      verb="decoding",
-      noun="files",
-      as_json=args.json,
+  """Decodes; everything that can fail early does, before a model is loaded."""
+  single = batch.single(args, ENDING)
+  if single is not None:
+    output = _output(single, args)
+    decoder = _Decoder(args)
+    return batch.run_single(
+      single, lambda done: decoder.decode(done, output, alone=True), args
     )
-  output = _output(single, args)
-  facts = decoder.decode(single, output)
-  with contextlib.redirect_stdout(sys.stdout if output else sys.stderr):
-    if args.json:
-      print(json.dumps(facts))
-    else:
-      _print_line(facts)
-  return 0
+  check_folder(args.output)
+  items = batch.several(
+    args, lambda name: ENDING, endings=ENDINGS, what="compressed file"
+  )
+  decoder = _Decoder(args, at_once=batch.num_at_once(items))
+  report = batch.run(
+    items,
+    lambda done: decoder.decode(done, _output(done.item, args, makes_folder=True)),
+    verb="decoding",
+    noun="files",
+    args=args,
+  )
+  return batch.print_end(report, len(items), "files", args)
 
 
 class _Decoder:
   """Models by their folders; streams of several may come together."""
 
-  def __init__(self, args: argparse.Namespace):
+  def __init__(self, args: argparse.Namespace, at_once: int = 1):
     self._args = args
-    self._codecs: dict[Path, Codec] = {}
+    self._codecs = LoadedCodecs(args, at_once)
 
-  def decode(self, item: batch.Item, output: OutputFile | None) -> dict[str, Any]:
-    """Decodes a file into an image, or for None into the standard output."""
+  def decode(
+    self, done: batch.Done, output: OutputFile | None, *, alone: bool = False
+  ) -> None:
+    """Decodes a file into an image, or for None into the standard output.
+
+    Args:
+      done: gets the facts, and the line about them.
+      output: where it goes.
+      alone: it is the only one, for which somebody waits.
+    """
     from hardmine.trainers.codec import bitstream
 
-    args = self._args
+    args, item = self._args, done.item
     data = images.read_input(item.source)
     try:
       stream = bitstream.unpack(data, args.iterations)
@@ -88,39 +94,35 @@ class _Decoder:
     model_dir = choose_model(args.model, stream.header.model_id)
     bitstream.check_model(stream.header, read_model_id(model_dir))
     height_px, width_px = stream.header.height_px, stream.header.width_px
-    images.check_memory(model_dir, height_px, width_px, len(stream.codes), args)
+    images.check_memory(model_dir, height_px, width_px, stream.iterations, args)
     if stream.note:
-      print(f"hardmine: {item.source}: {stream.note}", file=sys.stderr)
+      done.notes.append(f"hardmine: {item.source}: {stream.note}")
     if not images.is_lossless(item.target):
-      print(
-        f"hardmine: {item.target}: JPEG loses quality once more; PNG does not",
-        file=sys.stderr,
+      done.notes.append(
+        f"hardmine: {item.target}: JPEG loses quality once more; PNG does not"
       )
-    with waiting(f"decoding {item.source}, {width_px}x{height_px} pixels"):
-      image = self._codec(model_dir).decode_stream(stream)
+    codec, runtime = self._codecs.get(model_dir)
+    told = f"decoding {item.source}, {width_px}x{height_px} pixels"
+    with waiting(told, quiet=not alone):
+      image = codec.decode_stream(stream)
     content = images.encode_image(item.target, image)
     if output is None:
       images.write_pipe(content)
     else:
       output.write(content)
-    return {
+    done.facts = {
       "file": item.source,
       "image": item.target,
       "width_px": width_px,
       "height_px": height_px,
-      "iterations": len(stream.codes),
+      "iterations": stream.iterations,
       "written_iterations": stream.header.iterations,
       "missing_iterations": stream.num_missing,
       "model_id": stream.header.model_id.hex(),
       "model_dir": str(model_dir),
+      "runtime": runtime,
     }
-
-  def _codec(self, model_dir: Path) -> Codec:
-    from hardmine.trainers.codec.codec import Codec
-
-    if model_dir not in self._codecs:
-      self._codecs[model_dir] = Codec.load(model_dir)
-    return self._codecs[model_dir]
+    done.lines.append(_line(done.facts))
 
 
 def _output(
@@ -140,9 +142,8 @@ def _output(
   )
 
 
-def _print_line(facts: dict[str, Any]) -> None:
-  print(
+def _line(facts: dict[str, Any]) -> str:
+  return (
     f"{facts['image']}: {facts['width_px']}x{facts['height_px']}, iterations: "
-    f"{facts['iterations']} of {facts['written_iterations']}",
-    flush=True,
+    f"{facts['iterations']} of {facts['written_iterations']}"
   )

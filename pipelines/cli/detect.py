@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
+import os
 import sys
-import traceback
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from hardmine.pipelines.cli import batch
 from hardmine.pipelines.cli.category_arguments import add_categories, chosen_names
 from hardmine.pipelines.cli.detect_inputs import read_photograph
-from hardmine.pipelines.cli.images import IMAGE, PIPE, encode_image
+from hardmine.pipelines.cli.images import IMAGE, encode_image
 from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
-from hardmine.pipelines.cli.tables import os_error_line, printable
+from hardmine.pipelines.cli.runtime_argument import add_runtime_argument, runtime_of
+from hardmine.pipelines.cli.tables import printable
 from hardmine.schemas.categories import Categories
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import OutputFile, check_folder
@@ -37,12 +41,14 @@ _MAX_SHOWN = 20  # more lines and boxes of one photograph nobody looks at
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
   parser.add_argument(
-    "images",
+    "paths",
     nargs="+",
     metavar="IMAGE",
-    help="JPEG, PNG, WebP, ...; `-` is the standard input",
+    help="JPEG, PNG, WebP, ...; `-` is the standard input; patterns in quotes; "
+    "folders, searched with those below",
   )
   add_model_argument(parser)
+  add_runtime_argument(parser)
   parser.add_argument(
     "--output",
     metavar="DIR",
@@ -95,27 +101,47 @@ def run(args: argparse.Namespace) -> int:
   require(
     args.max_boxes is None or args.max_boxes > 0, "1 or more", max_boxes=args.max_boxes
   )
-  require(args.images.count(PIPE) <= 1, "`-` once, as a pipe is read once", images=PIPE)
   model_dir = choose_model(args.model, kind="detector")
-  outputs = _outputs(args)
+  if args.output is not None:
+    check_folder(args.output)
+  items = _items(args)
 
   from hardmine.pipelines.cli.detect_results import results_file
   from hardmine.trainers.detection.detector import Detector
 
-  results = results_file(args)
-  detector = Detector.load(model_dir)
+  results = results_file(args, [item.source for item in items])
+  runtime = runtime_of(model_dir, args)
+  detector = Detector.load(model_dir, runtime)
   categories = _categories(args, detector)
   if results is not None:
     results.match(categories)
-  batch = _Batch(args, detector, categories, results)
-  for path, output in zip(args.images, outputs):
-    batch.add(path, output)
+  work = _Work(args, items, detector, categories)
+  report = batch.run(
+    items,
+    work.detect,
+    verb="detecting",
+    noun="images",
+    args=args,
+    key="image",
+    settle=None if results is None else lambda done: _keep(results, done),
+  )
   if results is not None:
-    batch.attempt(args.coco, results.write)
-  if args.json:
-    batch.print_json(str(model_dir))
-  batch.print_failures()
-  return batch.status
+    try:
+      results.write()
+    except Exception as error:  # what was found is told all the same
+      report.fail(args.coco, error, traced=args.traceback)
+  _print_end(report, len(items), args, detector, str(model_dir), runtime)
+  return report.status
+
+
+def _items(args: argparse.Namespace) -> list[batch.Item]:
+  """The images, and where each is drawn."""
+  return batch.several(args, _drawn_ending, what="image")
+
+
+def _drawn_ending(name: str) -> str:
+  suffix = Path(name).suffix
+  return suffix if suffix.lower() in (".jpg", ".jpeg") else ".png"
 
 
 def _categories(args: argparse.Namespace, detector: Detector) -> Categories:
@@ -129,116 +155,103 @@ def _categories(args: argparse.Namespace, detector: Detector) -> Categories:
   )
 
 
-class _Batch:
-  """All images of one call; what goes wrong with one does not end the others.
-
-  Attributes:
-    status: 0, or that of the failures: 1 if one may succeed another time, else 2.
-  """
+class _Work:
+  """What is done with each image, in one of several threads."""
 
   def __init__(
     self,
     args: argparse.Namespace,
+    items: list[batch.Item],
     detector: Detector,
     categories: Categories,
-    results: ResultsFile | None,
   ):
     self._args, self._detector, self._categories = args, detector, categories
-    self._results = results
-    self._facts: list[dict[str, Any]] = []
-    self._num_failed = self.status = 0
+    # Whatever --overwrite says, no drawing is to replace a photograph.
+    drawn = {item.target for item in items if os.path.lexists(item.target)}
+    self._read = _identities(item.source for item in items) if drawn else set()
 
-  def add(self, path: str, output: tuple[Path, OutputFile] | None) -> None:
-    """Detects in one image; prints and draws what was found."""
-    fact: dict[str, Any] = {"image": path}
-    self._facts.append(fact)
-    error = self.attempt(path, lambda: self._detect(path, output, fact))
-    if error is not None:
-      self._num_failed += 1
-      fact["error"] = error
-
-  def attempt(self, path: str, work: Any) -> str | None:
-    """Calls `work`; what it raises is printed, counted and given as one line."""
-    try:
-      work()
-      return None
-    except Exception as error:
-      if self._args.traceback:
-        traceback.print_exc()
-      line, status = _told(path, error)
-    print(f"hardmine: {printable(line)}", file=sys.stderr)
-    self.status = min(filter(None, (self.status, status)))
-    return line
-
-  def _detect(
-    self, path: str, output: tuple[Path, OutputFile] | None, fact: dict[str, Any]
-  ) -> None:
+  def detect(self, done: batch.Done) -> None:
+    """Detects in one image, draws it where asked to, and makes lines and facts."""
     from hardmine.trainers.detection.objects import to_objects
 
-    args = self._args
-    image = read_photograph(path)
+    args, item = self._args, done.item
+    done.facts["image"] = item.source
+    output = self._output(item) if item.target else None
+    image = read_photograph(item.source)
     found = self._detector.detect(image).of(self._categories.ids)
-    if self._results is not None:
-      self._results.add(path, image, found)
     above = found.above(args.min_score)
     shown = above.surest(args.max_boxes or _MAX_SHOWN)
-    fact["height_px"], fact["width_px"], _ = image.shape
+    done.facts["height_px"], done.facts["width_px"], _ = image.shape
+    done.value = found
     listed = shown if args.max_boxes else above
-    fact["objects"] = to_objects(listed, self._detector.categories)
-    fact["num_below_min_score"] = len(found) - len(above)
-    fact["num_above_max_boxes"] = len(above) - len(listed)
+    done.facts["objects"] = to_objects(listed, self._detector.categories)
+    done.facts["num_below_min_score"] = len(found) - len(above)
+    done.facts["num_above_max_boxes"] = len(above) - len(listed)
     if not args.json:
-      lines = to_objects(shown, self._detector.categories)
-      _print(path, lines, _Counts.of(found, above, shown), args.min_score)
+      _tell(
+        done,
+        to_objects(shown, self._detector.categories),
+        _Counts.of(found, above, shown),
+        args.min_score,
+      )
     if output is not None:
-      drawn_path, file = output
-      file.write(encode_image(drawn_path, _drawn(image, shown, self._categories)))
-      fact["drawn"] = str(drawn_path)
+      drawn = _drawn(image, shown, self._categories)
+      output.write(encode_image(item.target, drawn))
+      done.facts["drawn"] = item.target
 
-  def print_json(self, model_dir: str) -> None:
-    """The one object that `--json` promises."""
-    answer = {
-      "model_id": self._detector.model_id.hex(),
-      "model_dir": model_dir,
-      "min_score": self._args.min_score,
-      "images": self._facts,
-    }
-    print(json.dumps(answer))
-
-  def print_failures(self) -> None:
-    """A line about all of them, where there are several images."""
-    if self._num_failed and len(self._facts) > 1:
-      counts = f"{self._num_failed} of {len(self._facts)} images"
-      print(f"hardmine: {counts} could not be done", file=sys.stderr)
-
-
-def _told(path: str, error: Exception) -> tuple[str, int]:
-  """A line about what went wrong with a file, and the exit status."""
-  line = " ".join(str(error).split())
-  if isinstance(error, OSError):
-    line = os_error_line(error)
-  elif not isinstance(error, (ValueError, RuntimeError)):
-    line = f"{type(error).__name__}: {line} (--traceback says where)"
-  if not line.startswith(f"{path}: "):
-    line = f"{path}: {line}"
-  return line, 2 if isinstance(error, ValueError) else 1
-
-
-def _outputs(args: argparse.Namespace) -> list[tuple[Path, OutputFile] | None]:
-  """Where each image is drawn, looked at: its name, and the file."""
-  if args.output is None:
-    return [None] * len(args.images)
-  check_folder(args.output)
-  outputs: dict[Path, OutputFile] = {}
-  for given in args.images:
-    image = Path("stdin.png" if given == PIPE else given)
-    suffix = image.suffix if image.suffix.lower() in (".jpg", ".jpeg") else ".png"
-    path = Path(args.output) / f"{image.stem}{suffix}"
-    require(path not in outputs, "images of different names", image=str(image))
-    outputs[path] = OutputFile(
-      path, IMAGE, overwrite=args.overwrite, sources=args.images, makes_folder=True
+  def _output(self, item: batch.Item) -> OutputFile:
+    output = OutputFile(
+      item.target,
+      IMAGE,
+      overwrite=self._args.overwrite,
+      sources=[item.source],
+      makes_folder=True,
     )
-  return list(outputs.items())
+    require(
+      not _identities([output.path]) & self._read,
+      "another file than one that is read",
+      path=item.target,
+    )
+    return output
+
+
+def _identities(paths: Iterable[str | os.PathLike]) -> set[tuple[int, int]]:
+  """What tells files apart that have several names; of those that are there."""
+  found = set()
+  for path in paths:
+    with contextlib.suppress(OSError):
+      status = os.stat(path)
+      found.add((status.st_dev, status.st_ino))
+  return found
+
+
+def _keep(results: ResultsFile, done: batch.Done) -> None:
+  facts = done.facts
+  results.add(facts["image"], facts["height_px"], facts["width_px"], done.value)
+  done.value = None
+
+
+def _print_end(
+  report: batch.Report,
+  num_images: int,
+  args: argparse.Namespace,
+  detector: Detector,
+  model_dir: str,
+  runtime: str,
+) -> None:
+  """The one object that `--json` promises, and how many images failed."""
+  if args.json:
+    answer = {
+      "model_id": detector.model_id.hex(),
+      "model_dir": model_dir,
+      "runtime": runtime,
+      "min_score": args.min_score,
+      "images": report.results,
+    }
+    print(json.dumps({**answer, **({"skipped": args.skipped} if args.skipped else {})}))
+  if report.num_failed and num_images > 1:
+    counts = f"{report.num_failed} of {num_images} images"
+    print(f"hardmine: {counts} could not be done", file=sys.stderr)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -256,26 +269,25 @@ class _Counts:
     return cls(len(shown), len(above) - len(shown), len(found) - len(above), best)
 
 
-def _print(
-  path: str, objects: list[dict[str, Any]], counts: _Counts, min_score: float
+def _tell(
+  done: batch.Done, objects: list[dict[str, Any]], counts: _Counts, min_score: float
 ) -> None:
   """Objects for whoever reads the output, what is not shown for who looks on."""
-  name = printable(path)
+  name = printable(done.item.source)
   for one in objects:
     x, y, width, height = (round(value) for value in one["box_xywh_px"])
-    print(
+    done.lines.append(
       f"{name}: {printable(one['category'])} {one['score']:.3f} at {x},{y} "
-      f"{width}x{height}",
-      flush=True,
+      f"{width}x{height}"
     )
   if not objects:
     best = f"; the best of {counts.below} scores {counts.best:.2g}" * bool(counts.below)
-    print(f"{name}: nothing scores {min_score:g} or more{best}", flush=True)
+    done.lines.append(f"{name}: nothing scores {min_score:g} or more{best}")
   elif counts.below or counts.cut:
     total = counts.shown + counts.cut
     cut = f" of {total}; --max-boxes {total} shows all" * bool(counts.cut)
     below = f"; {counts.below} more score below {min_score:g}" * bool(counts.below)
-    print(f"{name}: {counts.shown} shown{cut}{below}", file=sys.stderr, flush=True)
+    done.notes.append(f"{name}: {counts.shown} shown{cut}{below}")
 
 
 def _drawn(image: np.ndarray, found: Detections, categories: Categories) -> np.ndarray:

@@ -5,14 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind, OutputFile
 
 if TYPE_CHECKING:
-  import numpy as np
-
   from hardmine.schemas.categories import Categories
   from hardmine.trainers.detection.coco_results import Listing
   from hardmine.trainers.detection.detector import Detections
@@ -22,8 +21,12 @@ RESULTS = FileKind(
 )
 
 
-def results_file(args: argparse.Namespace) -> ResultsFile | None:
+def results_file(args: argparse.Namespace, images: Sequence[str]) -> ResultsFile | None:
   """Where the results go, looked at; None where nobody wants them.
+
+  Args:
+    args: with `coco`, `annotations` and `overwrite`.
+    images: that are read.
 
   Raises:
     ValueError: the file may not be written, or the annotations are none.
@@ -42,7 +45,7 @@ def results_file(args: argparse.Namespace) -> ResultsFile | None:
     args.coco,
     RESULTS,
     overwrite=args.overwrite,
-    sources=[*args.images, *filter(None, [args.annotations])],
+    sources=[*images, *filter(None, [args.annotations])],
   )
   listing = None if args.annotations is None else Listing.read(args.annotations)
   return ResultsFile(output, listing)
@@ -72,8 +75,8 @@ class ResultsFile:
     if self._listing is not None:
       self._category_ids = self._listing.category_ids(categories)
 
-  def add(self, path: str, image: np.ndarray, found: Detections) -> None:
-    """Keeps what was found in an image.
+  def add(self, path: str, height_px: int, width_px: int, found: Detections) -> None:
+    """Keeps what was found in an image of some size.
 
     Raises:
       ValueError: it has no id, that of another image, or another size than its
@@ -85,7 +88,6 @@ class ResultsFile:
       to_results,
     )
 
-    height_px, width_px, _ = image.shape
     if self._listing is None:
       number = number_of(path)
     else:

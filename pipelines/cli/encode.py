@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-import functools
-import json
 import math
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardmine.pipelines.cli import batch, images
+from hardmine.pipelines.cli.loaded_codecs import LoadedCodecs
 from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
 from hardmine.pipelines.cli.progress import waiting
+from hardmine.pipelines.cli.runtime_argument import add_runtime_argument
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind, OutputFile, check_folder
 
@@ -33,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the command's arguments."""
   batch.add_arguments(parser, source="IMAGE", target="FILE", written=ENDING)
   add_model_argument(parser)
+  add_runtime_argument(parser)
   rate = parser.add_mutually_exclusive_group()
   rate.add_argument(
     "--bpp",
@@ -60,79 +59,77 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-  """Encodes, and weighs what was written; a mistake costs no TensorFlow.
+  """Encodes, and weighs what was written; a mistake costs no model's loading.
 
   Raises:
     ValueError: an argument is out of range, the image cannot be used, or the file may
       not be written.
     OSError: a file cannot be read or written.
   """
-  single = batch.single(args)
+  single = batch.single(args, ENDING)
   output = None if single is None else _output(single, args)
   _check_rate(args)
-  if single is None:
-    check_folder(args.output)
-  encoder = _Encoder(args, choose_model(args.model))
-  if single is None:
-    from hardmine.components.jobs.patterns import PICTURES
-
-    items = batch.several(args, ENDING, endings=PICTURES, what="image")
-    return batch.run(
-      items,
-      lambda item: encoder.encode(item, _output(item, args, makes_folder=True)),
-      _print_line,
-      verb="encoding",
-      noun="photographs",
-      as_json=args.json,
+  if single is not None:
+    encoder = _Encoder(args, choose_model(args.model))
+    return batch.run_single(
+      single, lambda done: encoder.encode(done, output, alone=True), args
     )
-  facts = encoder.encode(single, output)
-  with contextlib.redirect_stdout(sys.stdout if output else sys.stderr):
-    if args.json:
-      print(json.dumps(facts))
-    else:
-      _print_lines(facts, encoder.codec, bounded=args.bpp is not None)
-  return 0
+  check_folder(args.output)
+  model_dir = choose_model(args.model)
+  items = batch.several(args, lambda name: ENDING, what="image")
+  encoder = _Encoder(args, model_dir, at_once=batch.num_at_once(items))
+  report = batch.run(
+    items,
+    lambda done: encoder.encode(done, _output(done.item, args, makes_folder=True)),
+    verb="encoding",
+    noun="photographs",
+    args=args,
+  )
+  return batch.print_end(report, len(items), "photographs", args)
 
 
 class _Encoder:
   """One model, loaded when the first photograph has been read."""
 
-  def __init__(self, args: argparse.Namespace, model_dir: Path):
+  def __init__(self, args: argparse.Namespace, model_dir: Path, at_once: int = 1):
     self._args, self._model_dir = args, model_dir
+    self._codecs = LoadedCodecs(args, at_once)
 
-  @functools.cached_property
-  def codec(self) -> Codec:
-    """TensorFlow takes seconds to import."""
-    from hardmine.trainers.codec.codec import Codec
+  def encode(
+    self, done: batch.Done, output: OutputFile | None, *, alone: bool = False
+  ) -> None:
+    """Encodes a photograph into a file, or for None into the standard output.
 
-    return Codec.load(self._model_dir)
-
-  def encode(self, item: batch.Item, output: OutputFile | None) -> dict[str, Any]:
-    """Encodes a photograph into a file, or for None into the standard output."""
+    Args:
+      done: gets the facts, and the lines about them.
+      output: where it goes.
+      alone: it is the only one, of which more is told.
+    """
     from hardmine.trainers.codec import bitstream
 
+    item = done.item
     # Weighed as it was read: a pipe has no size on the disk.
     source = images.read_input(item.source)
     image = images.decode_within_memory(
       item.source, source, self._model_dir, self._args
     )
     height_px, width_px, _ = image.shape
-    with waiting(f"encoding {item.source}, {width_px}x{height_px} pixels"):
-      data = self.codec.compress(
-        image, iterations=self._args.iterations, bpp=self._args.bpp
-      )
+    codec, runtime = self._codecs.get(self._model_dir)
+    with waiting(
+      f"encoding {item.source}, {width_px}x{height_px} pixels", quiet=not alone
+    ):
+      data = codec.compress(image, iterations=self._args.iterations, bpp=self._args.bpp)
     if output is None:
       images.write_pipe(data)
     else:
       output.write(data)
     iterations = bitstream.read_header(data).iterations
-    if iterations > self.codec.iterations:
-      print(
-        f"hardmine: with this model {self.codec.iterations} iterations help; more of "
-        "them can make the picture worse",
-        file=sys.stderr,
+    if iterations > codec.iterations:
+      done.notes.append(
+        f"hardmine: with this model {codec.iterations} iterations help; more of "
+        "them can make the picture worse"
       )
-    return {
+    done.facts = {
       "image": item.source,
       "image_bytes": len(source),
       "file": item.target,
@@ -141,9 +138,13 @@ class _Encoder:
       "width_px": width_px,
       "height_px": height_px,
       "iterations": iterations,
-      "model_id": self.codec.model_id.hex(),
+      "model_id": codec.model_id.hex(),
       "model_dir": str(self._model_dir),
+      "runtime": runtime,
     }
+    done.lines.append(_line(done.facts))
+    if alone:
+      done.lines += _more(done.facts, codec, bounded=self._args.bpp is not None)
 
 
 def _check_rate(args: argparse.Namespace) -> None:
@@ -184,30 +185,30 @@ def _output(
   )
 
 
-def _print_line(facts: dict[str, Any]) -> None:
-  print(
+def _line(facts: dict[str, Any]) -> str:
+  return (
     f"{facts['file']}: {facts['file_bytes']:,} bytes, {facts['bits_per_pixel']:.4f} "
     f"bits per pixel ({facts['width_px']}x{facts['height_px']}, iterations: "
-    f"{facts['iterations']})",
-    flush=True,
+    f"{facts['iterations']})"
   )
 
 
-def _print_lines(facts: dict[str, Any], codec: Codec, *, bounded: bool) -> None:
-  """Prints what was written and, of a bounded rate, why it has no more iterations."""
+def _more(facts: dict[str, Any], codec: Codec, *, bounded: bool) -> list[str]:
+  """Why a bounded rate has no more iterations, and what was saved."""
   from hardmine.trainers.codec import rates
 
   height_px, width_px = facts["height_px"], facts["width_px"]
   iterations, file_bytes = facts["iterations"], facts["file_bytes"]
-  _print_line(facts)
+  lines = []
   if bounded and iterations < codec.iterations:
     size = rates.size_bytes(
       height_px, width_px, codec.padding_px, iterations + 1, codec.sends_gains
     )
-    print(f"one iteration more is {8 * size / (height_px * width_px):.4f}")
+    lines.append(f"one iteration more is {8 * size / (height_px * width_px):.4f}")
   elif bounded:
-    print("these are all iterations that help with this model")
+    lines.append("these are all iterations that help with this model")
   share = file_bytes / facts["image_bytes"]
-  print(
-    f"{facts['image']}: {facts['image_bytes']:,} bytes; the new file has {share:.1%}"
-  )
+  return [
+    *lines,
+    f"{facts['image']}: {facts['image_bytes']:,} bytes; the new file has {share:.1%}",
+  ]

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 
 Progress = Callable[[int, int], None]
 _TELL_SECONDS = 10.0
+_CLOCK_SECONDS = 1.0
 
 
 @contextmanager
@@ -39,30 +40,38 @@ def progress(verb: str, noun: str, *, quiet: bool) -> Iterator[Progress | None]:
 
 
 @contextmanager
-def waiting(text: str) -> Iterator[None]:
+def waiting(text: str, *, quiet: bool = False) -> Iterator[None]:
   """Says what takes so long, once it does: a clock on a terminal, lines elsewhere.
 
   Args:
     text: what is done, as `encoding a.jpg`.
+    quiet: of several at once, whose progress is told together.
   """
-  if sys.stderr.isatty():
-    from rich.console import Console
-    from rich.markup import escape
-    from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
-
-    columns = (SpinnerColumn(), escape(text), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as clock:
-      clock.add_task(text, total=None)
-      yield
+  if quiet:
+    yield
     return
   done = threading.Event()
-  thread = threading.Thread(target=_tell, args=(text, done), daemon=True)
+  tell = _show_clock if sys.stderr.isatty() else _tell
+  thread = threading.Thread(target=tell, args=(text, done), daemon=True)
   thread.start()
   try:
     yield
   finally:
     done.set()
     thread.join()
+
+
+def _show_clock(text: str, done: threading.Event) -> None:
+  if done.wait(_CLOCK_SECONDS):  # most work is done by then, and rich takes a while
+    return
+  from rich.console import Console
+  from rich.markup import escape
+  from rich.progress import Progress, SpinnerColumn, TimeElapsedColumn
+
+  columns = (SpinnerColumn(), escape(text), TimeElapsedColumn())
+  with Progress(*columns, console=Console(stderr=True), transient=True) as clock:
+    clock.add_task(text, total=None)
+    done.wait()
 
 
 def _tell(text: str, done: threading.Event) -> None:

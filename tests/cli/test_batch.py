@@ -6,6 +6,8 @@ import io
 import json
 import os
 import sys
+import threading
+import time
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from PIL import Image
 
 from hardmine.pipelines.cli import progress
 from hardmine.pipelines.cli.main import main
+from hardmine.schemas.exported_model import LIGHT_FACTS
 from hardmine.trainers.codec import memory
 from hardmine.trainers.codec.bitstream import unpack
 from hardmine.trainers.codec.codec import Codec
@@ -22,10 +25,11 @@ from tests.cli.test_careless_outputs import GRAY, PHOTO, GrayCodec, listing
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
   """Holds photographs, and `model`, which answers without a network."""
-  (tmp_path / "model" / "assets.extra").mkdir(parents=True)
+  (tmp_path / "model" / "assets.extra" / "light").mkdir(parents=True)
   (tmp_path / "model" / "saved_model.pb").write_bytes(b"")
   facts = {"model_id": GrayCodec.model_id.hex(), "config": {"width": 0.125}}
   (tmp_path / "model" / "assets.extra" / "codec.json").write_text(json.dumps(facts))
+  (tmp_path / "model" / LIGHT_FACTS).write_text("{}")
   monkeypatch.setenv("HARDMINE_MODEL", str(tmp_path / "model"))
   monkeypatch.chdir(tmp_path)
   for name in ("a.png", "b.jpg", "sub/c.JPG", "sub/a.png"):
@@ -39,7 +43,7 @@ def loads(monkeypatch):
   """How often a model was loaded."""
   seen = []
 
-  def load(path):
+  def load(path, runtime=None):
     seen.append(path)
     return GrayCodec()
 
@@ -109,6 +113,72 @@ def test_a_failure_of_the_world_is_told_from_a_mistake(folder, monkeypatch, caps
   assert [path.name for path in (folder / "out").iterdir()] == ["b.hmc"]
 
 
+def test_names_that_cannot_be_are_bad_files_too(folder, capsys):
+  os.mkfifo(folder / "pipe.png")
+  (folder / "empty").mkdir()
+  words = ["encode", "none.png", "a.png", "*.tif", "empty", "pipe.png", "./a.png"]
+  assert main([*words, "--output", "out", "--json"]) == 1
+  out, err = capsys.readouterr()
+  answer = json.loads(out)
+  assert [bool("error" in one) for one in answer["results"]] == [
+    *(True, False, True, True, True)
+  ]
+  assert answer["failed"] == 4
+  assert answer["skipped"] == {"repeated": {"count": 1, "example": "./a.png"}}
+  assert "none.png: No such file" in err
+  assert "1 skipped (repeated): ./a.png" in err
+  assert [path.name for path in (folder / "out").iterdir()] == ["a.hmc"]
+
+
+def test_what_is_no_picture_of_a_folder_is_counted(folder, capsys):
+  for name in ("sub/x.txt", "sub/y.txt", "sub/Thumbs.db"):
+    (folder / name).write_text("")
+  assert main(["encode", "sub", "--output", "out", "--json"]) == 0
+  out, err = capsys.readouterr()
+  skipped = json.loads(out)["skipped"]
+  assert {why: one["count"] for why, one in skipped.items()} == {
+    "other_file": 2,
+    "system_file": 1,
+  }
+  assert "hardmine: 2 skipped (other_file), such as sub/" in err
+
+
+def test_names_of_names_stay_apart(folder):
+  for name in ("a.webp", "a.png.webp"):
+    Image.fromarray(PHOTO).save(name, lossless=True)
+  assert main(["encode", "a.png", "a.webp", "a.png.webp", "--output", "out"]) == 0
+  assert {path.name for path in (folder / "out").iterdir()} == {
+    *("a.png.hmc", "a.webp.hmc", "a.png.webp.hmc")
+  }
+
+
+def test_as_many_at_once_as_processors_and_told_in_order(folder, monkeypatch, capsys):
+  monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
+  names = [f"{number:02}.png" for number in range(20)]
+  for name in names:
+    Image.fromarray(PHOTO).save(name)
+  compress, running, most = GrayCodec.compress, [], []
+  first = threading.Event()
+
+  def slow(self, image, **options):
+    running.append(1)
+    most.append(len(running))
+    if not first.is_set():  # the first one waits until all others are done
+      first.set()
+      while len(most) < 12:
+        time.sleep(0.001)
+    running.pop()
+    return compress(self, image, **options)
+
+  monkeypatch.setattr(GrayCodec, "compress", slow)
+  assert main(["encode", *names, "--output", "out"]) == 0
+  lines = capsys.readouterr().out.splitlines()
+  assert [line.split(":")[0] for line in lines] == [
+    f"out/{name[:2]}.hmc" for name in names
+  ]
+  assert 2 <= max(most) <= 3
+
+
 def test_what_was_made_before_is_replaced_only_when_asked_to(folder, capsys):
   words = ["encode", "a.png", "b.jpg", "--output", "out"]
   assert main(words[:2] + words[3:]) == 0
@@ -140,12 +210,54 @@ def test_streams_decode_beside_damaged_ones(folder, capsys):
 
 
 @pytest.mark.parametrize("command", ["encode", "decode"])
-@pytest.mark.parametrize("paths", [["a.png"], ["a.png", "b.jpg", "c.hmc"]])
-def test_one_name_or_three_say_what_is_missing(folder, capsys, command, paths):
+@pytest.mark.parametrize(
+  "paths", [["a.png", "b.jpg", "c.hmc"], ["sub"], ["*.png"], ["@a.txt"], ["s3://b/a"]]
+)
+def test_many_names_need_a_folder_for_what_becomes_of_them(
+  folder, capsys, command, paths
+):
   before = listing(folder)
   assert main([command, *paths]) == 2
   assert "or --output DIR" in capsys.readouterr().err
   assert listing(folder) == before
+
+
+def test_one_name_gives_a_file_beside_it(folder, capsys):
+  assert main(["encode", "sub/c.JPG"]) == 0
+  assert unpack((folder / "sub" / "c.hmc").read_bytes())
+  assert capsys.readouterr().out.startswith("sub/c.hmc: ")
+  assert main(["decode", "sub/c.hmc"]) == 0
+  np.testing.assert_array_equal(Image.open(folder / "sub/c.png"), GRAY)
+  before = listing(folder)
+  for words in (["encode", "sub/c.JPG"], ["decode", "sub/c.hmc"]):
+    assert main(words) == 2
+    assert "a new name, or --overwrite" in capsys.readouterr().err
+  assert listing(folder) == before
+  assert main(["encode", "sub/c.JPG", "--overwrite"]) == 0
+
+
+def test_a_photograph_with_the_ending_of_streams_is_not_replaced(folder, capsys):
+  (folder / "a.png").rename(folder / "a.hmc")
+  before = listing(folder)
+  assert main(["encode", "a.hmc", "--overwrite"]) == 2
+  assert "another file than the one that is read" in capsys.readouterr().err
+  assert listing(folder) == before
+
+
+def test_a_pipe_goes_into_a_folder_or_through(folder, monkeypatch, capsysbinary):
+  def pipe(path):
+    data = io.BytesIO((folder / path).read_bytes())
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(data))
+
+  pipe("a.png")
+  assert main(["encode", "-", "b.jpg", "--output", "out"]) == 0
+  assert {path.name for path in (folder / "out").iterdir()} == {"stdin.hmc", "b.hmc"}
+  capsysbinary.readouterr()
+  pipe("out/stdin.hmc")
+  assert main(["decode", "-"]) == 0
+  picture = Image.open(io.BytesIO(capsysbinary.readouterr().out))
+  np.testing.assert_array_equal(picture, GRAY)
+  assert main(["encode", "-", "-", "--output", "out"]) == 2
 
 
 def test_two_photographs_are_not_taken_for_input_and_output(folder, capsys):
@@ -214,5 +326,5 @@ def test_a_name_that_no_terminal_can_show_costs_nothing(folder, capsys):
   (folder / name).write_bytes((folder / "a.png").read_bytes())
   assert main(["encode", "*.png", "--output", "out", "--json"]) == 0
   facts = json.loads(capsys.readouterr().out)["results"]
-  assert [os.path.basename(one["file"]) for one in facts] == ["\\xff.hmc", "a.hmc"]
+  assert [os.path.basename(one["file"]) for one in facts] == ["a.hmc", "\\xff.hmc"]
   assert main(["encode", name, "x.hmc", "--json"]) == 0

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from hardmine.pipelines.cli.main import main
+from hardmine.schemas.exported_model import LIGHT_FACTS
 from hardmine.trainers.codec.bitstream import Header, pack, unpack
 from hardmine.trainers.codec.codec import Codec
 
@@ -45,11 +46,12 @@ class GrayCodec:
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
   """Holds the photographs a.png and b.jpg, links to both, and the folder `model`."""
-  monkeypatch.setattr(Codec, "load", lambda path: GrayCodec())
-  (tmp_path / "model" / "assets.extra").mkdir(parents=True)
+  monkeypatch.setattr(Codec, "load", lambda path, runtime=None: GrayCodec())
+  (tmp_path / "model" / "assets.extra" / "light").mkdir(parents=True)
   (tmp_path / "model" / "saved_model.pb").write_bytes(b"")
   facts = json.dumps({"model_id": GrayCodec.model_id.hex()})
   (tmp_path / "model" / "assets.extra" / "codec.json").write_text(facts)
+  (tmp_path / "model" / LIGHT_FACTS).write_text("{}")
   monkeypatch.setenv("HARDMINE_MODEL", str(tmp_path / "model"))
   monkeypatch.chdir(tmp_path)
   for name in ("a.png", "b.jpg"):

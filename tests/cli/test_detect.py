@@ -13,6 +13,7 @@ from PIL import Image
 
 from hardmine.pipelines.cli.main import main
 from hardmine.schemas.categories import Categories, Category
+from hardmine.schemas.exported_model import LIGHT_FACTS
 from hardmine.trainers.detection.detector import Detections, Detector
 
 PHOTO = np.full((60, 90, 3), 120, np.uint8)
@@ -39,10 +40,11 @@ class TwoObjects:
 def folder(tmp_path, monkeypatch):
   """Holds photo.jpg, black.png and the folder `model`."""
   monkeypatch.delenv("HARDMINE_MODEL", raising=False)
-  monkeypatch.setattr(Detector, "load", lambda path: TwoObjects())
+  monkeypatch.setattr(Detector, "load", lambda path, runtime=None: TwoObjects())
   monkeypatch.chdir(tmp_path)
   for name, facts in (("model", "detector.json"), ("codec", "codec.json")):
-    (tmp_path / name / "assets.extra").mkdir(parents=True)
+    (tmp_path / name / "assets.extra" / "light").mkdir(parents=True)
+    (tmp_path / name / LIGHT_FACTS).write_text("{}")
     (tmp_path / name / "saved_model.pb").write_bytes(b"")
     (tmp_path / name / "assets.extra" / facts).write_text("{}")
   Image.fromarray(PHOTO).save("photo.jpg")
@@ -109,7 +111,6 @@ def test_drawn_images_keep_size_and_kind_and_the_inputs_stay(folder, capsys):
     (["photo.jpg", "--output", "."], 2, "another file"),
     (["photo.jpg", "--output", ".", "--overwrite"], 2, "another file"),
     (["photo.jpg", "--output", "black.png"], 2, "a folder, or nothing"),
-    (["photo.jpg", "./photo.jpg", "--output", "new"], 2, "different names"),
     (["photo.jpg", "--min-score", "30"], 2, "min_score=30"),
     (["photo.jpg", "--max-boxes", "0"], 2, "max_boxes=0"),
     (
@@ -120,8 +121,8 @@ def test_drawn_images_keep_size_and_kind_and_the_inputs_stay(folder, capsys):
     (["-", "photo.jpg", "-"], 2, "`-` once"),
     (["none.jpg"], 1, "none.jpg: No such file"),
     (["text.png"], 2, "text.png: Expected an image"),
-    (["model"], 2, "as model/*.jpg. Received: a folder"),
-    (["/dev/zero"], 2, "a pipe or device"),
+    (["model"], 2, "matches at least one image"),
+    (["/dev/zero"], 2, "and no pipe, socket or device"),
     (["photo.jpg", "--annotations", "text.png"], 2, "--coco FILE with --annotations"),
     (["photo.jpg", "--coco", "text.png"], 2, "a new name, or --overwrite"),
     (["photo.jpg", "--coco", "text.png", "--overwrite"], 2, "which alone is replaced"),
@@ -141,8 +142,8 @@ def test_mistakes_are_one_line(folder, capsys, words, status, message):
 BAD = {
   "text.png": (2, "Expected an image"),
   "none.jpg": (1, "No such file"),
-  "model": (2, "a folder"),
-  "pipe.jpg": (2, "a pipe or device"),
+  "model": (2, "matches at least one image"),
+  "pipe.jpg": (2, "and no pipe, socket or device"),
   "empty.jpg": (2, "0 bytes"),
 }
 
@@ -197,6 +198,43 @@ def test_a_fault_of_the_model_is_one_line_of_its_image(monkeypatch, capsys):
   assert "Traceback" in capsys.readouterr().err
 
 
+def test_folders_and_patterns_are_searched_and_drawn_below(folder, capsys):
+  for name in ("set/1.jpg", "set/inner/1.jpg", "set/inner/2.png"):
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy("photo.jpg" if name.endswith("jpg") else "black.png", folder / name)
+  (folder / "set" / "notes.txt").touch()
+  words = ["detect", "set", "photo.jpg", "./photo.jpg", "b*.png", "--model", "model"]
+  assert main([*words, "--output", "drawn", "--json"]) == 0
+  answer = json.loads(capsys.readouterr().out)
+  assert [one["image"] for one in answer["images"]] == [
+    *("set/1.jpg", "set/inner/1.jpg", "set/inner/2.png", "photo.jpg", "black.png")
+  ]
+  assert {why: one["count"] for why, one in answer["skipped"].items()} == {
+    "other_file": 1,
+    "repeated": 1,
+  }
+  base = folder.name
+  drawn = {os.path.relpath(one["drawn"], "drawn") for one in answer["images"]}
+  assert drawn == {
+    *("set/1.jpg", "set/inner/1.jpg", "set/inner/2.png"),
+    *(f"{base}/photo.jpg", f"{base}/black.png"),
+  }
+
+
+def test_no_drawing_replaces_another_photograph_that_is_read(folder, capsys):
+  (folder / "set").mkdir()
+  shutil.copy("black.png", "set/photo.jpg")
+  before = (folder / "photo.jpg").read_bytes()
+  words = ["detect", "set/photo.jpg", "photo.jpg", "--model", "model", "--overwrite"]
+  os.symlink(folder, "set/out")
+  assert main(["detect", "set/photo.jpg", "--model", "model", "--output", "."]) == 2
+  (folder / "drawn" / "set").mkdir(parents=True)
+  os.link("photo.jpg", "drawn/set/photo.jpg")
+  assert main([*words, "--output", "drawn"]) == 2
+  assert "another file than one that is read" in capsys.readouterr().err
+  assert (folder / "photo.jpg").read_bytes() == before
+
+
 def test_drawings_that_cannot_be_written_are_named(capsys):
   words = ["detect", "photo.jpg", "black.png", "--model", "model", "--json"]
   assert main([*words, "--output", "/proc/drawn"]) == 1
@@ -239,7 +277,7 @@ class Weak(TwoObjects):
 
 @pytest.fixture
 def weak(monkeypatch):
-  monkeypatch.setattr(Detector, "load", lambda path: Weak())
+  monkeypatch.setattr(Detector, "load", lambda path, runtime=None: Weak())
 
 
 def test_what_is_not_shown_is_counted(weak, capsys):
@@ -336,7 +374,7 @@ def test_of_images_of_one_name_the_folder_decides(folder, capsys):
   ("images", "entries", "message"),
   [
     (["photo.jpg"], {"files": ["else.jpg"]}, "true.json lists. Received: file_name="),
-    (["photo.jpg", "./photo.jpg"], {"files": ["photo.jpg"]}, "another id than photo"),
+    (["photo.jpg", "x/photo.jpg"], {"files": ["photo.jpg"]}, "another id than photo"),
     (["photo.jpg"], {"files": ["photo.jpg"], "width": 91}, "91x60 pixels, as the ann"),
     (
       ["photo.jpg"],
@@ -350,7 +388,9 @@ def test_of_images_of_one_name_the_folder_decides(folder, capsys):
     ),
   ],
 )
-def test_ids_that_cannot_be_told(capsys, images, entries, message):
+def test_ids_that_cannot_be_told(folder, capsys, images, entries, message):
+  (folder / "x").mkdir()
+  shutil.copy("photo.jpg", "x")
   others = {key: value for key, value in entries.items() if key != "files"}
   words = listed(*entries["files"], **others)
   assert main(["detect", *images, *words]) == 2
