@@ -1,5 +1,7 @@
 """A trained codec as a SavedModel that anything that loads TensorFlow can run.
 
+Beside it goes the light form, for whoever has no TensorFlow (`light_export`).
+
 Signatures (all sizes free):
 
     encode       image uint8 [h, w, 3], iterations int32 []
@@ -29,13 +31,14 @@ import tensorflow as tf
 
 from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from hardmine.trainers import saved_model
+from hardmine.trainers.codec.light_export import write_light_form
 from hardmine.trainers.codec.model import RecurrentCodec, bare_copy, model_id
 
 
 def export_codec(
   codec: RecurrentCodec, model_dir: str | os.PathLike, **facts: Any
 ) -> None:
-  """Writes the SavedModel and its facts.
+  """Writes the SavedModel, the light form and the facts.
 
   Args:
     codec: with weights.
@@ -43,7 +46,8 @@ def export_codec(
     **facts: JSON values to record beside config and id, such as `steps`.
   """
   # with its optimizer a model is three times as large, and multiplies as in training
-  serving = serving_functions(bare_copy(codec))
+  bare = bare_copy(codec)
+  serving = serving_functions(bare)
   saved_model.save(
     serving,
     {
@@ -60,6 +64,7 @@ def export_codec(
       "padding_px": codec.config.padding_px,
       **facts,
     },
+    lambda: write_light_form(bare, model_dir),
   )
 
 

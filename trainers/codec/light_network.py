@@ -3,26 +3,125 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
+from hardmine.schemas.exported_model import light_graph, read_light_facts
+from hardmine.trainers.runtime.choice import open_graph
+from hardmine.trainers.runtime.graph import Value
+
+_NEW = "new_"  # before a state's name where it is an output
+_ESTIMATE = "estimate"
+
 
 class LightNetwork:
-  """See `hardmine.trainers.codec.coding_network.CodingNetwork`."""
+  """See `hardmine.trainers.codec.coding_network.CodingNetwork`.
+
+  Several threads may use one.
+  """
 
   def __init__(self, model_dir: str | os.PathLike, runtime: str):
-    raise NotImplementedError
+    self._facts = read_light_facts(model_dir)
+    self._encode_step, self._decode_step = (
+      open_graph(light_graph(model_dir, name), runtime)
+      for name in ("encode_step", "decode_step")
+    )
 
   def encode(self, image: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes and gains."""
-    raise NotImplementedError
+    # what decoding the last bits would give, nobody asks for
+    planes = [
+      (values > 0, gain) for values, gain, _ in self._steps(image, iterations, False)
+    ]
+    codes, gains = zip(*planes)
+    return np.stack(codes).astype(np.uint8), np.array(gains, np.uint8)
 
   def decode(
     self, codes: np.ndarray, gains: np.ndarray, height_px: int, width_px: int
   ) -> np.ndarray:
     """The picture."""
-    raise NotImplementedError
+    states = self._beginning("decoder_states", *codes.shape[1:3])
+    for iteration, (plane, gain) in enumerate(zip(codes, gains)):
+      states = self._decoded(plane > 0, gain, iteration, states)
+    return _to_pixels(states[_ESTIMATE], height_px, width_px)
 
   def reconstruct(self, image: np.ndarray, iterations: int) -> np.ndarray:
     """The picture after every iteration."""
-    raise NotImplementedError
+    height, width, _ = image.shape
+    return np.stack(
+      [
+        _to_pixels(estimate, height, width)
+        for _, _, estimate in self._steps(image, iterations, True)
+      ]
+    )
+
+  def _steps(
+    self, image: np.ndarray, iterations: int, to_the_end: bool
+  ) -> Iterator[tuple[np.ndarray, int, Value | None]]:
+    """Of every iteration the values [rows, columns, 32], the gain and the estimate."""
+    pixels = self._padded(image)
+    grid = [side // self._facts["stride_px"] for side in pixels.shape[2:]]
+    encoder = self._beginning("encoder_states", *grid)
+    decoder = self._beginning("decoder_states", *grid)
+    for iteration in range(iterations):
+      clock = np.array(iteration, np.int32)
+      given = {"image": pixels, "iteration": clock, **encoder, **decoder}
+      found = self._encode_step.run(given)
+      values = found.pop("values").numpy()[0].transpose(1, 2, 0)
+      gain = int(found.pop("exponents").numpy()[0]) if "exponents" in found else 0
+      encoder = _next(found)
+      if to_the_end or iteration + 1 < iterations:
+        decoder = self._decoded(values > 0, gain, iteration, decoder)
+      yield values, gain, decoder[_ESTIMATE]
+
+  def _decoded(
+    self, bits: np.ndarray, gain: int, iteration: int, states: Mapping[str, Any]
+  ) -> dict[str, Value]:
+    """The decoder's states after bits [rows, columns, 32]."""
+    codes = np.where(bits, np.float32(1), np.float32(-1)).transpose(2, 0, 1)[np.newaxis]
+    return _next(
+      self._decode_step.run(
+        {
+          "codes": codes,
+          "exponents": np.array([gain], np.int32),
+          "iteration": np.array(iteration, np.int32),
+          **states,
+        }
+      )
+    )
+
+  def _beginning(self, states: str, rows: int, columns: int) -> dict[str, Any]:
+    """States before the first iteration."""
+    return {
+      one["name"]: np.full(
+        (1, one["channels"], *(int(side * one["scale"]) for side in (rows, columns))),
+        one["initial"],
+        np.float32,
+      )
+      for one in self._facts[states]
+    }
+
+  def _padded(self, image: np.ndarray) -> np.ndarray:
+    """uint8 [h, w, 3] to float32 [1, 3, H, W] in [-0.5, 0.5], edges repeated."""
+    multiple = self._facts["padding_px"]
+    missing = [(0, -side % multiple) for side in image.shape[:2]]
+    pixels = np.pad(image, [*missing, (0, 0)], mode="edge").transpose(2, 0, 1)
+    numbers = self._facts["normalisation"]
+    pixels = pixels[np.newaxis].astype(np.float32)
+    pixels /= np.float32(numbers["divisor"])
+    pixels += np.float32(numbers["offset"])
+    return np.ascontiguousarray(pixels)
+
+
+def _next(found: Mapping[str, Value]) -> dict[str, Value]:
+  """What a step gives, as the next one takes it."""
+  return {name.removeprefix(_NEW): value for name, value in found.items()}
+
+
+def _to_pixels(estimate: Any, height: int, width: int) -> np.ndarray:
+  """float32 [1, 3, H, W] around [-0.5, 0.5] to uint8 [h, w, 3], rounded."""
+  image = estimate if isinstance(estimate, np.ndarray) else estimate.numpy()
+  image = image[0, :, :height, :width].transpose(1, 2, 0)
+  return np.clip(np.rint((image + 0.5) * 255.0), 0, 255).astype(np.uint8)

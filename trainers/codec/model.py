@@ -100,6 +100,15 @@ class RecurrentCodec(keras.Model):
       The codes, -1 or +1 [b, r, c, 32]; the exponents of the sent gain, int32 [b],
       zeros without one; the encoder's new states.
     """
+    values, exponents, encoder_states = self.encoded_values(
+      images, encoder_states, decoder_states
+    )
+    return self.binarizer(values, training=training), exponents, encoder_states
+
+  def encoded_values(
+    self, images: Any, encoder_states: Any, decoder_states: Any
+  ) -> tuple[Any, Any, Any]:
+    """As `encode_step`, before the binarizer: values in (-1, 1)."""
     _, estimate, gain, iteration = decoder_states
     residual = self.reconstruction.scale(images - estimate, gain)
     if self.config.sent_gain:
@@ -108,7 +117,7 @@ class RecurrentCodec(keras.Model):
     else:
       exponents = ops.zeros(ops.shape(images)[:1], "int32")
     values, encoder_states = self.encoder(residual, encoder_states, iteration)
-    return self.binarizer(values, training=training), exponents, encoder_states
+    return values, exponents, encoder_states
 
   def decode_step(self, codes: Any, exponents: Any, decoder_states: Any) -> Any:
     """The decoder's states after what `encode_step` gave; `[1]` is the estimate."""

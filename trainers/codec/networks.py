@@ -21,6 +21,7 @@ import keras
 from keras import ops
 
 from hardmine.schemas.codec_config import CODE_DEPTH, CodecConfig
+from hardmine.trainers.codec.graph_form import is_light
 
 
 def scaled_depth(depth: int, width: float) -> int:
@@ -30,6 +31,10 @@ def scaled_depth(depth: int, width: float) -> int:
 
 def depth_to_space(inputs: Any) -> Any:
   """[b, h, w, 4c] to [b, 2h, 2w, c]; channels hold (dy, dx, c), as in TensorFlow."""
+  if is_light():
+    import tensorflow as tf
+
+    return tf.nn.depth_to_space(inputs, 2)
   batch, height, width, depth = ops.shape(inputs)
   blocks = ops.reshape(inputs, (batch, height, width, 2, 2, depth // 4))
   rows = ops.transpose(blocks, (0, 1, 3, 2, 4, 5))
@@ -73,7 +78,8 @@ class Clock(keras.layers.Layer):
 
   def call(self, features: Any, iteration: Any) -> Any:
     """[b, h, w, c] and the iteration, int32 [] from 0, to [b, h, w, c]."""
-    return features + self.table[ops.minimum(iteration, self.iterations - 1)]
+    row = ops.minimum(iteration, self.iterations - 1)
+    return features + (ops.take(self.table, row, 0) if is_light() else self.table[row])
 
 
 def build_clock(config: CodecConfig) -> Any:

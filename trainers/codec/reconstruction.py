@@ -19,6 +19,7 @@ import keras
 from keras import ops
 
 from hardmine.schemas.codec_config import STRIDE_PX, CodecConfig
+from hardmine.trainers.codec.graph_form import is_light
 from hardmine.trainers.codec.networks import plain_conv
 
 
@@ -75,6 +76,10 @@ class ResidualScaling(Reconstruction):
 def enlarge(gain: Any) -> Any:
   """[b, r/2, c/2, 1] to [b, 16r, 16c, 1], each gain repeated over its 32x32 pixels."""
   side = 2 * STRIDE_PX
+  if is_light():
+    import tensorflow as tf
+
+    return tf.nn.depth_to_space(ops.tile(gain, (1, 1, 1, side**2)), side)
   return ops.repeat(ops.repeat(gain, side, axis=1), side, axis=2)
 
 

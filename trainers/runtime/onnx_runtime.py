@@ -43,4 +43,4 @@ class OnnxRuntimeGraph:
 def _to_value(value: Any) -> Any:
   if isinstance(value, onnxruntime.OrtValue):
     return value
-  return onnxruntime.OrtValue.ortvalue_from_numpy(np.ascontiguousarray(value))
+  return onnxruntime.OrtValue.ortvalue_from_numpy(np.asarray(value, order="C"))

@@ -33,8 +33,10 @@ class OpenVinoGraph:
   def run(self, inputs: Mapping[str, np.ndarray | Value]) -> dict[str, Value]:
     """All outputs by name."""
     request = self._request()
-    for name in self.inputs:
-      request.set_tensor(name, _to_tensor(inputs[name]))
+    # a tensor on an array's memory does not keep the array
+    arrays = {name: _to_array(inputs[name]) for name in self.inputs}
+    for name, array in arrays.items():
+      request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
     request.infer()
     found = {
       name: _Tensor(request.get_tensor(name).data.copy()) for name in self.outputs
@@ -59,6 +61,6 @@ class _Tensor:
     return self._values
 
 
-def _to_tensor(value: Any) -> Any:
+def _to_array(value: Any) -> np.ndarray:
   values = value if isinstance(value, np.ndarray) else value.numpy()
-  return openvino.Tensor(np.ascontiguousarray(values), shared_memory=True)
+  return np.asarray(values, order="C")  # ascontiguousarray would give [] one axis

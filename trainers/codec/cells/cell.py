@@ -15,6 +15,8 @@ import keras
 import numpy as np
 from keras import ops
 
+from hardmine.trainers.codec.graph_form import is_light
+
 
 class ConvCell(keras.layers.Layer):
   """Base of the convolutional recurrent units (1608.05148, section 3.1).
@@ -95,6 +97,8 @@ def convolve(inputs: Any, kernel: Any, strides: int = 1) -> Any:
   1x1 kernels and small maps of known size become one matrix product, which in
   training runs several times as fast as a convolution of 2x2 positions.
   """
+  if is_light():
+    return ops.conv(inputs, kernel, strides=strides, padding="same")
   side, _, depth, new_depth = kernel.shape
   height, width = inputs.shape[1:3]
   if side == 1 and strides == 1:
