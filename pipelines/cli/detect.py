@@ -16,6 +16,7 @@ from hardmine.pipelines.cli import batch
 from hardmine.pipelines.cli.category_arguments import add_categories, chosen_names
 from hardmine.pipelines.cli.detect_inputs import read_photograph
 from hardmine.pipelines.cli.images import IMAGE, encode_image
+from hardmine.pipelines.cli.inference_arguments import add_job_arguments, wants_job
 from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
 from hardmine.pipelines.cli.runtime_argument import add_runtime_argument, runtime_of
 from hardmine.pipelines.cli.tables import printable
@@ -35,6 +36,8 @@ HELP = (
   "x height). Photographs that cannot be used are named and the others done; the exit "
   "status is then 2, or 1 where one could not be read or written."
 )
+PASSES_ON = True  # Beam's own flags, for `--beam`
+_MIN_SCORE = 0.3
 _MAX_SHOWN = 20  # more lines and boxes of one photograph nobody looks at
 
 
@@ -60,9 +63,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   parser.add_argument(
     "--min-score",
     type=float,
-    default=0.3,
     metavar="X",
-    help="leave out what scores less, 0 to 1 (default: %(default)s)",
+    help=f"leave out what scores less, 0 to 1 (default: {_MIN_SCORE}; with --images "
+    "all that the model finds)",
   )
   parser.add_argument(
     "--max-boxes",
@@ -87,6 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "of their files, categories by theirs (default: file names that are numbers, such "
     "as 000000397133.jpg, and the model's own category ids)",
   )
+  add_job_arguments(parser, "the detections")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -97,6 +101,11 @@ def run(args: argparse.Namespace) -> int:
       output.
     OSError: the model or the annotations cannot be read.
   """
+  if wants_job(args):
+    from hardmine.pipelines.cli import inference_job
+
+    return inference_job.detect(args)
+  args.min_score = _MIN_SCORE if args.min_score is None else args.min_score
   require(0 <= args.min_score <= 1, "0 to 1", min_score=args.min_score)
   require(
     args.max_boxes is None or args.max_boxes > 0, "1 or more", max_boxes=args.max_boxes

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hardmine.pipelines.cli import batch, images
+from hardmine.pipelines.cli.inference_arguments import add_job_arguments, wants_job
 from hardmine.pipelines.cli.loaded_codecs import LoadedCodecs
 from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
 from hardmine.pipelines.cli.progress import waiting
@@ -25,6 +26,7 @@ HELP = (
 )
 STREAM = FileKind("a compressed file", re.compile(rb"\x89HMC"))
 ENDING = ".hmc"
+PASSES_ON = True  # Beam's own flags, for `--beam`
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     "--overwrite", action="store_true", help="replace compressed files of these names"
   )
   parser.add_argument("--json", action="store_true", help="print one JSON object")
+  add_job_arguments(parser, "the streams")
 
 
 def run(args: argparse.Namespace) -> int:
@@ -66,6 +69,10 @@ def run(args: argparse.Namespace) -> int:
       not be written.
     OSError: a file cannot be read or written.
   """
+  if wants_job(args):
+    from hardmine.pipelines.cli import inference_job
+
+    return inference_job.encode(args)
   single = batch.single(args, ENDING)
   output = None if single is None else _output(single, args)
   _check_rate(args)
