@@ -17,24 +17,40 @@ _NUMBERED = re.compile(r"(conv2d|batch_normalization)(?:_(\d+))?$")
 def imagenet_weights(
   build: Callable[..., keras.Model], width: float
 ) -> dict[str, np.ndarray]:
-  """What Keras' own model holds, by `LAYER/WEIGHT`.
+  """What Keras' own model holds, by `LAYER/WEIGHT`, where it has one width alone.
 
   Args:
     build: of `keras.applications`.
-    width: of the backbone; Keras has weights for 1 alone.
+    width: of the backbone.
 
   Raises:
-    ValueError: another width.
+    ValueError: a width other than 1.
     RuntimeError: they cannot be downloaded.
   """
   name = build.__name__
   require(width == 1, f"width 1, which {name}'s ImageNet weights have", width=width)
+  return downloaded_weights(build, name)
+
+
+def downloaded_weights(
+  build: Callable[..., keras.Model], title: str, **arguments: Any
+) -> dict[str, np.ndarray]:
+  """What a model of `keras.applications` holds, by `LAYER/WEIGHT`.
+
+  Args:
+    build: makes it.
+    title: of the model, for errors.
+    **arguments: of `build`.
+
+  Raises:
+    RuntimeError: the weights cannot be had.
+  """
   try:
-    model = build(include_top=False, weights="imagenet")
+    model = build(include_top=False, weights="imagenet", **arguments)
   except Exception as error:  # Keras raises plain Exception for a failed download
     raise RuntimeError(
-      f"Keras' ImageNet weights of {name} cannot be had ({error}); give the path of an "
-      ".npz in initial_weights, or none to start from nothing"
+      f"Keras' ImageNet weights of {title} cannot be had ({error}); give the path of "
+      "an .npz in initial_weights, or none to start from nothing"
     ) from error
   return named_weights(model)
 

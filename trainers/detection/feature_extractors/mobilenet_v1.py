@@ -19,6 +19,9 @@ import keras
 import numpy as np
 
 from hardmine.trainers.detection.feature_extractors.extractor import FeatureExtractor
+from hardmine.trainers.detection.feature_extractors.keras_weights import (
+  downloaded_weights,
+)
 
 # (pointwise depth, stride) of the pairs 1 to 13.
 PAIRS = (
@@ -89,17 +92,9 @@ class MobileNetV1(FeatureExtractor):
   @classmethod
   def imagenet_weights(cls, width: float) -> dict[str, np.ndarray]:
     """Of `keras.applications.MobileNet`, for the widths 0.25, 0.5, 0.75 and 1."""
-    try:
-      model = keras.applications.MobileNet(
-        alpha=width, include_top=False, weights="imagenet", input_shape=(224, 224, 3)
-      )
-    except Exception as error:  # Keras raises plain Exception for a failed download
-      raise RuntimeError(
-        f"Keras' ImageNet weights of MobileNet {width:g} cannot be had ({error}); "
-        "give the path of an .npz in initial_weights, or none to start from nothing"
-      ) from error
-    return {
-      f"{layer.name}/{variable.name}": np.asarray(variable)
-      for layer in model.layers
-      for variable in layer.weights
-    }
+    return downloaded_weights(
+      keras.applications.MobileNet,
+      f"MobileNet {width:g}",
+      alpha=width,
+      input_shape=(224, 224, 3),
+    )
