@@ -63,6 +63,14 @@ def has_light_form(model_dir: str | os.PathLike) -> bool:
   return Path(model_dir, LIGHT_FACTS).is_file()
 
 
+def without_light_form(name: str | os.PathLike) -> str:
+  """What an export of before is, and how it gets what it lacks, in one line."""
+  return (
+    f"{os.fspath(name)} was exported without a light form and runs on TensorFlow, "
+    "which takes seconds to start; `hardmine models convert` adds the light form"
+  )
+
+
 def light_graph(model_dir: str | os.PathLike, name: str) -> Path:
   """The file of a graph of the light form."""
   return Path(model_dir, LIGHT, f"{name}.onnx")

@@ -10,6 +10,7 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
+from hardmine.pipelines.cli.runtime_argument import add_runtime_argument, runtime_of
 from hardmine.pipelines.cli.tables import print_table, printable
 from hardmine.schemas.codec_config import USUAL_ITERATIONS
 from hardmine.schemas.outputs import FileKind, OutputFile, check_folder
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="an exported model, or one that ships with hardmine; without it only JPEG "
     "and WebP are measured",
   )
+  add_runtime_argument(parser)
   parser.add_argument(
     "--images",
     nargs="+",
@@ -91,7 +93,7 @@ def run(args: argparse.Namespace) -> int:
     max_images=args.max_images,
   )
   _check_output(args)
-  codec, model_dir = _load(args.model)
+  codec, model_dir, runtime = _load(args)
   if codec is not None and args.iterations is None:
     config = dataclasses.replace(config, iterations=codec.iterations)
   from hardmine.components.codec_evaluator import photographs
@@ -113,11 +115,19 @@ def run(args: argparse.Namespace) -> int:
     args.output,
     evaluation,
     config=config,
-    lineage={"model": model_dir, "test images": ", ".join(args.images)},
+    lineage={
+      "model": model_dir,
+      "runtime": runtime,
+      "test images": ", ".join(args.images),
+    },
   )
   paths = {name: os.path.join(args.output, name) for name in OUTPUTS}
   if args.json:
-    print(json.dumps({**_areas(evaluation), "files": paths}, sort_keys=True))
+    print(
+      json.dumps(
+        {**_areas(evaluation), "runtime": runtime, "files": paths}, sort_keys=True
+      )
+    )
   else:
     _print_table(evaluation)
     print(*paths.values(), sep="\n")
@@ -131,19 +141,20 @@ def _check_output(args: argparse.Namespace) -> None:
     OutputFile(path, kind, overwrite=args.overwrite, makes_folder=True)  # looks only
 
 
-def _load(reference: str | None) -> tuple[Codec | None, str]:
-  """The model, None without one, and its folder or `none`.
+def _load(args: argparse.Namespace) -> tuple[Codec | None, str, str]:
+  """The model, None without one, its folder or `none`, and its runtime or `none`.
 
   It is loaded before anything is measured, so that a wrong folder is a usage error.
   """
-  if reference is None:
-    return None, "none"
+  if args.model is None:
+    return None, "none", "none"
   from hardmine.pipelines.cli.model_ref import resolve_model
 
-  model_dir = resolve_model(reference)
+  model_dir = resolve_model(args.model)
+  runtime = runtime_of(model_dir, args)
   from hardmine.trainers.codec.codec import Codec
 
-  return Codec.load(model_dir), str(model_dir)
+  return Codec.load(model_dir, runtime), str(model_dir), runtime
 
 
 def _areas(evaluation: Evaluation) -> dict:

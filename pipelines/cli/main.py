@@ -73,13 +73,11 @@ PACKAGES = {
   "tensorflow_metadata": ("TensorFlow Metadata", "pipelines"),
   "tfx": ("TFX", "pipelines"),
 }
-# Looked for before a command starts: `demo` and `run` would first prepare things,
-# and `serve` would go on looking for a model that it can load.
+# Looked for before a command starts: `demo` and `run` would first prepare things.
 _NEEDED_AT_ONCE = {
   "compile": "tfx",
   "demo": "tfx",
   "run": "tfx",
-  "serve": "tensorflow",
 }
 _OURS = ("schemas", "trainers", "serving", "components", "pipelines")
 # Whose own exceptions say that a bucket, or the right to it, is missing.

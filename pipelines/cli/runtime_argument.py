@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from pathlib import Path
 
-from hardmine.schemas.exported_model import has_light_form
+from hardmine.schemas.config import require
+from hardmine.schemas.exported_model import has_light_form, without_light_form
 from hardmine.trainers.runtime.choice import RUNTIMES, VARIABLE, choose_runtime
 
 
@@ -21,6 +23,19 @@ def add_runtime_argument(parser) -> None:
   )
 
 
+def known_runtime(name: str | None) -> str | None:
+  """What was asked for, by word or by the environment; None where nothing was.
+
+  Raises:
+    ValueError: there is no such runtime.
+  """
+  name = name or os.environ.get(VARIABLE) or None
+  require(
+    name is None or name in RUNTIMES, f"a runtime: {', '.join(RUNTIMES)}", runtime=name
+  )
+  return name
+
+
 def runtime_of(model_dir: Path, args: argparse.Namespace) -> str:
   """What is to run a model; says why, where that is TensorFlow for want of better.
 
@@ -32,11 +47,3 @@ def runtime_of(model_dir: Path, args: argparse.Namespace) -> str:
   if not has_light_form(model_dir):
     print(f"hardmine: {without_light_form(model_dir)}", file=sys.stderr, flush=True)
   return runtime
-
-
-def without_light_form(model_dir: Path) -> str:
-  """What a model of before is, and how it gets what it lacks."""
-  return (
-    f"{model_dir} was exported without a light form and runs on TensorFlow, which "
-    "takes seconds to start; `hardmine models convert` adds the light form"
-  )

@@ -17,6 +17,7 @@ from hardmine.pipelines.cli.model_store_arguments import (
   open_store,
   public_keys_of,
 )
+from hardmine.pipelines.cli.runtime_argument import add_runtime_argument, known_runtime
 from hardmine.schemas.config import require
 from hardmine.serving.server.limits import Limits
 
@@ -69,6 +70,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="between two looks at the alias (default: %(default)g)",
   )
   add_public_keys(parser, "only versions that this key has signed are taken")
+  add_runtime_argument(parser)
   bounds = parser.add_argument_group("limits")
   for name, text in _LIMITS.items():
     default = getattr(Limits(), name)
@@ -106,7 +108,9 @@ def run(args: argparse.Namespace) -> int:
   public_keys = public_keys_of(args)
   for path in public_keys:
     name_of_key(path)  # else every version would be refused, and nobody know why
-  load = functools.partial(load_model, public_keys=public_keys)
+  load = functools.partial(
+    load_model, public_keys=public_keys, runtime=known_runtime(args.runtime)
+  )
   app = create_app(store, args.alias, limits, poll_seconds=args.poll_seconds, load=load)
   with listen(args.host, args.port) as listener:
     host, port = listener.getsockname()[:2]

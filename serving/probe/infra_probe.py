@@ -2,7 +2,8 @@
 
     python -m hardmine.serving.probe.infra_probe MODEL_DIR
 
-The model is loaded and asked as a user would, without TFX or Beam. The last line on
+The model is loaded and asked as a user would: on the runtime that is chosen for it,
+without TFX or Beam, and unless that runtime is TensorFlow without it. The last line on
 stdout is JSON; any exception (and so any exit status but 0) is a refusal whose last
 line on stderr says why.
 """
@@ -20,19 +21,22 @@ from typing import Any
 from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import FACTS_PATHS, kind_of
 from hardmine.serving.probe.questions import ask_codec, ask_detector
+from hardmine.trainers.runtime.choice import TENSORFLOW, choose_runtime
 
-_Way = tuple[Callable[[str], Any], Callable[..., dict[str, Any]]]
+_Way = tuple[Callable[..., Any], Callable[..., dict[str, Any]]]
+_HEAVY = {"apache_beam", "keras", "tensorflow", "tfx"}
+_OF_TENSORFLOW = {"keras", "tensorflow"}
 
 
 def probe(model_dir: str) -> dict[str, Any]:
   """Loads a model and shows it a picture.
 
   Returns:
-    What it is, its id, what it answered, and the seconds that took.
+    What it is, its id, its runtime, what it answered, and the seconds that took.
 
   Raises:
     ValueError: the folder holds neither a codec nor a detector.
-    RuntimeError: the model answers, but wrongly; or it needs TFX or Beam.
+    RuntimeError: the model answers, but wrongly; or it needs what its runtime does not.
     Exception: whatever loading or calling it raises.
   """
   kind = kind_of(model_dir)
@@ -44,15 +48,18 @@ def probe(model_dir: str) -> dict[str, Any]:
   started = time.monotonic()
   load, ask = _codec() if kind == "codec" else _detector()
   imported = time.monotonic()
-  model = load(model_dir)
+  runtime = choose_runtime(model_dir)
+  model = load(model_dir, runtime)
   load_seconds = time.monotonic() - imported
   answer = ask(model, every_signature=True)
-  heavy = sorted({"tfx", "apache_beam"} & set(sys.modules))
+  allowed = _OF_TENSORFLOW if runtime == TENSORFLOW else set()
+  heavy = sorted((_HEAVY - allowed) & set(sys.modules))
   if heavy:
     raise RuntimeError(f"serving the model imported {', '.join(heavy)}")
   seconds = time.monotonic() - started
   return {
     "kind": kind,
+    "runtime": runtime,
     **answer,
     "load_seconds": round(load_seconds, 3),
     "answer_seconds": round(seconds - load_seconds, 3),

@@ -1,4 +1,4 @@
 """Serves the model behind an alias of the model store over HTTP, with a page.
 
-Needs TensorFlow for the model and nothing of TFX or Beam.
+Needs nothing of TFX or Beam, and TensorFlow only for models without a light form.
 """

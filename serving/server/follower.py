@@ -114,11 +114,12 @@ class Follower:
     self._metrics.show_model(model, self.alias)
     self._all_is_well()
     _log.info(
-      "%s %s: version %d, model %s%s",
+      "%s %s: version %d, model %s, on %s%s",
       self.alias,
       model.kind,
       number,
       model.model_id,
+      model.runtime,
       "" if before is None else f", was version {before.number}",
     )
 

@@ -8,33 +8,28 @@ import numpy as np
 import pytest
 
 from hardmine.schemas.categories import Categories, Category
-from hardmine.schemas.exported_model import FACTS_PATHS, GRAPH
+from hardmine.schemas.exported_model import FACTS_PATHS, GRAPH, LIGHT_FACTS
 from hardmine.serving.probe import infra_probe, questions
 from hardmine.trainers.detection.detector import Detections, Detector
 
 
 class SoundDetector:
-  """Finds two boxes; what it finds, or finds in files, can be replaced."""
+  """Finds two boxes; what it finds can be replaced."""
 
   model_id = bytes(8)
   categories = Categories(categories=(Category(id=3, name="a"),))
 
-  def __init__(self, found=None, in_files=None):
+  def __init__(self, found=None):
     self.found = {
       "boxes_yxyx_px": [[0, 0, 41, 50], [1, 2, 3, 4]],
       "scores": [0.9, 0.2],
       "category_ids": [3, 3],
       **(found or {}),
     }
-    self.in_files = {**self.found, **(in_files or {})}
 
   def detect(self, image):
     assert image.shape == (questions.HEIGHT_PX, questions.WIDTH_PX, 3)
     return self._detections(self.found)
-
-  def detect_encoded(self, data):
-    assert data.startswith(b"\x89PNG")
-    return self._detections(self.in_files)
 
   def _detections(self, columns):
     return Detections(
@@ -46,15 +41,19 @@ class SoundDetector:
 
 @pytest.fixture
 def ask(tmp_path, monkeypatch):
-  """Probes a detector; TFX counts as absent whatever other tests have imported."""
-  for name in ("tfx", "apache_beam"):
+  """Probes a detector; all counts as absent whatever other tests have imported."""
+  for name in ("tfx", "apache_beam", "tensorflow", "keras"):
     monkeypatch.delitem(sys.modules, name, raising=False)
   (tmp_path / GRAPH).touch()
   (tmp_path / FACTS_PATHS["detector"]).parent.mkdir()
   (tmp_path / FACTS_PATHS["detector"]).write_text("{}")
+  (tmp_path / LIGHT_FACTS).parent.mkdir()
+  (tmp_path / LIGHT_FACTS).write_text("{}")
 
   def ask(**columns):
-    monkeypatch.setattr(Detector, "load", lambda path: SoundDetector(**columns))
+    monkeypatch.setattr(
+      Detector, "load", lambda path, runtime: SoundDetector(**columns)
+    )
     return infra_probe.probe(str(tmp_path))
 
   return ask
@@ -66,6 +65,7 @@ NOTHING = {"boxes_yxyx_px": [], "scores": [], "category_ids": []}
 def test_a_sound_detector_answers(ask):
   answer = ask()
   assert (answer["kind"], answer["num_detections"]) == ("detector", 2)
+  assert answer["runtime"] in ("onnxruntime", "openvino")
   assert answer["model_id"] == bytes(8).hex()
   assert answer["load_seconds"] >= 0
   assert answer["answer_seconds"] >= 0
@@ -91,15 +91,17 @@ def test_an_unsound_detector_is_refused(ask, found, message):
     ask(found=found)
 
 
-@pytest.mark.parametrize(
-  "in_files", [{"scores": [0.9, 0.3]}, {"boxes_yxyx_px": [[0, 0, 41, 50]] * 2}, NOTHING]
-)
-def test_pixels_and_files_must_give_the_same(ask, in_files):
-  with pytest.raises(RuntimeError, match="as pixels and as a file"):
-    ask(in_files=in_files)
+@pytest.mark.parametrize("name", ["tfx", "apache_beam", "tensorflow", "keras"])
+def test_importing_what_the_runtime_does_not_need_is_refused(ask, monkeypatch, name):
+  monkeypatch.setitem(sys.modules, name, infra_probe)
+  with pytest.raises(RuntimeError, match=f"imported {name}"):
+    ask()
 
 
-def test_importing_tfx_is_refused(ask, monkeypatch):
+def test_a_model_of_before_may_import_tensorflow(ask, monkeypatch, tmp_path):
+  monkeypatch.setitem(sys.modules, "tensorflow", infra_probe)
+  (tmp_path / LIGHT_FACTS).unlink()
+  assert ask()["runtime"] == "tensorflow"
   monkeypatch.setitem(sys.modules, "tfx", infra_probe)
   with pytest.raises(RuntimeError, match="imported tfx"):
     ask()

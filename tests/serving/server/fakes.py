@@ -139,5 +139,6 @@ class Shelf:
       kind=kind,
       model_id=model.model_id.hex(),
       record=dict(RECORD),
+      runtime="onnxruntime",
       model=model,
     )

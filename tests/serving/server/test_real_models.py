@@ -148,12 +148,12 @@ def test_what_is_loaded_is_the_copy_whose_signature_held(store, tmp_path, monkey
   keys, load, loaded = write_keys(tmp_path, "ann"), Codec.load, []
   sign(store, FIRST, keys.private, reason=by("ann"))
 
-  def swapping(model_dir):
+  def swapping(model_dir, runtime):
     path = store.local_dir(FIRST) / "saved_model.pb"
     path.chmod(0o644)
     path.write_bytes(b"evil")
     loaded.append(model_dir)
-    return load(model_dir)
+    return load(model_dir, runtime)
 
   monkeypatch.setattr(Codec, "load", swapping)
   assert load_model(store, FIRST, [keys.public]).kind == "codec"
