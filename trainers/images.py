@@ -21,6 +21,7 @@ from hardmine.trainers.image_opening import ImageError, open_image
 
 MAX_PIXELS = 1 << 28  # the largest photograph a codec's stream may hold
 
+_BAND_ROWS = 256  # that are copied at once
 _ORIENTATION = 0x0112  # the EXIF tag
 _TRANSPOSE = {
   2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -100,14 +101,25 @@ def decode_photograph(
   with _refusing_damage(), open_image(data, max_pixels) as (image, header):
     loaded = _load(image, header)
     plain = loaded.image if loaded.convert is None else loaded.convert(loaded.image)
-    upright = plain.convert("RGB")
+    upright = plain if plain.mode == "RGB" else plain.convert("RGB")
+    del plain
     if loaded.orientation in _TRANSPOSE:
       upright = upright.transpose(_TRANSPOSE[loaded.orientation])
     if max_side_px is not None and max(upright.size) > max_side_px:
       scale = max_side_px / max(upright.size)
       width_px, height_px = (max(1, round(side * scale)) for side in upright.size)
       upright = upright.resize((width_px, height_px), Image.Resampling.LANCZOS)
-    return Photograph(pixels=np.array(upright), notes=loaded.notes)
+    return Photograph(pixels=_pixels(upright), notes=loaded.notes)
+
+
+def _pixels(image: Image.Image) -> np.ndarray:
+  """uint8 [height, width, 3]; of a large image no second copy is made on the way."""
+  width_px, height_px = image.size
+  pixels = np.empty((height_px, width_px, 3), np.uint8)
+  for top in range(0, height_px, _BAND_ROWS):
+    bottom = min(top + _BAND_ROWS, height_px)
+    pixels[top:bottom] = np.asarray(image.crop((0, top, width_px, bottom)))
+  return pixels
 
 
 def decode_rgb(data: bytes, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -211,7 +223,8 @@ def _load(image: Image.Image, header: Header) -> _Loaded:
 
 
 def _check_opaque(image: Image.Image) -> None:
-  lowest_alpha = int(np.asarray(image)[..., 3].min())
+  # of the channel alone: an array of all four is another copy
+  lowest_alpha = int(np.asarray(image.getchannel("A")).min())
   if lowest_alpha < 255:
     raise ImageError(
       "transparent",

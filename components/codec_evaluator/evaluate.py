@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -20,10 +19,9 @@ from hardmine.components.codec_evaluator.measurement import Measurement, Scorer
 from hardmine.components.evaluation.environment import environment
 from hardmine.components.evaluation.evaluation_set import evaluation_set
 from hardmine.components.evaluation.judging import measure_and_judge
-from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from hardmine.schemas.config import require
 from hardmine.schemas.gates import Gate, Verdict
-from hardmine.trainers.codec.rates import size_bytes
+from hardmine.trainers.codec.rates import iteration_bits, size_bytes
 
 Report = Callable[[str], None]
 
@@ -214,15 +212,6 @@ def measure_codec(
   return measurement, tuple(samples)
 
 
-def code_bits(height_px: int, width_px: int, padding_px: int) -> int:
-  """Bits of one iteration's code, of the padded image."""
-  rows, columns = (
-    math.ceil(side / padding_px) * padding_px // STRIDE_PX
-    for side in (height_px, width_px)
-  )
-  return rows * columns * CODE_DEPTH
-
-
 def _reconstructions(codec: AnyCodec, image: np.ndarray, iterations: int) -> np.ndarray:
   """uint8 [iterations, height, width, 3], or an error of the codec's."""
   pictures = codec.reconstructions(image, iterations)
@@ -242,7 +231,7 @@ def _rates(
   height_px, width_px, _ = image.shape
   num_px = height_px * width_px
   padding_px, sends_gains = codec.padding_px, codec.sends_gains
-  rate = (code_bits(height_px, width_px, padding_px) + 8 * sends_gains) / num_px
+  rate = iteration_bits(height_px, width_px, padding_px, sends_gains) / num_px
   turns = range(1, iterations + 1)
   sizes = (size_bytes(height_px, width_px, padding_px, t, sends_gains) for t in turns)
   return [rate * t for t in turns], [8 * size / num_px for size in sizes]

@@ -94,7 +94,7 @@ class _Decoder:
     model_dir = choose_model(args.model, stream.header.model_id)
     bitstream.check_model(stream.header, read_model_id(model_dir))
     height_px, width_px = stream.header.height_px, stream.header.width_px
-    images.check_memory(model_dir, height_px, width_px, stream.iterations, args)
+    images.check_memory(model_dir, stream, args)
     if stream.note:
       done.notes.append(f"hardmine: {item.source}: {stream.note}")
     if not images.is_lossless(item.target):

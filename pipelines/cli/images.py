@@ -9,13 +9,15 @@ import re
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind
 
 if TYPE_CHECKING:
   import numpy as np
+
+  from hardmine.trainers.codec.stream import Stream
 
 PIPE = "-"  # standard input, or output
 IMAGE = FileKind(
@@ -130,44 +132,32 @@ def decode_within_memory(
     path: for the error.
     data: what it holds.
     model_dir: of the model.
-    args: with `max_pixels` and `ignore_memory`.
+    args: with `max_pixels`, `ignore_memory` and `runtime`.
 
   Raises:
     ValueError: as `decode_image`, or the photograph is too large.
   """
-  from hardmine.trainers.codec import memory
+  from hardmine.trainers.codec.memory import Needs, available_bytes
   from hardmine.trainers.images import MAX_PIXELS
 
   limit, remedy = args.max_pixels or MAX_PIXELS, "the limit is of --max-pixels"
   remedy = remedy if args.max_pixels else "shrink it first"
-  available = None if args.ignore_memory else memory.available_bytes()
+  available = None if args.ignore_memory else available_bytes()
   if available is not None:
-    config = read_config(model_dir)
-    pixels = memory.max_pixels(config, available)
+    needs = Needs.of(model_dir, args.runtime)
+    pixels = needs.max_pixels(available)
     if pixels < limit:
-      limit, remedy = max(1, pixels), memory.too_large(config, available)
+      limit, remedy = max(1, pixels), needs.too_large(available)
   return decode_image(path, data, limit, remedy)
 
 
-def check_memory(
-  model_dir: Path,
-  height_px: int,
-  width_px: int,
-  iterations: int,
-  args: argparse.Namespace,
-) -> None:
+def check_memory(model_dir: Path, stream: Stream, args: argparse.Namespace) -> None:
   """Raises ValueError where decoding needs more memory than is available."""
-  from hardmine.trainers.codec import memory
+  from hardmine.trainers.codec.memory import Needs
 
   if not args.ignore_memory:
-    memory.check(read_config(model_dir), height_px, width_px, iterations)
-
-
-def read_config(model_dir: Path) -> dict[str, Any]:
-  """The network of a codec, as its facts say; empty where they do not."""
-  from hardmine.schemas.exported_model import read_facts
-
-  return read_facts(model_dir, "codec").get("config", {})
+    needs = Needs.of(model_dir, args.runtime)
+    needs.check_decoding(stream.header, stream.iterations)
 
 
 def encode_image(path: str | Path, image: np.ndarray) -> bytes:

@@ -15,7 +15,7 @@ from hardmine.pipelines.cli.images import read_input
 from hardmine.pipelines.cli.tables import printable
 
 if TYPE_CHECKING:
-  from hardmine.trainers.codec.bitstream import Chunk, Header
+  from hardmine.trainers.codec.bitstream import Header
 
 HELP = (
   "Says what compressed files hold and checks every checksum. Exits 1 when one is "
@@ -86,15 +86,10 @@ def _describe(path: str, full: bool) -> dict[str, Any]:
     raise ValueError(f"{path}: {error}") from error
   chunks = bitstream.read_chunks(data, header, header.iterations)
   problems = [
-    "damaged" if _has_wrong_gain(chunk, header) else chunk.problem for chunk in chunks
+    "damaged" if bitstream.has_wrong_gain(chunk, header) else chunk.problem
+    for chunk in chunks
   ]
-  whole_size = rates.size_bytes(
-    header.height_px,
-    header.width_px,
-    header.padding_px,
-    header.iterations,
-    header.sends_gains,
-  )
+  whole_size = rates.file_bytes(header)
   trailing_bytes = max(0, len(data) - whole_size)
   if "damaged" in problems or trailing_bytes:
     state = "damaged"
@@ -111,6 +106,7 @@ def _describe(path: str, full: bool) -> dict[str, Any]:
     "width_px": header.width_px,
     "height_px": header.height_px,
     "padding_px": header.padding_px,
+    **_tile_facts(header),
     "iterations": header.iterations,
     "iteration_bytes": bitstream.CHUNK_OVERHEAD_BYTES + header.payload_bytes,
     "whole_iterations": problems.count(None),
@@ -118,6 +114,17 @@ def _describe(path: str, full: bool) -> dict[str, Any]:
     "missing_iterations": [i + 1 for i, p in enumerate(problems) if p == "cut"],
     "missing_bytes": max(0, whole_size - len(data)),
     "trailing_bytes": trailing_bytes,
+  }
+
+
+def _tile_facts(header: Header) -> dict[str, int]:
+  """Of a picture that is split, how."""
+  if header.tiling is None:
+    return {}
+  return {
+    "tiles": header.tiles.num_tiles,
+    "tile_px": header.tiling.tile_px,
+    "overlap_px": header.tiling.overlap_px,
   }
 
 
@@ -170,10 +177,3 @@ def _ranges(numbers: list[int]) -> str:
   return ", ".join(
     str(first) if first == last else f"{first} to {last}" for first, last in runs
   )
-
-
-def _has_wrong_gain(chunk: Chunk, header: Header) -> bool:
-  """Whether a chunk that arrived as it was written says what no encoder says."""
-  from hardmine.trainers.codec.bitstream import MAX_GAIN
-
-  return header.sends_gains and not chunk.problem and chunk.payload[0] > MAX_GAIN

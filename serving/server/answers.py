@@ -20,6 +20,8 @@ from hardmine.serving.server.refusals import Refusal
 if TYPE_CHECKING:
   import numpy as np
 
+  from hardmine.trainers.codec.stream import Stream
+
 N = TypeVar("N", int, float)
 D = TypeVar("D")
 Query = Mapping[str, str]
@@ -85,6 +87,7 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
       model.codec.padding_px,
       min(model.codec.iterations, limits.max_iterations),
       model.codec.sends_gains,
+      model.codec.needs.splitting,
     )
   if iterations is None:
     iterations = min(model.codec.iterations, limits.max_iterations)
@@ -119,6 +122,7 @@ def decompress(
   model.codec.check(header)
   _check_iterations(header.iterations if iterations is None else iterations, limits)
   stream = bitstream.unpack(body, iterations)
+  _check_memory(stream, model, limits)
   headers = {
     "X-Hardmine-Model-Id": model.model_id,
     "X-Hardmine-Iterations": str(stream.iterations),
@@ -143,7 +147,7 @@ def _photograph(body: bytes, max_pixels: int, option: str) -> np.ndarray:
 
 def _codec_pixels(model: LoadedModel, limits: Limits) -> tuple[int, str]:
   """The most that a codec is given, and the option that decides about it."""
-  most = limits.max_codec_pixels(model.codec.facts["config"])
+  most = limits.max_codec_pixels(model.codec.needs)
   return most, "--max-pixels" if most == limits.max_pixels else "--max-memory-bytes"
 
 
@@ -161,6 +165,18 @@ def _check_padded(
       f"Expected at most {most:,} pixels, with sides rounded up to {padding_px}. "
       f"Received: {width_px}x{height_px}",
       option,
+    )
+
+
+def _check_memory(stream: Stream, model: LoadedModel, limits: Limits) -> None:
+  """A stream says itself how much of it goes through the network at once."""
+  needs = model.codec.needs
+  taken = needs.decoding(stream.header, stream.iterations) - needs.fixed_bytes
+  if taken > limits.max_memory_bytes:
+    raise _too_large(
+      f"Expected a stream that decodes in {limits.max_memory_bytes:,} bytes of memory. "
+      f"Received: one that takes {taken:,}",
+      "--max-memory-bytes",
     )
 
 

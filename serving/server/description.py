@@ -19,6 +19,7 @@ def describe(model: LoadedModel, follower: Follower, limits: Limits) -> dict[str
     "version": model.number,
     "alias": follower.alias,
     "model_id": model.model_id,
+    "runtime": model.runtime,
     **model.record,
     "metrics": {  # curves and pictures are the board's
       name: value
@@ -36,9 +37,7 @@ def describe(model: LoadedModel, follower: Follower, limits: Limits) -> dict[str
     ]
   else:
     # The page and other clients go by it: what this model is given, not any.
-    answer["limits"]["max_pixels"] = limits.max_codec_pixels(
-      model.codec.facts["config"]
-    )
+    answer["limits"]["max_pixels"] = limits.max_codec_pixels(model.codec.needs)
     answer["iterations"] = min(model.codec.iterations, limits.max_iterations)
     answer["padding_px"] = model.codec.padding_px
   return _plain(answer)

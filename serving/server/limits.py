@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
-from typing import Any
+
+from typing import TYPE_CHECKING
 
 from hardmine.schemas.config import Config, require
-from hardmine.trainers.codec import memory
+
+if TYPE_CHECKING:
+  from hardmine.trainers.codec.memory import Needs
 
 _AT_LEAST_ONE = (
   "max_body_bytes",
@@ -27,7 +29,7 @@ class Limits(Config):
   Attributes:
     max_body_bytes: of a request; larger ones are refused without reading them.
     max_pixels: of a photograph, and of a stream's image; to a codec as it pads them.
-    max_memory_bytes: that a codec's network may take for one request, by
+    max_memory_bytes: that a codec may take for one request, its picture included, by
       `trainers.codec.memory`; so all requests together take `concurrency` times that.
     max_iterations: a codec runs at most so many for one request.
     concurrency: requests that a model works on at the same time.
@@ -56,12 +58,13 @@ class Limits(Config):
       timeout_seconds=self.timeout_seconds,
     )
 
-  def max_codec_pixels(self, config: Mapping[str, Any]) -> int:
-    """The most pixels, as it pads them, that a codec of some config may be given.
+  def max_codec_pixels(self, needs: Needs) -> int:
+    """The most pixels, as it pads them, that a codec may be given.
 
-    Those that it can also decode with all iterations, which takes more than encoding.
+    Those that it can also decode with all iterations, which may take more than
+    encoding.
     """
-    within = self.max_memory_bytes // memory.bytes_per_pixel(
-      config, self.max_iterations
+    within = needs.max_pixels(
+      needs.fixed_bytes + self.max_memory_bytes, self.max_iterations
     )
     return max(1, min(self.max_pixels, within))

@@ -8,28 +8,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATIONS
 from hardmine.schemas.config import require
-from hardmine.schemas.exported_model import (
-  has_light_form,
-  read_facts,
-  read_light_facts,
-)
+from hardmine.schemas.exported_model import read_facts
 from hardmine.trainers.codec import bitstream, rates, tile_coding
 from hardmine.trainers.codec.coding_network import CodingNetwork, open_network
-from hardmine.trainers.codec.tiling import USUAL, Grid, Splitting
+from hardmine.trainers.codec.memory import Needs
+from hardmine.trainers.codec.tiling import Grid
 from hardmine.trainers.runtime.choice import choose_runtime
 
 
 class Codec:
   """Compresses with one model.
 
-  A picture of more than a megapixel and a half is split into tiles (`tiling`), so that
+  A picture of more than a megapixel is split into tiles (`tiling`), so that
   what coding takes of memory does not grow with it.
 
   Attributes:
@@ -40,30 +36,22 @@ class Codec:
     max_iterations: those that it can do; without a clock any number, though further
       ones can make an image worse.
     sends_gains: its streams carry a gain an iteration.
-    splitting: which pictures it splits into tiles when it compresses.
+    needs: what coding takes of memory.
   """
 
   def __init__(
-    self,
-    network: CodingNetwork,
-    facts: dict[str, Any],
-    decode_reach_px: Sequence[int] = (),
-    splitting: Splitting = USUAL,
+    self, network: CodingNetwork, facts: dict[str, Any], needs: Needs | None = None
   ):
     """Takes a network as it is.
 
     Args:
       network: of the model.
       facts: the exported `codec.json`.
-      decode_reach_px: how far from a pixel lie the codes that it follows from, after 1,
-        2, ... iterations; each further one adds what the last one added. Empty where
-        nobody knows.
-      splitting: other than the usual one only in tests.
+      needs: of the same; None knows no more than the facts.
     """
     self._network = network
-    self._decode_reach_px = tuple(decode_reach_px)
+    self.needs = needs or Needs(config=facts["config"], light=False)
     self.facts = facts
-    self.splitting = splitting
     self.model_id = bytes.fromhex(facts["model_id"])
     config = facts["config"]
     self.max_iterations = int(config.get("clock") or bitstream.MAX_ITERATIONS)
@@ -86,12 +74,9 @@ class Codec:
       RuntimeError: the runtime is not installed.
     """
     facts = read_facts(model_dir, "codec")
-    light_facts = read_light_facts(model_dir) if has_light_form(model_dir) else {}
-    return cls(
-      open_network(model_dir, choose_runtime(model_dir, runtime)),
-      facts,
-      light_facts.get("decode_reach_px") or (),
-    )
+    runtime = choose_runtime(model_dir, runtime)
+    network = open_network(model_dir, runtime)
+    return cls(network, facts, Needs.of(model_dir, runtime))
 
   def encode_codes(
     self, image: np.ndarray, iterations: int
@@ -135,7 +120,8 @@ class Codec:
     _check_image(image)
     self._check_iterations(iterations)
     height_px, width_px, _ = image.shape
-    grid = Grid.over(height_px, width_px, self.splitting.of(height_px, width_px))
+    split = self.needs.splitting.of(height_px, width_px)
+    grid = Grid.over(height_px, width_px, split)
     return tile_coding.reconstruct_tiles(self._network, image, grid, iterations)
 
   def compress(
@@ -170,7 +156,7 @@ class Codec:
         self.padding_px,
         max_iterations=self.iterations,
         sends_gains=self.sends_gains,
-        splitting=self.splitting,
+        splitting=self.needs.splitting,
       )
     elif iterations is None:
       iterations = self.iterations
@@ -182,7 +168,7 @@ class Codec:
       padding_px=self.padding_px,
       iterations=iterations,
       sends_gains=self.sends_gains,
-      tiling=self.splitting.of(height_px, width_px),
+      tiling=self.needs.splitting.of(height_px, width_px),
     )
     return bitstream.pack_tiles(
       header,
@@ -203,24 +189,12 @@ class Codec:
 
   def decode_stream(self, stream: bitstream.Stream) -> np.ndarray:
     """The image of an unpacked stream, uint8 [h, w, 3]."""
-    header = stream.header
-    self.check(header)
+    self.check(stream.header)
     self._check_iterations(stream.iterations)
-    whole = self.splitting.of(header.height_px, header.width_px) is None
-    reach_px = self.reach_px(stream.iterations)
-    if header.tiling is not None or whole or reach_px is None:
+    window = self.needs.window(stream.header, stream.iterations)
+    if window is None:
       return tile_coding.decode_tiles(self._network, stream)
-    window_px = self.splitting.tiling.tile_px
-    return tile_coding.decode_windows(self._network, stream, reach_px, window_px)
-
-  def reach_px(self, iterations: int) -> int | None:
-    """How far from a pixel lie the codes that it follows from; None if unknown."""
-    known = self._decode_reach_px
-    if iterations <= len(known):
-      return known[iterations - 1]
-    if len(known) < 2:
-      return None
-    return known[-1] + (iterations - len(known)) * (known[-1] - known[-2])
+    return tile_coding.decode_windows(self._network, stream, window)
 
   def check(self, header: bitstream.Header) -> None:
     """Raises BitstreamError unless this model can have written such a stream."""

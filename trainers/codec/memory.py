@@ -1,9 +1,11 @@
 """How much memory coding a picture takes, told before any of it is asked for.
 
-The whole picture goes through the network at once, so what it takes grows with its
-pixels and with the network's width. Measured were peaks of the resident size beyond
-that of a process which had used the model once, in bytes a pixel; TensorFlow 2.16 on
-two cores, pictures of 0.4 to 12 megapixels:
+It is what the process takes by itself, and what goes through the network at once, which
+is a tile of a large picture (`tiling`), and the picture's own bytes: four a pixel while
+Pillow holds it, three as an array, and what a file of it takes. Measured were peaks of
+the resident size beyond that of a process which had used the model once, in bytes a
+pixel of what goes through the network. TensorFlow 2.16 on two cores, pictures of 0.4
+to 12 megapixels:
 
     cells, width         encode        decode 2 to 4    decode 16 iterations
     GRU 1/16             172 to 228    151 to 184       372
@@ -13,11 +15,15 @@ two cores, pictures of 0.4 to 12 megapixels:
     LSTM 1/16            219 to 229    177 to 201
     LSTM 1/4             811 to 919    898              1891
 
-Decoding begins up to ten iterations at a time, each of which holds its beginnings.
+Decoding begins up to ten iterations at a time there, each of which holds its
+beginnings. The light form runs one after the other:
+
+LIGHT_TABLE
 """
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import resource
 from collections.abc import Iterable, Mapping
@@ -26,12 +32,28 @@ from typing import Any
 
 from hardmine.schemas.codec_config import STRIDE_PX
 from hardmine.schemas.config import require
+from hardmine.schemas.exported_model import (
+  has_light_form,
+  read_facts,
+  read_light_facts,
+)
+from hardmine.trainers.codec import tiling
+from hardmine.trainers.codec.stream_header import Header
+from hardmine.trainers.runtime.choice import TENSORFLOW, choose_runtime
 
-# TensorFlow and the papers' whole network, before any picture.
-_FIXED_BYTES = 1_150_000_000
-_BYTES_PER_PIXEL = {False: 2450, True: 3700}  # at width 1, by whether cells are LSTM
-_PICTURE_BYTES = 80  # a pixel, of the picture itself in its several forms
-_DEEP_SHARE = 0.35  # of that, which the layers of `deep_width` hold
+# By whether the runtime is a light one: the process and the papers' whole network,
+# before any picture.
+_FIXED_BYTES = {False: 1_150_000_000, True: 250_000_000}
+# At width 1, by the same and by whether cells are LSTM.
+_BYTES_PER_PIXEL = {
+  (False, False): 2450,
+  (False, True): 3700,
+  (True, False): 1200,
+  (True, True): 1600,
+}
+_FORMS_BYTES = 80  # a pixel of what goes through the network, in its several forms
+_PICTURE_BYTES = 14  # a pixel of the picture itself, while it is read or written
+_DEEP_SHARE = 0.35  # of the network's, which the layers of `deep_width` hold
 _AT_A_TIME = 10  # iterations, which take this much more together:
 _MORE = 1.4
 _FEWER = "decode fewer --iterations, "
@@ -39,65 +61,129 @@ _REMEDY = "give more memory, or try all the same with --ignore-memory"
 _SMALLER = "shrink it first, as with `magick IN -resize 50% OUT.png`, "
 
 
-def bytes_per_pixel(config: Mapping[str, Any], decoded: int = 0) -> int:
-  """What a codec's network takes, by a little more than was ever measured.
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Needs:
+  """What coding with one model takes.
 
-  Args:
+  Attributes:
     config: of the model's facts.
-    decoded: iterations to decode; 0 encodes.
+    light: it does not run on TensorFlow.
+    decode_reach_px: as the light form's facts tell it; empty where nobody knows.
+    splitting: which pictures are split into tiles.
   """
-  width = float(config.get("width", 1.0))
-  deep = float(config.get("deep_width") or width)
-  is_lstm = "lstm" in str(config.get("cell", "lstm")).lower()
-  encoding = _BYTES_PER_PIXEL[is_lstm] * (width + _DEEP_SHARE * (deep - width))
-  at_a_time = 1 + _MORE * min(decoded, _AT_A_TIME) / _AT_A_TIME
-  return _PICTURE_BYTES + round(encoding * at_a_time)
 
+  config: Mapping[str, Any]
+  light: bool
+  decode_reach_px: tuple[int, ...] = ()
+  splitting: tiling.Splitting = tiling.USUAL
 
-def needed_bytes(
-  config: Mapping[str, Any], height_px: int, width_px: int, decoded: int = 0
-) -> int:
-  """What encoding or decoding one picture takes, the process itself included.
+  @classmethod
+  def of(cls, model_dir: str | os.PathLike, runtime: str | None = None) -> Needs:
+    """Of an exported codec.
 
-  Args:
-    config: of the model's facts.
-    height_px: of the picture.
-    width_px: likewise.
-    decoded: iterations to decode; 0 encodes.
-  """
-  rows, columns = (-(-side // (2 * STRIDE_PX)) for side in (height_px, width_px))
-  pixels = rows * columns * (2 * STRIDE_PX) ** 2
-  return _FIXED_BYTES + pixels * bytes_per_pixel(config, decoded)
+    Args:
+      model_dir: its folder.
+      runtime: as `hardmine.trainers.runtime.choice.choose_runtime` takes it.
+    """
+    facts = read_light_facts(model_dir) if has_light_form(model_dir) else {}
+    return cls(
+      config=read_facts(model_dir, "codec").get("config", {}),
+      light=choose_runtime(model_dir, runtime) != TENSORFLOW,
+      decode_reach_px=tuple(facts.get("decode_reach_px") or ()),
+    )
 
+  @property
+  def fixed_bytes(self) -> int:
+    """Of the process with the model, before any picture."""
+    return _FIXED_BYTES[self.light]
 
-def max_pixels(config: Mapping[str, Any], available: int) -> int:
-  """The largest picture that can be encoded in an amount of memory; 0 for none."""
-  return max(0, (available - _FIXED_BYTES) // bytes_per_pixel(config))
+  def bytes_per_pixel(self, decoded: int = 0) -> int:
+    """Of what goes through the network, by a little more than was ever measured.
 
+    Args:
+      decoded: iterations to decode; 0 encodes.
+    """
+    width = float(self.config.get("width", 1.0))
+    deep = float(self.config.get("deep_width") or width)
+    is_lstm = "lstm" in str(self.config.get("cell", "lstm")).lower()
+    coding = _BYTES_PER_PIXEL[self.light, is_lstm] * (
+      width + _DEEP_SHARE * (deep - width)
+    )
+    if not self.light:
+      coding *= 1 + _MORE * min(decoded, _AT_A_TIME) / _AT_A_TIME
+    return _FORMS_BYTES + round(coding)
 
-def check(
-  config: Mapping[str, Any], height_px: int, width_px: int, decoded: int = 0
-) -> None:
-  """Raises ValueError where a picture needs more memory than there is."""
-  available = available_bytes()
-  if available is None:
-    return
-  needed = needed_bytes(config, height_px, width_px, decoded)
-  require(
-    needed <= available,
-    f"about {needed / 1e9:.1f} GB of memory for {width_px}x{height_px} pixels with "
-    f"this model; {_FEWER if decoded else _SMALLER}{_REMEDY}",
-    available=f"{available / 1e9:.1f} GB",
-  )
+  def encoding(self, height_px: int, width_px: int) -> int:
+    """Bytes of a process that encodes one picture."""
+    grid = tiling.Grid.over(height_px, width_px, self.splitting.of(height_px, width_px))
+    sides_px = grid.rows.side_px, grid.columns.side_px
+    return self._needed(height_px * width_px, *sides_px)
 
+  def decoding(self, header: Header, iterations: int) -> int:
+    """Bytes of a process that decodes the first iterations of a stream."""
+    height_px, width_px = header.height_px, header.width_px
+    window = self.window(header, iterations)
+    sides_px = header.tiles.rows.side_px, header.tiles.columns.side_px
+    if window is not None:
+      sides_px = min(window.side_px, height_px), min(window.side_px, width_px)
+    return self._needed(height_px * width_px, *sides_px, iterations)
 
-def too_large(config: Mapping[str, Any], available: int) -> str:
-  """Why a picture of more than `max_pixels` is refused, and what to do."""
-  pixels = max_pixels(config, available)
-  return (
-    f"the {available / 1e9:.1f} GB of memory that are available hold about "
-    f"{pixels / 1e6:.1f} megapixels with this model; {_SMALLER}{_REMEDY}"
-  )
+  def window(self, header: Header, iterations: int) -> tiling.Window | None:
+    """What is decoded at once of a large picture in one grid of codes, as of before.
+
+    None where the stream is split, or small, or nobody knows how far codes reach: what
+    the stream says is decoded at once.
+    """
+    reach_px = tiling.reach_px(self.decode_reach_px, iterations)
+    split = self.splitting.of(header.height_px, header.width_px)
+    if header.tiling is not None or split is None or reach_px is None:
+      return None
+    return tiling.Window(reach_px=reach_px, tile_px=split.tile_px)
+
+  def max_pixels(self, available: int, decoded: int = 0) -> int:
+    """The largest picture that can be coded in an amount of memory; 0 for none.
+
+    Args:
+      available: bytes, `fixed_bytes` among them.
+      decoded: iterations to decode; 0 encodes.
+    """
+    left = available - self.fixed_bytes
+    whole_px, coding = self.splitting.max_whole_px, self.bytes_per_pixel(decoded)
+    if left < whole_px * (coding + _PICTURE_BYTES):
+      return max(0, left // (coding + _PICTURE_BYTES))
+    return (left - whole_px * coding) // _PICTURE_BYTES
+
+  def check_decoding(self, header: Header, iterations: int) -> None:
+    """Raises ValueError where a stream needs more memory than there is."""
+    available = available_bytes()
+    if available is None:
+      return
+    needed = self.decoding(header, iterations)
+    require(
+      needed <= available,
+      f"about {needed / 1e9:.1f} GB of memory for {header.width_px}x"
+      f"{header.height_px} pixels with this model; {_FEWER}{_REMEDY}",
+      available=f"{available / 1e9:.1f} GB",
+    )
+
+  def too_large(self, available: int) -> str:
+    """Why a picture of more than `max_pixels` is refused, and what to do."""
+    pixels = self.max_pixels(available)
+    return (
+      f"the {available / 1e9:.1f} GB of memory that are available hold about "
+      f"{pixels / 1e6:.1f} megapixels with this model; {_SMALLER}{_REMEDY}"
+    )
+
+  def _needed(
+    self, picture_px: int, height_px: int, width_px: int, decoded: int = 0
+  ) -> int:
+    rows, columns = (-(-side // (2 * STRIDE_PX)) for side in (height_px, width_px))
+    coded_px = rows * columns * (2 * STRIDE_PX) ** 2
+    return (
+      self.fixed_bytes
+      + coded_px * self.bytes_per_pixel(decoded)
+      + picture_px * _PICTURE_BYTES
+    )
 
 
 def available_bytes(root: str | os.PathLike = "/") -> int | None:

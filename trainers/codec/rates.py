@@ -25,16 +25,21 @@ def size_bytes(
   splitting: Splitting = USUAL,
 ) -> int:
   """Exact size of the file that a picture gives; see `file_bytes`."""
-  header = Header(
-    model_id=bytes(MODEL_ID_BYTES),
-    height_px=height_px,
-    width_px=width_px,
-    padding_px=padding_px,
-    iterations=iterations,
-    sends_gains=sends_gains,
-    tiling=splitting.of(height_px, width_px),
+  return file_bytes(
+    _header(height_px, width_px, padding_px, iterations, sends_gains, splitting)
   )
-  return file_bytes(header)
+
+
+def iteration_bits(
+  height_px: int,
+  width_px: int,
+  padding_px: int,
+  sends_gains: bool = False,
+  splitting: Splitting = USUAL,
+) -> int:
+  """Bits of one iteration's codes and gains, of all that is padded, without a frame."""
+  header = _header(height_px, width_px, padding_px, 1, sends_gains, splitting)
+  return 8 * header.payload_bytes
 
 
 def iterations_for_bpp(
@@ -75,3 +80,22 @@ def iterations_for_bpp(
     bpp=bpp,
   )
   return fitting
+
+
+def _header(
+  height_px: int,
+  width_px: int,
+  padding_px: int,
+  iterations: int,
+  sends_gains: bool,
+  splitting: Splitting,
+) -> Header:
+  return Header(
+    model_id=bytes(MODEL_ID_BYTES),
+    height_px=height_px,
+    width_px=width_px,
+    padding_px=padding_px,
+    iterations=iterations,
+    sends_gains=sends_gains,
+    tiling=splitting.of(height_px, width_px),
+  )

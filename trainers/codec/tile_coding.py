@@ -8,14 +8,14 @@ everything at once would give, but for how sums of floats round.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import numpy as np
 
 from hardmine.schemas.codec_config import STRIDE_PX
 from hardmine.trainers.codec.coding_network import CodingNetwork
 from hardmine.trainers.codec.stream import Stream
-from hardmine.trainers.codec.tiling import MULTIPLE_PX, Grid, assemble
+from hardmine.trainers.codec.tiling import MULTIPLE_PX, Grid, Window, assemble
 
 
 def encode_tiles(
@@ -49,48 +49,39 @@ def reconstruct_tiles(
 
 
 def decode_windows(
-  network: CodingNetwork, stream: Stream, reach_px: int, window_px: int
+  network: CodingNetwork, stream: Stream, window: Window
 ) -> np.ndarray:
   """The picture of a stream that is not split, as decoding it whole gives it.
 
   Args:
     network: that wrote it.
     stream: of one grid of codes.
-    reach_px: how far from a pixel lies what it depends on.
-    window_px: about the longest side of what is decoded at once.
+    window: how much is decoded at once.
   """
   header = stream.header
-  sides_px = header.height_px, header.width_px
-  core_px = max(MULTIPLE_PX, window_px - 2 * reach_px)
-  picture = np.empty((*sides_px, 3), np.uint8)
-  for core in _boxes(sides_px, core_px):
-    window = [_widened(side, reach_px, end) for side, end in zip(core, sides_px)]
-    rows, columns = (
-      slice(side.start // STRIDE_PX, -(-side.stop // MULTIPLE_PX) * 2)
-      for side in window
-    )
-    decoded = network.decode(
-      stream.window(rows, columns),
-      stream.gains,
-      *(side.stop - side.start for side in window),
-    )
-    taken = [
-      slice(inner.start - outer.start, inner.stop - outer.start)
-      for inner, outer in zip(core, window)
-    ]
-    picture[core[0], core[1]] = decoded[taken[0], taken[1]]
+  height_px, width_px = header.height_px, header.width_px
+  picture = np.empty((height_px, width_px, 3), np.uint8)
+  for rows in _cores(height_px, window.core_px):
+    for columns in _cores(width_px, window.core_px):
+      seen = (
+        _widened(rows, window.reach_px, height_px),
+        _widened(columns, window.reach_px, width_px),
+      )
+      decoded = network.decode(
+        stream.window(*(_blocks(side) for side in seen)),
+        stream.gains,
+        *(side.stop - side.start for side in seen),
+      )
+      top, left = rows.start - seen[0].start, columns.start - seen[1].start
+      picture[rows, columns] = decoded[
+        top : top + rows.stop - rows.start, left : left + columns.stop - columns.start
+      ]
   return picture
 
 
-def _boxes(sides_px: Sequence[int], core_px: int) -> Iterator[tuple[slice, slice]]:
-  height_px, width_px = sides_px
-  step = -(-core_px // MULTIPLE_PX) * MULTIPLE_PX
-  for top in range(0, height_px, step):
-    for left in range(0, width_px, step):
-      yield (
-        slice(top, min(top + step, height_px)),
-        slice(left, min(left + step, width_px)),
-      )
+def _cores(length_px: int, core_px: int) -> Iterator[slice]:
+  for begin in range(0, length_px, core_px):
+    yield slice(begin, min(begin + core_px, length_px))
 
 
 def _widened(side: slice, reach_px: int, end_px: int) -> slice:
@@ -98,3 +89,10 @@ def _widened(side: slice, reach_px: int, end_px: int) -> slice:
   begin = max(0, side.start - reach_px) // MULTIPLE_PX * MULTIPLE_PX
   end = -(-(side.stop + reach_px) // MULTIPLE_PX) * MULTIPLE_PX
   return slice(begin, min(end, end_px))
+
+
+def _blocks(side: slice) -> slice:
+  """The code positions of pixels; a picture's end may be anywhere in its last one."""
+  blocks = MULTIPLE_PX // STRIDE_PX
+  end = -(-side.stop // MULTIPLE_PX) * blocks
+  return slice(side.start // STRIDE_PX, end)

@@ -16,7 +16,8 @@ machine rounds alike.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
@@ -59,7 +60,7 @@ class Splitting:
   """Which pictures are split.
 
   Attributes:
-    max_whole_px: those of more pixels than this.
+    max_whole_px: those of more pixels than this, sides rounded up to 32.
     tiling: how.
   """
 
@@ -68,11 +69,12 @@ class Splitting:
 
   def of(self, height_px: int, width_px: int) -> Tiling | None:
     """The tiling of a picture; None where it stays whole."""
-    return self.tiling if height_px * width_px > self.max_whole_px else None
+    rounded = (_rounded_up(side_px, MULTIPLE_PX) for side_px in (height_px, width_px))
+    return self.tiling if math.prod(rounded) > self.max_whole_px else None
 
 
 # One for all machines, as bytes may not depend on anybody's memory.
-USUAL = Splitting(max_whole_px=3 << 19, tiling=Tiling(tile_px=1024, overlap_px=16))
+USUAL = Splitting(max_whole_px=1 << 20, tiling=Tiling(tile_px=768, overlap_px=16))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,6 +166,48 @@ class Grid:
       spans.padded_px(padding_px) for spans in (self.rows, self.columns)
     )
     return height_px * width_px // STRIDE_PX**2
+
+
+def reach_px(known: Sequence[int], iterations: int) -> int | None:
+  """How far from a pixel lie the codes that it follows from; None where nobody knows.
+
+  Args:
+    known: after 1, 2, ... iterations; each further one adds what the last one added.
+    iterations: that are decoded.
+  """
+  if iterations <= len(known):
+    return known[iterations - 1]
+  if len(known) < 2:
+    return None
+  return known[-1] + (iterations - len(known)) * (known[-1] - known[-2])
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Window:
+  """How much of one grid of codes is decoded at once.
+
+  Attributes:
+    reach_px: how far from a pixel lie the codes that it follows from.
+    tile_px: the longest side of a tile of the same picture, were it split.
+  """
+
+  reach_px: int
+  tile_px: int
+
+  @property
+  def core_px(self) -> int:
+    """Side of the pixels that are kept: whatever the reach leaves, or half a tile."""
+    left_px = max(self.tile_px - 2 * self._margin_px, self.tile_px // 2)
+    return max(MULTIPLE_PX, left_px // MULTIPLE_PX * MULTIPLE_PX)
+
+  @property
+  def side_px(self) -> int:
+    """The longest side of what is decoded for them."""
+    return self.core_px + 2 * self._margin_px
+
+  @property
+  def _margin_px(self) -> int:
+    return _rounded_up(self.reach_px, MULTIPLE_PX)
 
 
 def assemble(grid: Grid, tiles: Iterable[np.ndarray]) -> np.ndarray:

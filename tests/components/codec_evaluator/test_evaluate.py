@@ -10,7 +10,6 @@ from PIL import Image
 
 from hardmine.components.codec_evaluator import conventional, photographs
 from hardmine.components.codec_evaluator.evaluate import (
-  code_bits,
   evaluate,
   measure_codec,
 )
@@ -70,12 +69,6 @@ def test_rates_pay_for_padding_and_divide_by_true_pixels():
   np.testing.assert_allclose(measured.bpp[0], [0.125, 0.25, 0.375, 0.5])
   # 162x161 pads to 176x176: 11 * 11 blocks of 32 bits.
   np.testing.assert_allclose(measured.bpp[1], np.arange(1, 5) * 121 * 32 / (162 * 161))
-
-
-def test_padding_to_32_costs_more_bits():
-  assert code_bits(33, 17, 16) == 3 * 2 * 32
-  assert code_bits(33, 17, 32) == 4 * 2 * 32
-  assert code_bits(512, 768, 32) == 512 * 768 // 8
 
 
 def test_scores_are_those_of_the_metric():

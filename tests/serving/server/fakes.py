@@ -10,6 +10,7 @@ import numpy as np
 from hardmine.schemas.categories import Categories, Category
 from hardmine.serving.server.loaded_model import LoadedModel
 from hardmine.trainers.codec import bitstream
+from hardmine.trainers.codec.memory import Needs
 from hardmine.trainers.detection.detector import Detections
 
 CATEGORIES = Categories(
@@ -91,7 +92,7 @@ class FakeCodec:
   def __init__(self, number: int, gate: Gate):
     self.model_id = number.to_bytes(8, "big")
     self.iterations = 4
-    self.facts = {"config": {"width": 0.125}}
+    self.needs = Needs(config={"width": 0.125}, light=False)
     self.gate = gate
 
   def compress(self, image: np.ndarray, *, iterations: int) -> bytes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import gzip
 import io
 import re
@@ -14,8 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from hardmine.serving.server import page_files
 from hardmine.serving.server.limits import Limits
 from hardmine.trainers import images
-from hardmine.trainers.codec import bitstream, memory
-from hardmine.trainers.codec.stream_header import pack_header
+from hardmine.trainers.codec import bitstream
+from hardmine.trainers.codec.memory import Needs
+from hardmine.trainers.codec.stream_header import Header, pack_header
+from hardmine.trainers.codec.tiling import Tiling
 from tests.serving.server.fakes import FakeStore
 from tests.serving.server.loopback import picture, wait_until
 
@@ -284,9 +287,10 @@ def flat(side_px):
 def test_what_a_codec_would_need_too_much_memory_for_is_refused_by_its_header(
   serve, shelf, monkeypatch
 ):
-  client = serve(FakeStore(production=CODEC))
-  most = Limits().max_codec_pixels(shelf.models[CODEC].facts["config"])
-  assert 2_000_000 < most < 4_000_000
+  limits = {"max_memory_bytes": 1 << 28}
+  client = serve(FakeStore(production=CODEC), **limits)
+  most = Limits(**limits).max_codec_pixels(shelf.models[CODEC].needs)
+  assert most < 4096 * 4096
   model = client.get("/v1/model").json
   assert model["limits"]["max_pixels"] == most
   large = flat(4096)
@@ -297,7 +301,21 @@ def test_what_a_codec_would_need_too_much_memory_for_is_refused_by_its_header(
   assert "send a smaller picture" in answer.message
   assert "more --max-memory-bytes" in answer.message
   monkeypatch.undo()
-  assert client.post("/v1/compress?iterations=1", flat(1024)).status == 200
+  assert client.post("/v1/compress?iterations=1", flat(256)).status == 200
+
+
+def test_a_stream_says_itself_how_much_memory_decoding_it_takes(serve, shelf):
+  """As one of before, whose large picture is no tiles, or a forged one."""
+  client = serve(FakeStore(production=CODEC), max_memory_bytes=1 << 28)
+  small = bitstream.read_header(client.post("/v1/compress", picture(16, 16)).body)
+  for tiling in (None, Tiling(tile_px=4096, overlap_px=0)):
+    header = dataclasses.replace(
+      small, height_px=1500, width_px=3000, iterations=1, tiling=tiling
+    )
+    codes = np.zeros((1, *header.grid, 32), np.uint8)
+    answer = client.post("/v1/decompress", bitstream.pack(header, codes))
+    assert (answer.status, answer.reason) == (413, "too_large")
+    assert "more --max-memory-bytes" in answer.message
 
 
 SHIPPED = {"cell": "trainers.codec.cells.gru:ConvGRUCell", "width": 0.375}
@@ -308,15 +326,36 @@ SHIPPED = {"cell": "trainers.codec.cells.gru:ConvGRUCell", "width": 0.375}
 )
 def test_what_a_request_takes_stays_within_the_memory_that_was_set(config):
   limits = Limits()
-  taken = memory.bytes_per_pixel(config, limits.max_iterations)
-  most = limits.max_codec_pixels(config)
-  assert most * taken <= limits.max_memory_bytes < (most + 1) * taken
-  assert Limits(max_memory_bytes=1).max_codec_pixels(config) == 1
-  assert Limits(max_pixels=7).max_codec_pixels(config) == 7
+  for light in (False, True):
+    needs = Needs(config=config, light=light)
+    most = limits.max_codec_pixels(needs)
+    side = int(most**0.5) // 32 * 32
+    how = needs.splitting.of(side, side)
+    header = Header(
+      model_id=bytes(8),
+      height_px=side,
+      width_px=side,
+      padding_px=16,
+      iterations=limits.max_iterations,
+      tiling=how,
+    )
+    taken = needs.decoding(header, limits.max_iterations) - needs.fixed_bytes
+    assert 0.5 * most < side**2
+    assert taken <= limits.max_memory_bytes
+    assert Limits(max_memory_bytes=1).max_codec_pixels(needs) == 1
+    assert Limits(max_pixels=7).max_codec_pixels(needs) == 7
 
 
-def test_the_shipped_codec_is_given_what_the_page_sends():
-  assert Limits().max_codec_pixels(SHIPPED) >= 1024 * 1024
+@pytest.mark.parametrize("light", [False, True])
+def test_the_shipped_codec_is_given_what_the_page_sends(light):
+  needs = Needs(config=SHIPPED, light=light)
+  assert Limits().max_codec_pixels(needs) >= 1024 * 1024
+
+
+def test_the_shipped_codec_in_its_light_form_is_given_any_picture():
+  limits = Limits()
+  needs = Needs(config=SHIPPED, light=True)
+  assert limits.max_codec_pixels(needs) == limits.max_pixels
 
 
 def test_streams_that_cannot_be_used(serve):

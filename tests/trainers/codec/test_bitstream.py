@@ -127,6 +127,12 @@ def test_size_is_known_before_anything_is_encoded():
     assert len(data) == size
 
 
+def test_padding_to_32_costs_more_bits():
+  assert rates.iteration_bits(33, 17, 16) == 3 * 2 * 32
+  assert rates.iteration_bits(33, 17, 32) == 4 * 2 * 32
+  assert rates.iteration_bits(512, 768, 32) == 512 * 768 // 8
+
+
 def test_an_iteration_costs_an_eighth_of_a_bit_per_pixel():
   # 1608.05148, section 3: 32 bits per 16x16 pixels; here with 8 bytes of frame.
   one, two = (rates.size_bytes(512, 768, 16, n) for n in (1, 2))

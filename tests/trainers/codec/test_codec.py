@@ -1,5 +1,6 @@
 """The exported codec: the graph agrees with the model, any size, any prefix."""
 
+import concurrent.futures
 import dataclasses
 import json
 
@@ -8,11 +9,12 @@ import pytest
 
 from hardmine.schemas.codec_config import CodecConfig
 from hardmine.schemas.exported_model import FACTS_PATHS
-from hardmine.trainers.codec import bitstream
+from hardmine.trainers.codec import bitstream, rates
 from hardmine.trainers.codec.cells.gru import ConvGRUCell
 from hardmine.trainers.codec.codec import Codec
 from hardmine.trainers.codec.export import export_codec
 from hardmine.trainers.codec.model import build_codec, model_id
+from hardmine.trainers.codec.tiling import Splitting, Tiling
 
 ITERATIONS = 3
 
@@ -157,3 +159,111 @@ def test_what_is_no_image_is_refused(exported, image):
   _, codec, _ = exported
   with pytest.raises(ValueError, match="uint8"):
     codec.compress(image, iterations=1)
+
+
+TINY = Splitting(max_whole_px=96 * 96, tiling=Tiling(tile_px=96, overlap_px=16))
+
+
+def splitting(codec, how=TINY, **changes):
+  return Codec(
+    codec._network,
+    codec.facts,
+    dataclasses.replace(codec.needs, splitting=how, **changes),
+  )
+
+
+def smooth(height, width):
+  """A picture whose neighbouring pixels are alike, as a sky's."""
+  rows, columns = np.mgrid[:height, :width]
+  waves = [np.sin(rows / 37 + k) + np.cos(columns / 53 - k) for k in range(3)]
+  return np.uint8(127 + 60 * np.stack(waves, axis=-1))
+
+
+@pytest.mark.parametrize(
+  ("height", "width", "num_tiles"),
+  [(96, 96, 1), (96, 97, 2), (97, 128, 4), (1, 300, 4), (211, 177, 9)],
+)
+def test_pictures_around_the_threshold_come_back(exported, height, width, num_tiles):
+  _, codec, _ = exported
+  tiled, image = splitting(codec), photograph(height, width)
+  data = tiled.compress(image, iterations=ITERATIONS)
+  header = bitstream.read_header(data)
+  assert header.tiles.num_tiles == num_tiles
+  assert header.version == (3 if num_tiles > 1 else 1 + codec.sends_gains)
+  assert len(data) == rates.size_bytes(
+    height, width, codec.padding_px, ITERATIONS, codec.sends_gains, TINY
+  )
+  pictures = tiled.reconstructions(image, ITERATIONS)
+  for t in range(ITERATIONS):
+    chunk = 8 + header.payload_bytes
+    cut = data[: len(data) - (ITERATIONS - 1 - t) * chunk]
+    decoded = tiled.decompress(cut)
+    np.testing.assert_array_equal(decoded, pictures[t])
+  # how it is split is the stream's to say, whatever this side would have done
+  np.testing.assert_array_equal(codec.decompress(data), pictures[-1])
+
+
+def test_one_tile_is_coded_as_the_picture_is(exported):
+  _, codec, _ = exported
+  image = photograph(80, 96)
+  assert splitting(codec).compress(image, iterations=2) == codec.compress(
+    image, iterations=2
+  )
+
+
+def test_every_tile_is_coded_as_if_it_were_a_picture(exported):
+  _, codec, _ = exported
+  image = photograph(150, 100)
+  stream = bitstream.unpack(splitting(codec).compress(image, iterations=2))
+  boxes = list(stream.header.tiles)
+  for (rows, columns), (codes, gains) in zip(boxes, stream.tiles(), strict=True):
+    expected = codec.encode_codes(image[rows, columns], 2)
+    np.testing.assert_array_equal(codes, expected[0])
+    np.testing.assert_array_equal(gains, expected[1])
+
+
+def test_a_large_picture_of_before_decodes_in_windows_as_it_does_whole(exported):
+  _, codec, _ = exported
+  image = smooth(150, 330)
+  how = Splitting(max_whole_px=1, tiling=Tiling(tile_px=192, overlap_px=16))
+  data = codec.compress(image, iterations=ITERATIONS)
+  assert bitstream.read_header(data).version < 3
+  reach = codec.needs.decode_reach_px
+  assert reach == tuple(sorted(reach))
+  seen = []
+  windows = splitting(codec, how)
+  whole = codec.decompress(data).astype(int)
+  network, windows._network = windows._network, _Watched(windows._network, seen)
+  in_windows = windows.decompress(data).astype(int)
+  assert np.abs(in_windows - whole).max() <= 1
+  if reach:
+    assert len(seen) > 1
+  # and a reach that is too short is noticed by this very comparison
+  short = splitting(codec, how, decode_reach_px=(0, 0, 0))
+  assert np.abs(short.decompress(data).astype(int) - whole).max() > 1
+  unknown = splitting(codec, how, decode_reach_px=())
+  unknown._network = _Watched(network, calls := [])
+  np.testing.assert_array_equal(unknown.decompress(data), whole)
+  assert len(calls) == 1
+
+
+class _Watched:
+  def __init__(self, network, seen):
+    self._network, self._seen = network, seen
+
+  def decode(self, codes, *others):
+    self._seen.append(codes.shape)
+    return self._network.decode(codes, *others)
+
+
+def test_two_threads_give_what_one_gives(exported):
+  _, codec, _ = exported
+  tiled = splitting(codec)
+  pictures = [photograph(130, 140, seed) for seed in range(4)]
+  alone = [tiled.compress(image, iterations=2) for image in pictures]
+  with concurrent.futures.ThreadPoolExecutor(2) as pool:
+    together = list(pool.map(lambda one: tiled.compress(one, iterations=2), pictures))
+    decoded = list(pool.map(tiled.decompress, alone))
+  assert together == alone
+  for data, image in zip(alone, decoded):
+    np.testing.assert_array_equal(tiled.decompress(data), image)

@@ -7,6 +7,9 @@ import resource
 import pytest
 
 from hardmine.trainers.codec import memory
+from hardmine.trainers.codec.memory import Needs
+from hardmine.trainers.codec.stream_header import Header
+from hardmine.trainers.codec.tiling import USUAL, Tiling
 
 GB = 10**9
 GRU, LSTM = (f"trainers.codec.cells.{c}:X" for c in ("gru", "lstm"))
@@ -96,11 +99,61 @@ def test_this_machine_says_something():
   assert available > 0
 
 
+def needs(config, *, light=False, **others):
+  return Needs(config=config, light=light, **others)
+
+
+def header_of(height_px, width_px, how=None):
+  return Header(
+    model_id=bytes(8),
+    height_px=height_px,
+    width_px=width_px,
+    padding_px=16,
+    iterations=16,
+    tiling=how,
+  )
+
+
 def test_more_pixels_or_a_wider_network_take_more():
-  sizes = [memory.needed_bytes(DEMO, side, side) for side in (1, 500, 1000, 6000)]
+  sizes = [needs(DEMO).encoding(side, side) for side in (1, 500, 1000, 6000)]
   assert sizes == sorted(sizes)
-  assert memory.needed_bytes(PAPER, 500, 500) > sizes[1]
-  assert memory.needed_bytes({**DEMO, "deep_width": 1.0}, 500, 500) > sizes[1]
+  assert needs(PAPER).encoding(500, 500) > sizes[1]
+  assert needs({**DEMO, "deep_width": 1.0}).encoding(500, 500) > sizes[1]
+
+
+@pytest.mark.parametrize("light", [False, True])
+def test_beyond_a_tile_only_the_picture_itself_takes_more(light):
+  one = needs(PAPER, light=light)
+  tile = USUAL.tiling.tile_px
+  coded = tile**2 * one.bytes_per_pixel()
+  for height_px, width_px in ((4000, 6000), (8000, 12000), (1, 1 << 27)):
+    taken = one.encoding(height_px, width_px) - one.fixed_bytes
+    assert taken <= coded + 14 * height_px * width_px
+    tiled = header_of(height_px, width_px, USUAL.tiling)
+    decoding = tile**2 * one.bytes_per_pixel(16) + 14 * height_px * width_px
+    assert one.decoding(tiled, 16) - one.fixed_bytes <= decoding
+
+
+def test_a_large_picture_of_before_takes_a_window_where_the_reach_is_known():
+  known = needs(DEMO, light=True, decode_reach_px=(30, 42, 54))
+  unknown = needs(DEMO, light=True)
+  whole = header_of(8000, 12000)
+  assert unknown.decoding(whole, 4) > 96e6 * unknown.bytes_per_pixel(4)
+  assert known.decoding(whole, 4) < 2.5 * GB
+  assert known.decoding(whole, 4) < known.decoding(whole, 200)
+  # one large tile is a large picture, whatever it is called
+  forged = header_of(8000, 12000, Tiling(tile_px=1 << 15, overlap_px=0))
+  assert known.decoding(forged, 4) > 96e6 * unknown.bytes_per_pixel(4)
+
+
+def test_a_model_of_a_quarter_stays_below_a_gigabyte_beside_the_picture():
+  one = needs({"width": 0.25, "cell": GRU}, light=True)
+  sides = ((1024, 1024), (1000, 1048), (4000, 6000), (8000, 12000))
+  for height_px, width_px in sides:
+    picture = 14 * height_px * width_px
+    assert one.encoding(height_px, width_px) - picture < GB
+    tiling = USUAL.of(height_px, width_px)
+    assert one.decoding(header_of(height_px, width_px, tiling), 16) - picture < GB
 
 
 @pytest.mark.parametrize(
@@ -120,26 +173,29 @@ def test_more_pixels_or_a_wider_network_take_more():
   ],
 )
 def test_no_measurement_took_more_or_much_less_than_is_said(config, decoded, measured):
-  """Of exports on a CPU; see the module."""
-  assert measured <= memory.bytes_per_pixel(config, decoded) <= 2 * measured
+  """Of exports on a CPU with TensorFlow; see the module."""
+  assert measured <= needs(config).bytes_per_pixel(decoded) <= 2 * measured
 
 
-def test_as_many_pixels_as_are_said_to_fit_do():
-  for available in (2 * GB, 16 * GB):
-    pixels = memory.max_pixels(PAPER, available)
-    side = int(pixels**0.5) // 32 * 32
-    assert memory.needed_bytes(PAPER, side, side) <= available
-    assert memory.needed_bytes(PAPER, side + 32, side + 32) > available
-  assert memory.max_pixels(PAPER, 5) == 0
+@pytest.mark.parametrize("light", [False, True])
+def test_as_many_pixels_as_are_said_to_fit_do(light):
+  for config in (DEMO, PAPER):
+    one = needs(config, light=light)
+    for available in (2 * GB, 3 * GB, 16 * GB):
+      side = int(one.max_pixels(available) ** 0.5) // 32 * 32
+      assert one.encoding(side, side) <= available
+    assert one.max_pixels(5) == 0
 
 
 def test_a_picture_that_is_too_large_says_how_much_and_what_to_do(monkeypatch):
   monkeypatch.setattr(memory, "available_bytes", lambda: 4 * GB)
-  memory.check(DEMO, 1000, 1000)
-  with pytest.raises(ValueError, match=r"6000x4000.*--ignore-memory.*4\.0 GB"):
-    memory.check(DEMO, 4000, 6000)
-  with pytest.raises(ValueError, match="fewer --iterations"):
-    memory.check(DEMO, 4000, 6000, 16)
-  assert "magick IN -resize" in memory.too_large(DEMO, 4 * GB)
+  one = needs(DEMO)
+  one.check_decoding(header_of(1000, 1000), 2)
+  one.check_decoding(header_of(4000, 6000, USUAL.tiling), 16)
+  with pytest.raises(
+    ValueError, match=r"6000x4000.*fewer --iterations.*--ignore-memory.*4\.0 GB"
+  ):
+    one.check_decoding(header_of(4000, 6000), 16)
+  assert "magick IN -resize" in one.too_large(4 * GB)
   monkeypatch.setattr(memory, "available_bytes", lambda: None)
-  memory.check(PAPER, 10**5, 10**5)
+  needs(PAPER).check_decoding(header_of(10**4, 10**4), 16)

@@ -1,0 +1,88 @@
+"""A large picture takes a little more time and memory than its pixels do."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.trainers.codec import bitstream
+from hardmine.trainers.codec.memory import Needs
+
+HEIGHT, WIDTH = 1800, 2400
+MOST_BYTES = 1_500_000_000  # of address space; with the whole at once it takes 2.5 GB
+COMMAND = "from hardmine.pipelines.cli.main import run; run()"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+  from hardmine.trainers.codec.cells.gru import ConvGRUCell
+  from hardmine.trainers.codec.export import export_codec
+  from hardmine.trainers.codec.model import build_codec
+
+  folder = tmp_path_factory.mktemp("model")
+  config = CodecConfig(cell=ConvGRUCell, width=0.125, use_bias=True, sent_gain=True)
+  export_codec(build_codec(config, 2), folder)
+  return folder
+
+
+def picture(height, width):
+  rows, columns = np.mgrid[:height, :width].astype(np.float32)
+  waves = [np.sin(rows / 90 + k) * np.cos(columns / 70 - k) for k in range(3)]
+  return np.uint8(127 + 100 * np.stack(waves, axis=-1))
+
+
+def hardmine(*words):
+  """Runs a command with little memory; the most that it held, in bytes."""
+  process = subprocess.Popen(
+    [sys.executable, "-c", COMMAND, *map(str, words)],
+    stdout=subprocess.PIPE,
+    stderr=subprocess.PIPE,
+    text=True,
+    preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (MOST_BYTES,) * 2),
+    env={**os.environ, "OMP_NUM_THREADS": "2", "OPENBLAS_NUM_THREADS": "2"},
+  )
+  _, errors = process.communicate()
+  assert process.returncode == 0, errors
+  # of the largest child so far, and there is no other
+  return 1024 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+
+
+@pytest.mark.slow
+def test_a_large_picture_is_coded_in_little_memory(model, tmp_path):
+  photo, stream, back = (tmp_path / name for name in ("a.png", "a.hmc", "b.png"))
+  image = picture(HEIGHT, WIDTH)
+  Image.fromarray(image).save(photo)
+  needs = Needs.of(model)
+  taken = hardmine("encode", photo, stream, "--model", model, "--iterations", 2)
+  assert taken <= needs.encoding(HEIGHT, WIDTH)
+  header = bitstream.read_header(stream.read_bytes())
+  assert header.version == 3
+  taken = hardmine("decode", stream, back, "--model", model)
+  assert taken <= max(needs.encoding(HEIGHT, WIDTH), needs.decoding(header, 2))
+  assert Image.open(back).size == (WIDTH, HEIGHT)
+
+
+@pytest.mark.slow
+def test_a_megapixel_takes_as_long_in_a_large_picture_as_in_a_small_one(model):
+  from hardmine.trainers.codec.codec import Codec
+
+  codec = Codec.load(model)
+
+  def seconds(height, width):
+    """Of the processor, for a megapixel of encoding and decoding."""
+    image, begin = picture(height, width), time.process_time()
+    codec.decompress(codec.compress(image, iterations=2))
+    return (time.process_time() - begin) / (height * width) * 1e6
+
+  seconds(512, 768)
+  small = sorted(seconds(512, 768) for _ in range(5))
+  large = seconds(HEIGHT, WIDTH)
+  assert large <= 1.3 * small[2]
