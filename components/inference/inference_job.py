@@ -196,6 +196,11 @@ class InferenceJob(ShardJob):
       return DeadLetter(source=source.id, reason=error.reason, detail=str(error))
     except ValueError as error:
       return DeadLetter(source=source.id, reason="refused", detail=str(error))
+    except (OSError, RuntimeError):
+      raise
+    except Exception as error:  # of a runtime's own class, which names no photograph
+      told = f"{type(error).__name__}: {error}"
+      raise RuntimeError(f"the model failed with {source.path}: {told}") from error
     notes = collections.Counter(photograph.notes)
     height_px, width_px, _ = photograph.pixels.shape
     sums = {"used": 1, "image_bytes": len(data), "pixels": height_px * width_px}

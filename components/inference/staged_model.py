@@ -86,7 +86,7 @@ class _Kept:
       if self._key != (url, runtime) or self._loaded is None:
         self._loaded = self._key = None  # two may be more than there is memory for
         with local_copy(url) as path:
-          if not os.listdir(path):
+          if not os.path.isdir(path) or not os.listdir(path):
             raise RuntimeError(
               f"{url} is gone, in which the job's model was: try again"
             )
