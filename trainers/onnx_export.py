@@ -47,7 +47,7 @@ _TENSORFLOWS_LEVEL = "TF_CPP_MIN_LOG_LEVEL"  # which importing tf2onnx sets
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-  """Without what converting tells about its passes, of which nothing concerns a user."""
+  """Without what converting tells about its passes."""
   kept = os.environ.get(_TENSORFLOWS_LEVEL)
   os.environ[_TENSORFLOWS_LEVEL] = "3"
   logger = logging.getLogger("tf2onnx")

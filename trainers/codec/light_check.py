@@ -39,9 +39,9 @@ def check_step(
     if not np.allclose(ours, theirs, _TOLERANCE, _TOLERANCE):
       worst = np.abs(ours.astype(np.float64) - theirs).max()
       raise RuntimeError(
-        f"Expected a light form that computes what the model does. Received: {output} "
-        f"of {name}.onnx differs by {worst:.3g}; an operation of the cell may not be one "
-        "that tf2onnx converts rightly"
+        "Expected a light form that computes what the model does. Received: "
+        f"{output} of {name}.onnx differs by {worst:.3g}; perhaps tf2onnx converts an "
+        "operation of the cell wrongly, which another would do as well"
       )
 
 

@@ -28,7 +28,9 @@ from hardmine.trainers.codec.graph_form import light_form
 from hardmine.trainers.codec.light_check import check_step
 from hardmine.trainers.codec.model import RecurrentCodec
 from hardmine.trainers.codec.reach import reach_facts
-from hardmine.trainers.onnx_layout import channels_first
+from hardmine.trainers.onnx_blocks import in_blocks
+from hardmine.trainers.onnx_gates import split_gates
+from hardmine.trainers.onnx_layout import FIRST, channels_first
 
 ENCODE_STEP, DECODE_STEP = STEPS = ("encode_step", "decode_step")
 FORMAT = 1  # of the facts
@@ -57,6 +59,7 @@ def write_light_form(codec: RecurrentCodec, model_dir: str | os.PathLike) -> Non
     "code_channels": CODE_DEPTH,
     "encoder_states": states.encoder,
     "decoder_states": states.decoder,
+    "side_scales": sorted({1.0, *states.scales().values()}),
     **reach_facts(codec.config),
     "opset": onnx_export.OPSET,
     "versions": onnx_export.versions(),
@@ -66,6 +69,8 @@ def write_light_form(codec: RecurrentCodec, model_dir: str | os.PathLike) -> Non
   ):
     with light_form(), tf.device("/cpu:0"):
       model = channels_first(onnx_export.to_onnx(step, step.signature))
+    model = in_blocks(split_gates(model))
+    _name_sides(model, states.scales())
     path = light_graph(model_dir, name)
     write_atomically(path, model.SerializeToString())
     check_step(name, path, step, states.scales())
@@ -75,6 +80,20 @@ def write_light_form(codec: RecurrentCodec, model_dir: str | os.PathLike) -> Non
     }
   text = json.dumps(facts, indent=2, sort_keys=True) + "\n"
   write_atomically(Path(model_dir, LIGHT_FACTS), text)
+
+
+def _name_sides(model: Any, scales: dict[str, float]) -> None:
+  """Gives equal sides of inputs one name: runtimes fuse what they know to be equal."""
+  for one in model.graph.input:
+    dims = one.type.tensor_type.shape.dim
+    if len(dims) != len(FIRST):
+      continue
+    for dim, side in zip(dims[2:], ("rows", "columns")):
+      dim.dim_param = f"{side}_{scales.get(one.name, 1):g}"
+  del model.graph.value_info[:]
+  for one in model.graph.output:
+    if len(one.type.tensor_type.shape.dim) == len(FIRST):
+      one.type.tensor_type.ClearField("shape")
 
 
 class _States:

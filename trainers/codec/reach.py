@@ -26,8 +26,9 @@ def reach_facts(config: CodecConfig) -> dict[str, list[int] | None]:
 
   Returns:
     `encode_reach_px`: codes follow from pixels that are at most this far outside their
-    blocks, sent gains being given (rounded up to whole blocks). `decode_reach_px`: pixels follow from codes whose
-    blocks are at most this far away. None where everything follows from everything.
+    blocks, in whole blocks, sent gains being given. `decode_reach_px`: pixels follow
+    from codes whose blocks are at most this far away. None where everything follows
+    from everything.
   """
   width = min(config.width, _SMALL_WIDTH)
   return _measured(

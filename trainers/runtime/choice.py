@@ -63,7 +63,10 @@ def choose_runtime(model_dir: str | os.PathLike, runtime: str | None = None) -> 
 
 
 def open_graph(
-  path: str | os.PathLike, runtime: str, num_threads: int | None = None
+  path: str | os.PathLike,
+  runtime: str,
+  num_threads: int | None = None,
+  sides: Mapping[str, int] | None = None,
 ) -> Graph:
   """Loads an ONNX file.
 
@@ -71,6 +74,8 @@ def open_graph(
     path: the file.
     runtime: any of `RUNTIMES` but TensorFlow.
     num_threads: None takes the processors that this process may use.
+    sides: what the graph's free sides will be, by their names, if one graph is to serve
+      one size: ONNX Runtime then fuses more, and gives memory back after every run.
   """
   num_threads = num_threads or len(os.sched_getaffinity(0))
   if runtime == OPENVINO:
@@ -79,7 +84,7 @@ def open_graph(
     return OpenVinoGraph(path, num_threads)
   from hardmine.trainers.runtime.onnx_runtime import OnnxRuntimeGraph
 
-  return OnnxRuntimeGraph(path, num_threads)
+  return OnnxRuntimeGraph(path, num_threads, sides)
 
 
 def _best(kind: str | None) -> str:

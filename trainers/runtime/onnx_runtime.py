@@ -18,10 +18,23 @@ _ERRORS_ONLY = 3
 class OnnxRuntimeGraph:
   """See `hardmine.trainers.runtime.graph.Graph`."""
 
-  def __init__(self, path: str | os.PathLike, num_threads: int):
+  def __init__(
+    self,
+    path: str | os.PathLike,
+    num_threads: int,
+    sides: Mapping[str, int] | None = None,
+  ):
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = num_threads
     options.log_severity_level = _ERRORS_ONLY
+    # a thread that spins takes the processor from the graph that runs in turn with this
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if sides is not None:
+      for name, size in sides.items():
+        options.add_free_dimension_override_by_name(name, size)
+      # what one run needed is not kept for the next, which may be of another graph
+      options.enable_cpu_mem_arena = False
+      options.enable_mem_pattern = False
     available = onnxruntime.get_available_providers()
     self._session = onnxruntime.InferenceSession(
       os.fspath(path),
@@ -43,4 +56,5 @@ class OnnxRuntimeGraph:
 def _to_value(value: Any) -> Any:
   if isinstance(value, onnxruntime.OrtValue):
     return value
+  # ascontiguousarray would give a scalar an axis
   return onnxruntime.OrtValue.ortvalue_from_numpy(np.asarray(value, order="C"))

@@ -31,18 +31,14 @@ class OpenVinoGraph:
     self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
   def run(self, inputs: Mapping[str, np.ndarray | Value]) -> dict[str, Value]:
-    """All outputs by name."""
-    request = self._request()
-    # a tensor on an array's memory does not keep the array
-    arrays = {name: _to_array(inputs[name]) for name in self.inputs}
-    for name, array in arrays.items():
-      request.set_tensor(name, openvino.Tensor(array, shared_memory=True))
-    request.infer()
-    found = {
-      name: _Tensor(request.get_tensor(name).data.copy()) for name in self.outputs
-    }
-    self._idle.put(request)
-    return found
+    """All outputs by name, where OpenVINO wrote them."""
+    lease = _Lease(self._request(), self._idle)
+    # a tensor on an array's memory does not keep the array, nor does a request
+    given = [_to_tensor(inputs[name]) for name in self.inputs]
+    for name, (tensor, _) in zip(self.inputs, given):
+      lease.request.set_tensor(name, tensor)
+    lease.request.infer()
+    return {name: _Output(lease, name) for name in self.outputs}
 
   def _request(self) -> Any:
     try:
@@ -51,16 +47,31 @@ class OpenVinoGraph:
       return self._compiled.create_infer_request()
 
 
-class _Tensor:
-  """A value of OpenVINO's."""
+class _Lease:
+  """A request, which others may use once nothing holds what it gave."""
 
-  def __init__(self, values: np.ndarray):
-    self._values = values
+  def __init__(self, request: Any, idle: queue.SimpleQueue[Any]):
+    self.request, self._idle = request, idle
+
+  def __del__(self):
+    self._idle.put(self.request)
+
+
+class _Output:
+  """A value of OpenVINO's, in the memory of the request that made it."""
+
+  def __init__(self, lease: _Lease, name: str):
+    self._lease = lease
+    self.tensor = lease.request.get_tensor(name)
 
   def numpy(self) -> np.ndarray:
-    return self._values
+    return self.tensor.data.copy()
 
 
-def _to_array(value: Any) -> np.ndarray:
+def _to_tensor(value: Any) -> tuple[Any, Any]:
+  """A tensor, and what has to live as long as it is used."""
+  if isinstance(value, _Output):
+    return value.tensor, value
   values = value if isinstance(value, np.ndarray) else value.numpy()
-  return np.asarray(values, order="C")  # ascontiguousarray would give [] one axis
+  array = np.asarray(values, order="C")  # ascontiguousarray gives a scalar an axis
+  return openvino.Tensor(array, shared_memory=True), array
