@@ -50,3 +50,54 @@ def load(model_dir: str | os.PathLike, kind: str) -> tuple[Any, dict[str, Any]]:
   import tensorflow as tf
 
   return tf.saved_model.load(str(model_dir)), facts
+
+
+def read_variables(model_dir: str | os.PathLike, name: str, model: Any) -> list[Any]:
+  """Fills a model with the variables of an export.
+
+  They are found by the attributes that lead to them, in the export and in the model:
+  an export of before keeps some under the names of its optimizer's.
+
+  Args:
+    model_dir: of the export.
+    name: of the saved module's attribute that was the model.
+    model: of Keras, with its variables made.
+
+  Returns:
+    Those that were filled.
+  """
+  import tensorflow as tf
+  from tensorflow.core.protobuf import trackable_object_graph_pb2
+
+  reader = tf.train.load_checkpoint(str(Path(model_dir, "variables", "variables")))
+  graph = trackable_object_graph_pb2.TrackableObjectGraph()
+  graph.ParseFromString(reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
+  pending = [
+    (child.node_id, model)
+    for child in graph.nodes[0].children
+    if child.local_name == name
+  ]
+  seen, filled = set(), []
+  while pending:
+    number, ours = pending.pop()
+    if number in seen:
+      continue
+    seen.add(number)
+    node = graph.nodes[number]
+    if node.attributes and hasattr(ours, "assign"):
+      ours.assign(reader.get_tensor(node.attributes[0].checkpoint_key))
+      filled.append(ours)
+    for child in node.children:
+      below = _child(ours, child.local_name)
+      if below is not None:
+        pending.append((child.node_id, below))
+  return filled
+
+
+def _child(parent: Any, name: str) -> Any:
+  """What a name in an object graph means: an attribute, or a place in a list."""
+  if isinstance(parent, (list, tuple)):
+    return parent[int(name)] if name.isdecimal() and int(name) < len(parent) else None
+  if isinstance(parent, dict):
+    return parent.get(name)
+  return getattr(parent, name, None)

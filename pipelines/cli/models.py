@@ -1,11 +1,16 @@
-"""`hardmine models ACTION`: each action is a function of one of three modules."""
+"""`hardmine models ACTION`: each action is a function of one of four modules."""
 
 from __future__ import annotations
 
 import argparse
 import sys
 
-from hardmine.pipelines.cli import models_moves, models_upkeep, models_views
+from hardmine.pipelines.cli import (
+  models_convert,
+  models_moves,
+  models_upkeep,
+  models_views,
+)
 
 HELP = (
   "Looks into a model store and moves its aliases. A store is a folder or a URL such "
@@ -18,7 +23,7 @@ HELP = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the actions and their arguments."""
   actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-  for module in (models_views, models_moves, models_upkeep):
+  for module in (models_views, models_moves, models_upkeep, models_convert):
     module.add_actions(actions)
 
 

@@ -145,7 +145,7 @@ def test_the_extra_that_is_named_brings_the_package(module):
   assert any(path.parts[0] == module for path in files)
 
 
-@pytest.mark.parametrize("words", [["run", "codec_cpu"], ["serve", "--store", "none"]])
+@pytest.mark.parametrize("words", [["run", "codec_cpu"], ["demo"]])
 def test_nothing_is_begun_that_could_not_be_done(monkeypatch, capsys, words):
   monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
   assert cli.main(words) == 1

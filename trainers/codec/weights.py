@@ -13,6 +13,7 @@ import numpy as np
 from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import read_facts
 from hardmine.schemas.files import write_atomically
+from hardmine.trainers import saved_model
 from hardmine.trainers.codec.model import RecurrentCodec
 
 CONFIG = "config"  # the entry beside the weights: the CodecConfig as JSON
@@ -64,28 +65,12 @@ def load_weights(path: str | os.PathLike, codec: RecurrentCodec) -> None:
 
 
 def _load_exported(model_dir: Path, codec: RecurrentCodec) -> None:
-  """From a SavedModel, whose variables are named by their place in the model."""
-  import tensorflow as tf
-
+  """From a SavedModel."""
   facts = read_facts(model_dir, "codec")
   _require_same_config(model_dir, json.dumps(facts["config"]), codec)
-  reader = tf.train.load_checkpoint(str(model_dir / "variables" / "variables"))
-  missing = {id(variable) for variable in codec.trainable_variables}
-  for key in reader.get_variable_to_shape_map():
-    path = key.removesuffix("/.ATTRIBUTES/VARIABLE_VALUE").split("/")
-    # An export of before may hold its optimizer; the rest is no weight.
-    if path[0] == "codec" and path[1] in ("encoder", "decoder", "reconstruction"):
-      variable = _follow(codec, path[1:])
-      variable.assign(reader.get_tensor(key))
-      missing.discard(id(variable))
+  filled = {id(one) for one in saved_model.read_variables(model_dir, "codec", codec)}
+  missing = [one for one in codec.trainable_variables if id(one) not in filled]
   require(not missing, "all weights of the codec in its export", path=str(model_dir))
-
-
-def _follow(root: Any, path: list[str]) -> Any:
-  """What `root.first.second[0].third` is, given `["first", "second", "0", "third"]`."""
-  for part in path:
-    root = root[int(part)] if part.isdigit() else getattr(root, part)
-  return root
 
 
 def _require_same_config(

@@ -1,0 +1,38 @@
+"""A codec that was exported before, exported again as codecs are exported today."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.exported_model import read_facts
+from hardmine.trainers import saved_model
+from hardmine.trainers.codec.export import export_codec
+from hardmine.trainers.codec.model import build_codec, model_id
+
+_WRITTEN_ANEW = ("config", "model_id", "padding_px")
+
+
+def convert_codec(model_dir: str | os.PathLike, target_dir: str | os.PathLike) -> None:
+  """Writes the same codec, SavedModel and light form, with the same facts.
+
+  Args:
+    model_dir: the export.
+    target_dir: a folder that does not exist yet or is empty.
+
+  Raises:
+    ValueError: it is no exported codec, or its config names a class that is not there.
+    RuntimeError: the weights are not those that its id was made of.
+  """
+  facts = read_facts(model_dir, "codec")
+  codec = build_codec(CodecConfig.from_json(json.dumps(facts["config"])))
+  saved_model.read_variables(model_dir, "codec", codec)
+  found = model_id(codec).hex()
+  if found != facts["model_id"]:
+    raise RuntimeError(
+      f"{os.fspath(model_dir)} says that it is model {facts['model_id']}, and its "
+      f"weights are those of {found}"
+    )
+  kept = {name: facts[name] for name in facts if name not in _WRITTEN_ANEW}
+  export_codec(codec, target_dir, **kept)
