@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import pickle
 import struct
+import tracemalloc
 import zlib
 
 import numpy as np
@@ -328,3 +329,14 @@ def test_checking_gives_size_format_and_notes_of_decoding(kind, mode):
   facts = check_photograph(data)
   assert (facts.height_px, facts.width_px) == (40, 24)
   assert facts.format == kind
+
+
+def test_a_picture_of_many_rows_is_whole_and_copied_once():
+  pixels = np.random.default_rng(5).integers(0, 256, (1000, 300, 3), np.uint8)
+  data = saved(pixels, "PNG")
+  tracemalloc.start()
+  found = decode_rgb(data)
+  _, peak_bytes = tracemalloc.get_traced_memory()
+  tracemalloc.stop()
+  np.testing.assert_array_equal(found, pixels)
+  assert peak_bytes < 1.8 * pixels.nbytes
