@@ -18,6 +18,7 @@ from hardmine.schemas.detector_config import PostprocessingConfig
 
 MIN_AREA = 1e-12  # as a share of the image; `nms` drops smaller boxes too
 _FIRST_LOOK, _LAST_LOOK = 256, 1024
+_NONE = np.float32(-1)  # the score of what is no candidate
 
 
 class Found(NamedTuple):
@@ -46,20 +47,16 @@ def detections(
   """
   num_boxes, num_categories = scores.shape
   with np.errstate(invalid="ignore", over="ignore"):  # boxes that are dropped
-    visible = _is_visible(boxes_yxyx_norm)
-    candidates = (scores > np.float32(config.score_threshold)) & visible[:, np.newaxis]
-    if not config.class_agnostic:
-      places = _suppress(
-        boxes_yxyx_norm, scores, candidates, config, config.max_per_class
-      )
-      boxes, categories = np.divmod(places, num_categories)
-    else:
-      best = np.where(candidates, scores, np.float32(-1)).argmax(axis=1)
-      rows = np.arange(num_boxes)[:, np.newaxis], best[:, np.newaxis]
-      boxes = _suppress(
-        boxes_yxyx_norm, scores[rows], candidates[rows], config, config.max_detections
-      )
+    counts = (scores > np.float32(config.score_threshold)) & _visible(boxes_yxyx_norm)
+    scores = np.where(counts, scores, _NONE)
+    if config.class_agnostic:
+      best = scores.argmax(axis=1)
+      surest = scores[np.arange(num_boxes), best][:, np.newaxis]
+      boxes = _suppress(boxes_yxyx_norm, surest, config, config.max_detections)
       categories = best[boxes]
+    else:
+      places = _suppress(boxes_yxyx_norm, scores.copy(), config, config.max_per_class)
+      boxes, categories = np.divmod(places, num_categories)
   return Found(
     boxes_yxyx_norm=np.clip(boxes_yxyx_norm[boxes], np.float32(0), np.float32(1)),
     scores=scores[boxes, categories],
@@ -67,18 +64,17 @@ def detections(
   )
 
 
-def _is_visible(boxes: np.ndarray) -> np.ndarray:
-  """Which of [N, 4] have finite coordinates, and an area inside the image."""
+def _visible(boxes: np.ndarray) -> np.ndarray:
+  """Which of [N, 4] have finite coordinates, and an area inside the image: [N, 1]."""
   inside = np.clip(boxes, np.float32(0), np.float32(1))
-  area = (inside[:, 2] - inside[:, 0]) * (inside[:, 3] - inside[:, 1])
   upright = (boxes[:, 2] > boxes[:, 0]) & (boxes[:, 3] > boxes[:, 1])
-  return upright & np.isfinite(boxes).all(axis=1) & (area >= np.float32(MIN_AREA))
+  visible = upright & (_area(inside) >= np.float32(MIN_AREA))
+  return (visible & np.isfinite(boxes).all(axis=1))[:, np.newaxis]
 
 
 def _suppress(
   boxes: np.ndarray,
   scores: np.ndarray,
-  candidates: np.ndarray,
   config: PostprocessingConfig,
   max_per_category: int,
 ) -> np.ndarray:
@@ -86,44 +82,50 @@ def _suppress(
 
   Args:
     boxes: [N, 4].
-    scores: [N, C].
-    candidates: bool [N, C], which count; used up.
+    scores: [N, C], `_NONE` where a box is no candidate; used up.
     config: gives the threshold and how many are wanted in all.
     max_per_category: how many are wanted of one.
   """
   num_categories = scores.shape[1]
   room = np.full(num_categories, max_per_category)
-  found: list[np.ndarray] = []
+  found = [np.zeros(0, np.intp)]
   wanted, look = config.max_detections, _FIRST_LOOK
-  while wanted > 0:
-    places = np.flatnonzero(candidates)
-    if not len(places):
-      break
-    places = places[_best(scores.ravel()[places], look)]
+  best_of_box = scores.max(axis=1)
+  while wanted and best_of_box.max(initial=_NONE) > _NONE:
+    places = _best(scores, best_of_box, look)
     of_box, of_category = np.divmod(places, num_categories)
     rivals = of_category[:, np.newaxis] == of_category
     rivals &= _overlap(boxes[of_box], boxes[of_box], config)
     kept = _greedy(rivals, of_category, room, wanted)
     found.append(places[kept])
     wanted -= len(kept)
-    candidates.ravel()[places] = False
-    for rivals, category in zip(
-      _overlap(boxes[of_box[kept]], boxes, config), of_category[kept]
-    ):
-      candidates[rivals, category] = False
-    candidates[:, room == 0] = False
+    scores.ravel()[places] = _NONE
+    scores[:, room == 0] = _NONE
+    best_of_box = scores.max(axis=1)
+    rest = np.flatnonzero(best_of_box > _NONE)
+    if wanted and len(rest):
+      overlap = _overlap(boxes[of_box[kept]], boxes[rest], config)
+      for rivals, category in zip(overlap, of_category[kept]):
+        scores[rest[rivals], category] = _NONE
+      best_of_box = scores.max(axis=1)
     look = min(2 * look, _LAST_LOOK)
-  return np.concatenate([np.zeros(0, np.intp), *found])
+  return np.concatenate(found)
 
 
-def _best(scores: np.ndarray, num: int) -> np.ndarray:
-  """Indices of the highest so many, highest first; the first ones of equals."""
-  chosen = np.arange(len(scores))
-  if len(scores) > num:
-    least = np.partition(scores, -num)[-num]
-    above, equal = np.flatnonzero(scores > least), np.flatnonzero(scores == least)
+def _best(scores: np.ndarray, best_of_box: np.ndarray, num: int) -> np.ndarray:
+  """Places of the best so many candidates, best first; the first ones of equals."""
+  # Of more than so many boxes, so many reach this at least: the best are among those
+  # that do, who are few.
+  least = np.partition(best_of_box, -num)[-num] if len(best_of_box) > num else _NONE
+  scores = scores.ravel()
+  places = np.flatnonzero(scores >= least if least > _NONE else scores > _NONE)
+  values = scores[places]
+  if len(places) > num:
+    least = np.partition(values, -num)[-num]
+    above, equal = np.flatnonzero(values > least), np.flatnonzero(values == least)
     chosen = np.sort(np.concatenate([above, equal[: num - len(above)]]))
-  return chosen[np.argsort(-scores[chosen], kind="stable")]
+    places, values = places[chosen], values[chosen]
+  return places[np.argsort(-values, kind="stable")]
 
 
 def _overlap(

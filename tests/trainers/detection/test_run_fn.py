@@ -104,6 +104,15 @@ def test_both_signatures_agree(saved_model):
     np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
+def test_with_and_without_tensorflow_the_answers_are_the_same(detector, saved_model):
+  for index in range(100, 106):
+    image = decode_rgb(rectangle(index).encoded)
+    found, (boxes, scores, ids) = detector.detect(image), saved_model.detect(image)
+    np.testing.assert_array_equal(found.category_ids, ids)
+    np.testing.assert_allclose(found.boxes_yxyx_px, boxes, atol=1e-3)
+    np.testing.assert_allclose(found.scores, scores, atol=1e-5)
+
+
 def test_boxes_are_those_of_the_image_as_it_came(detector):
   """Repeating rows twice and columns thrice stretches every box just so."""
   pixels = np.zeros((96, 96, 3), np.uint8)

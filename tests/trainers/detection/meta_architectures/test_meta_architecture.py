@@ -92,28 +92,30 @@ class Guess(MetaArchitecture, keras.Model):
     return tf.broadcast_to(corners, [tf.shape(scores)[0], 1, 4]), scores
 
 
-@pytest.fixture
-def trained(rectangles, tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def trained(rectangles, tmp_path_factory):
   """A detector made by the Trainer's entry point, after an SSD in this process."""
+  tmp_path = tmp_path_factory.mktemp("guess")
   SSD(SSDConfig(feature_extractor=TinyExtractor, resolution_px=96), num_categories=2)
-  monkeypatch.setattr(run_fn, "detector_from_json", GuessConfig.from_json)
-  monkeypatch.setitem(known.META_ARCHITECTURES, GuessConfig, Guess)
-  training = DetectorTrainingConfig(
-    steps=4, batch_size=4, summary_steps=2, max_boxes=2, optimizer="adam"
-  )
-  run_fn.run_fn(
-    types.SimpleNamespace(
-      train_files=[str(rectangles / "Split-train" / "*.gz")],
-      eval_files=[str(rectangles / "Split-eval" / "*.gz")],
-      serving_model_dir=str(tmp_path / "model"),
-      model_run_dir=str(tmp_path / "logs"),
-      custom_config={
-        "detector": GuessConfig().to_json(),
-        "training": training.to_json(),
-        "checkpoint_dir": str(tmp_path / "checkpoints"),
-      },
+  with pytest.MonkeyPatch.context() as monkeypatch:
+    monkeypatch.setattr(run_fn, "detector_from_json", GuessConfig.from_json)
+    monkeypatch.setitem(known.META_ARCHITECTURES, GuessConfig, Guess)
+    training = DetectorTrainingConfig(
+      steps=4, batch_size=4, summary_steps=2, max_boxes=2, optimizer="adam"
     )
-  )
+    run_fn.run_fn(
+      types.SimpleNamespace(
+        train_files=[str(rectangles / "Split-train" / "*.gz")],
+        eval_files=[str(rectangles / "Split-eval" / "*.gz")],
+        serving_model_dir=str(tmp_path / "model"),
+        model_run_dir=str(tmp_path / "logs"),
+        custom_config={
+          "detector": GuessConfig().to_json(),
+          "training": training.to_json(),
+          "checkpoint_dir": str(tmp_path / "checkpoints"),
+        },
+      )
+    )
   return tmp_path / "model"
 
 
