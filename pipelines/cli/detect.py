@@ -18,7 +18,11 @@ from hardmine.pipelines.cli.detect_inputs import read_photograph
 from hardmine.pipelines.cli.images import IMAGE, encode_image
 from hardmine.pipelines.cli.inference_arguments import add_job_arguments, wants_job
 from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
-from hardmine.pipelines.cli.runtime_argument import add_runtime_argument, runtime_of
+from hardmine.pipelines.cli.runtime_argument import (
+  add_runtime_argument,
+  runtime_of,
+  threads_of_each,
+)
 from hardmine.pipelines.cli.tables import printable
 from hardmine.schemas.categories import Categories
 from hardmine.schemas.config import require
@@ -120,7 +124,8 @@ def run(args: argparse.Namespace) -> int:
 
   results = results_file(args, [item.source for item in items])
   runtime = runtime_of(model_dir, args)
-  detector = Detector.load(model_dir, runtime)
+  threads = threads_of_each(batch.num_at_once(items), runtime)
+  detector = Detector.load(model_dir, runtime, threads)
   categories = _categories(args, detector)
   if results is not None:
     results.match(categories)

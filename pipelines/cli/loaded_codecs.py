@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hardmine.pipelines.cli.runtime_argument import runtime_of
+from hardmine.pipelines.cli.runtime_argument import runtime_of, threads_of_each
 
 if TYPE_CHECKING:
   from hardmine.trainers.codec.codec import Codec
@@ -33,5 +33,6 @@ class LoadedCodecs:
     with self._lock:
       if model_dir not in self._loaded:
         runtime = runtime_of(model_dir, self._args)
-        self._loaded[model_dir] = Codec.load(model_dir, runtime), runtime
+        threads = threads_of_each(self._at_once, runtime)
+        self._loaded[model_dir] = Codec.load(model_dir, runtime, threads), runtime
       return self._loaded[model_dir]

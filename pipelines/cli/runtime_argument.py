@@ -9,7 +9,12 @@ from pathlib import Path
 
 from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import has_light_form, without_light_form
-from hardmine.trainers.runtime.choice import RUNTIMES, VARIABLE, choose_runtime
+from hardmine.trainers.runtime.choice import (
+  ONNX_RUNTIME,
+  RUNTIMES,
+  VARIABLE,
+  choose_runtime,
+)
 
 
 def add_runtime_argument(parser) -> None:
@@ -34,6 +39,17 @@ def known_runtime(name: str | None) -> str | None:
     name is None or name in RUNTIMES, f"a runtime: {', '.join(RUNTIMES)}", runtime=name
   )
   return name
+
+
+def threads_of_each(at_once: int, runtime: str) -> int | None:
+  """How many threads each of several calls at a time gets; None is the runtime's own.
+
+  On ONNX Runtime a call runs in its caller's thread and as many helpers as are asked
+  for. OpenVINO lets one call after the other have all threads.
+  """
+  if at_once == 1 or runtime != ONNX_RUNTIME:
+    return None
+  return max(1, len(os.sched_getaffinity(0)) // at_once)
 
 
 def runtime_of(model_dir: Path, args: argparse.Namespace) -> str:

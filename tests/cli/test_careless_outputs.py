@@ -46,7 +46,9 @@ class GrayCodec:
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
   """Holds the photographs a.png and b.jpg, links to both, and the folder `model`."""
-  monkeypatch.setattr(Codec, "load", lambda path, runtime=None: GrayCodec())
+  monkeypatch.setattr(
+    Codec, "load", lambda path, runtime=None, num_threads=None: GrayCodec()
+  )
   (tmp_path / "model" / "assets.extra" / "light").mkdir(parents=True)
   (tmp_path / "model" / "saved_model.pb").write_bytes(b"")
   facts = json.dumps({"model_id": GrayCodec.model_id.hex()})

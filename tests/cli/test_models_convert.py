@@ -77,7 +77,7 @@ def test_what_becomes_another_model_is_not_added(tmp_path):
   def swap(model_dir, target):
     make_light(other, target)
 
-  with pytest.raises(RuntimeError, match="is model .* and not"):
+  with pytest.raises(RuntimeError, match=r"is model .* and not"):
     add_light_form(store, 1, swap, reason=Reason(who="ann"))
   assert store.versions() == [1]
 

@@ -62,12 +62,18 @@ class Codec:
     self.padding_px = int(facts.get("padding_px") or _padding_px(config))
 
   @classmethod
-  def load(cls, model_dir: str | os.PathLike, runtime: str | None = None) -> Codec:
+  def load(
+    cls,
+    model_dir: str | os.PathLike,
+    runtime: str | None = None,
+    num_threads: int | None = None,
+  ) -> Codec:
     """Loads what `hardmine.trainers.codec.export` wrote.
 
     Args:
       model_dir: the exported model.
       runtime: see `hardmine.trainers.runtime.choice.choose_runtime`.
+      num_threads: of one call; None takes the processors that this process may use.
 
     Raises:
       ValueError: the folder is not an exported codec, or no such runtime.
@@ -75,7 +81,7 @@ class Codec:
     """
     facts = read_facts(model_dir, "codec")
     runtime = choose_runtime(model_dir, runtime)
-    network = open_network(model_dir, runtime)
+    network = open_network(model_dir, runtime, num_threads)
     return cls(network, facts, Needs.of(model_dir, runtime))
 
   def encode_codes(

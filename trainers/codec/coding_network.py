@@ -33,12 +33,16 @@ class CodingNetwork(Protocol):
     ...
 
 
-def open_network(model_dir: str | os.PathLike, runtime: str) -> CodingNetwork:
+def open_network(
+  model_dir: str | os.PathLike, runtime: str, num_threads: int | None = None
+) -> CodingNetwork:
   """Loads the form of an exported codec that a runtime runs.
 
   Args:
     model_dir: its folder.
     runtime: of `hardmine.trainers.runtime.choice.choose_runtime`.
+    num_threads: of one call; None takes the processors that this process may use.
+      TensorFlow always does.
   """
   if runtime == TENSORFLOW:
     from hardmine.trainers.codec.saved_model_network import SavedModelNetwork
@@ -46,4 +50,4 @@ def open_network(model_dir: str | os.PathLike, runtime: str) -> CodingNetwork:
     return SavedModelNetwork(model_dir)
   from hardmine.trainers.codec.light_network import LightNetwork
 
-  return LightNetwork(model_dir, runtime)
+  return LightNetwork(model_dir, runtime, num_threads)

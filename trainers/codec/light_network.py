@@ -24,9 +24,16 @@ class LightNetwork:
   Several threads may use one.
   """
 
-  def __init__(self, model_dir: str | os.PathLike, runtime: str):
+  def __init__(
+    self,
+    model_dir: str | os.PathLike,
+    runtime: str,
+    num_threads: int | None = None,
+  ):
+    """See `hardmine.trainers.codec.coding_network.open_network`."""
     self._facts = read_light_facts(model_dir)
-    self._graphs = _Graphs(model_dir, runtime, self._facts["side_scales"])
+    scales = self._facts["side_scales"]
+    self._graphs = _Graphs(model_dir, runtime, scales, num_threads)
 
   def encode(self, image: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
     """Codes and gains."""
@@ -110,9 +117,14 @@ class _Graphs:
   """
 
   def __init__(
-    self, model_dir: str | os.PathLike, runtime: str, scales: Sequence[float]
+    self,
+    model_dir: str | os.PathLike,
+    runtime: str,
+    scales: Sequence[float],
+    num_threads: int | None,
   ):
     self._model_dir, self._runtime, self._scales = model_dir, runtime, scales
+    self._num_threads = num_threads
     self._lock = threading.Lock()
     self._opened: collections.OrderedDict[tuple[str, Any], Graph] = (
       collections.OrderedDict()
@@ -126,7 +138,7 @@ class _Graphs:
       if key not in self._opened:
         path = light_graph(self._model_dir, name)
         sides = self._sides(rows, columns) if own else None
-        self._opened[key] = open_graph(path, self._runtime, sides=sides)
+        self._opened[key] = open_graph(path, self._runtime, self._num_threads, sides)
       self._opened.move_to_end(key)
       if len(self._opened) > _OPEN_GRAPHS:
         self._opened.popitem(last=False)

@@ -22,12 +22,16 @@ class DetectionNetwork(Protocol):
     ...
 
 
-def open_network(model_dir: str | os.PathLike, runtime: str) -> DetectionNetwork:
+def open_network(
+  model_dir: str | os.PathLike, runtime: str, num_threads: int | None = None
+) -> DetectionNetwork:
   """Loads the form of an exported detector that a runtime runs.
 
   Args:
     model_dir: its folder.
     runtime: of `hardmine.trainers.runtime.choice.choose_runtime`.
+    num_threads: of one call; None takes the processors that this process may use.
+      TensorFlow always does.
   """
   if runtime == TENSORFLOW:
     from hardmine.trainers.detection.saved_model_network import SavedModelNetwork
@@ -35,4 +39,4 @@ def open_network(model_dir: str | os.PathLike, runtime: str) -> DetectionNetwork
     return SavedModelNetwork(model_dir)
   from hardmine.trainers.detection.light_network import LightNetwork
 
-  return LightNetwork(model_dir, runtime)
+  return LightNetwork(model_dir, runtime, num_threads)

@@ -73,19 +73,26 @@ class Detector:
     )
 
   @classmethod
-  def load(cls, model_dir: str | os.PathLike, runtime: str | None = None) -> Detector:
+  def load(
+    cls,
+    model_dir: str | os.PathLike,
+    runtime: str | None = None,
+    num_threads: int | None = None,
+  ) -> Detector:
     """Loads what `hardmine.trainers.detection.export` wrote.
 
     Args:
       model_dir: the exported model.
       runtime: see `hardmine.trainers.runtime.choice.choose_runtime`.
+      num_threads: of one call; None takes the processors that this process may use.
 
     Raises:
       ValueError: the folder is not an exported detector, or no such runtime.
       RuntimeError: the runtime is not installed.
     """
     facts = read_facts(model_dir, "detector")
-    return cls(open_network(model_dir, choose_runtime(model_dir, runtime)), facts)
+    runtime = choose_runtime(model_dir, runtime)
+    return cls(open_network(model_dir, runtime, num_threads), facts)
 
   def detect(self, image: np.ndarray, min_score: float = 0.0) -> Detections:
     """Finds objects in uint8 [h, w, 3] RGB pixels."""
