@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import datetime
@@ -31,6 +30,7 @@ _TRANSIENT_ERRNO = {
 }
 # What clients raise for a connection that fails, by name: none of them is imported.
 _TRANSIENT_TYPES = {
+  "asyncio.exceptions.TimeoutError",  # since Python 3.11 Python's own
   "botocore.exceptions.HTTPClientError",  # refused, reset, closed, out of time
   "botocore.exceptions.IncompleteReadError",
   "aiohttp.client_exceptions.ClientConnectionError",
@@ -310,7 +310,7 @@ def _repeated(request: Callable[[], T]) -> T:
 
 
 def _is_transient(error: BaseException) -> bool:
-  if isinstance(error, (TimeoutError, asyncio.TimeoutError, ConnectionError)):
+  if isinstance(error, (TimeoutError, ConnectionError)):
     return True
   status = _status(error)
   if status is not None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import unicodedata
 from collections.abc import Iterable, Sequence
-from importlib import metadata
 from typing import Any
 
 from hardmine.schemas.config import require
@@ -126,4 +125,6 @@ def _label_of(argument: str) -> str | None:
 
 
 def _version() -> str:
+  from importlib import metadata  # every command's arguments come by here
+
   return metadata.version("hardmine").replace(".", "-").replace("+", "-").lower()
