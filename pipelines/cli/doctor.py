@@ -19,6 +19,7 @@ from hardmine.pipelines.cli import doctor_machine as machine
 from hardmine.pipelines.cli import doctor_packages as packages
 from hardmine.pipelines.cli import doctor_places as places
 from hardmine.pipelines.cli.doctor_finding import Finding
+from hardmine.pipelines.cli.doctor_runtimes import check_runtimes
 from hardmine.pipelines.cli.tables import printable
 
 HELP = (
@@ -62,6 +63,7 @@ def run(args: argparse.Namespace) -> int:
     packages.check_conflicts(),
     packages.check_checksums(),
     machine.check_accelerators(),
+    *check_runtimes(),
     *(packages.check_extra(*extra) for extra in packages.EXTRAS),
     machine.check_models(),
     machine.check_machine(),

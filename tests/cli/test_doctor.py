@@ -13,7 +13,12 @@ from importlib import metadata
 
 import pytest
 
-from hardmine.pipelines.cli import doctor_machine, doctor_packages, doctor_places
+from hardmine.pipelines.cli import (
+  doctor_machine,
+  doctor_packages,
+  doctor_places,
+  doctor_runtimes,
+)
 from hardmine.pipelines.cli.main import main
 from tests.mysql_server import mysql_server
 from tests.s3_server import broken_s3_server, s3_server
@@ -315,3 +320,20 @@ def test_a_real_database_answers(tmp_path):
     wrong = server.url("runs").replace("cret", "")
     finding = doctor_places.check_metadata(wrong)
     assert (finding.status, finding.remedy) == ("missing", "see to user and password")
+
+
+def test_runtimes_are_told_and_what_chooses_among_them(monkeypatch):
+  monkeypatch.delenv("HARDMINE_RUNTIME", raising=False)
+  found = {one.subject: one for one in doctor_runtimes.check_runtimes()}
+  assert list(found) == [
+    f"runtime {name}" for name in ("onnxruntime", "openvino", "tensorflow")
+  ]
+  assert found["runtime onnxruntime"].status == "ok"
+  monkeypatch.setenv("HARDMINE_RUNTIME", "torch")
+  *_, chosen = doctor_runtimes.check_runtimes()
+  assert (chosen.status, chosen.found) == ("missing", "torch, which is no runtime")
+  monkeypatch.setattr(doctor_runtimes.util, "find_spec", lambda name: None)
+  assert {one.status for one in doctor_runtimes.check_runtimes()[:3]} == {"note"}
+  monkeypatch.setenv("HARDMINE_RUNTIME", "openvino")
+  *_, chosen = doctor_runtimes.check_runtimes()
+  assert "hardmine[openvino]" in chosen.remedy
