@@ -94,18 +94,19 @@ class _Decoder:
     model_dir = choose_model(args.model, stream.header.model_id)
     bitstream.check_model(stream.header, read_model_id(model_dir))
     height_px, width_px = stream.header.height_px, stream.header.width_px
-    images.check_memory(model_dir, stream, args)
     if stream.note:
       done.notes.append(f"hardmine: {item.source}: {stream.note}")
     if not images.is_lossless(item.target):
       done.notes.append(
         f"hardmine: {item.target}: JPEG loses quality once more; PNG does not"
       )
-    codec, runtime = self._codecs.get(model_dir)
     told = f"decoding {item.source}, {width_px}x{height_px} pixels"
-    with waiting(told, quiet=not alone):
-      image = codec.decode_stream(stream)
-    content = images.encode_image(item.target, image)
+    with self._codecs.room_to_decode(model_dir, stream.header, stream.iterations):
+      images.check_memory(model_dir, stream, args)
+      codec, runtime = self._codecs.get(model_dir)
+      with waiting(told, quiet=not alone):
+        image = codec.decode_stream(stream)
+      content = images.encode_image(item.target, image)
     if output is None:
       images.write_pipe(content)
     else:

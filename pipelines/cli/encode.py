@@ -117,15 +117,17 @@ class _Encoder:
     item = done.item
     # Weighed as it was read: a pipe has no size on the disk.
     source = images.read_input(item.source)
-    image = images.decode_within_memory(
-      item.source, source, self._model_dir, self._args
-    )
-    height_px, width_px, _ = image.shape
-    codec, runtime = self._codecs.get(self._model_dir)
-    with waiting(
-      f"encoding {item.source}, {width_px}x{height_px} pixels", quiet=not alone
-    ):
-      data = codec.compress(image, iterations=self._args.iterations, bpp=self._args.bpp)
+    with self._codecs.room_to_encode(self._model_dir, *images.size_of(source)):
+      image = images.decode_within_memory(
+        item.source, source, self._model_dir, self._args
+      )
+      height_px, width_px, _ = image.shape
+      codec, runtime = self._codecs.get(self._model_dir)
+      told = f"encoding {item.source}, {width_px}x{height_px} pixels"
+      with waiting(told, quiet=not alone):
+        data = codec.compress(
+          image, iterations=self._args.iterations, bpp=self._args.bpp
+        )
     if output is None:
       images.write_pipe(data)
     else:

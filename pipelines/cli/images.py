@@ -151,6 +151,19 @@ def decode_within_memory(
   return decode_image(path, data, limit, remedy)
 
 
+def size_of(data: bytes) -> tuple[int, int]:
+  """Height and width of a photograph by its header; of what is none, one pixel's."""
+  from hardmine.trainers.image_opening import open_image
+  from hardmine.trainers.images import MAX_PIXELS
+
+  try:
+    with open_image(data, MAX_PIXELS) as (image, _):
+      width_px, height_px = image.size
+      return height_px, width_px
+  except Exception:  # as decoding it will say
+    return 1, 1
+
+
 def check_memory(model_dir: Path, stream: Stream, args: argparse.Namespace) -> None:
   """Raises ValueError where decoding needs more memory than is available."""
   from hardmine.trainers.codec.memory import Needs

@@ -303,6 +303,29 @@ def test_a_picture_beyond_the_memory_is_refused_before_the_model_is_loaded(
   assert main(["decode", "a.hmc", "b.png", "--ignore-memory"]) == 0
 
 
+@pytest.mark.parametrize("ignored", [False, True])
+def test_pictures_wait_for_memory_that_others_have(folder, monkeypatch, ignored):
+  needs = memory.Needs.of("model")
+  one = needs.encoding(20, 33)
+  monkeypatch.setattr(memory, "available_bytes", lambda: one)
+  monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
+  compress, running, most = GrayCodec.compress, [], []
+
+  def slow(self, image, **options):
+    running.append(1)
+    most.append(len(running))
+    time.sleep(0.02)
+    running.pop()
+    return compress(self, image, **options)
+
+  monkeypatch.setattr(GrayCodec, "compress", slow)
+  words = ["encode", "*.*g", "sub", "--output", "out"]
+  assert main([*words, *["--ignore-memory"] * ignored]) == 0
+  assert len(most) == 4
+  assert (max(most) == 1) != ignored
+  assert main(["decode", "out", "--output", "back"]) == 0
+
+
 def test_max_pixels_refuses_by_the_header(capsys):
   assert main(["encode", "a.png", "x.hmc", "--max-pixels", "659"]) == 2
   assert "the limit is of --max-pixels" in capsys.readouterr().err
