@@ -1,4 +1,4 @@
-"""`hardmine clean`: what killed jobs left at the outputs of `mine` and `coco` goes."""
+"""`hardmine clean`: what killed Beam jobs left at their outputs goes."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from hardmine.pipelines.cli.set_facts import in_bytes, leftover_line
 from hardmine.pipelines.cli.tables import printable
 
 HELP = (
-  "Removes what killed `mine` and `coco` jobs left at an output, and puts back a set "
-  "that one had moved aside. A set, what a job may still be at work on (in a bucket: "
-  "whose process lives, or was seen in the last 15 minutes), and whatever was not made "
-  "by such a job stay. `hardmine inspect PLACE` shows what there is. Of a root of "
+  "Removes what killed jobs (of `mine`, `coco`, `encode` and `detect`) left at an "
+  "output, and puts back a set that one had moved aside. A set, what a job may still be "
+  "at work on (in a bucket: whose process lives, or was seen in the last 15 minutes), "
+  "and whatever was not made by such a job stay. `hardmine inspect PLACE` shows what "
+  "there is. Of a root of "
   "`run` it lists what runs left, and removes what the rules name, never what the "
   "model store, the next run's rival or a run at work needs."
 )

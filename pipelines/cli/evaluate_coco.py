@@ -9,6 +9,7 @@ import re
 from typing import TYPE_CHECKING
 
 from hardmine.pipelines.cli.category_arguments import add_categories, chosen_names
+from hardmine.pipelines.cli.detection_sets import detections_file
 from hardmine.pipelines.cli.tables import print_table
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind, OutputFile, check_folder
@@ -40,7 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     required=True,
     metavar="FILE",
     help="a JSON list of image_id, category_id, bbox (x, y, width, height in pixels "
-    "of the original image) and score, as `hardmine detect --coco` writes it",
+    "of the original image) and score, as `hardmine detect --coco` writes it; or the "
+    "folder or URL of a set that `hardmine detect --images` made",
   )
   chosen = parser.add_argument_group("a part of the set")
   chosen.add_argument(
@@ -78,7 +80,8 @@ def run(args: argparse.Namespace) -> int:
   )
 
   ground_truth = read_ground_truth(args.annotations)
-  detections = read_detections(args.detections, ground_truth)
+  with detections_file(args.detections) as path:
+    detections = read_detections(path, ground_truth)
   num_read = len(detections.scores)
   ground_truth, detections = _part(args, ground_truth, detections)
   metrics = _metrics(ground_truth, detections, coco_map(ground_truth, detections))

@@ -20,9 +20,10 @@ if TYPE_CHECKING:
 HELP = (
   "Says what compressed files hold and checks every checksum. Exits 1 when one is "
   "damaged or cut short; one that was cut behind its first iteration still decodes, to "
-  "the coarser image of what is there. Of a folder or a URL that `mine` or `coco` "
-  "made, says what it holds, whether every file is there at its length, and what jobs "
-  "that were killed or still run have left beside it; exits 1 without a whole set."
+  "the coarser image of what is there. Of a folder or a URL that a job made "
+  "(`mine`, `coco`, `encode` or `detect` with `--images`), says what it holds, whether "
+  "every file is there at its length, and what jobs that were killed or still run have "
+  "left beside it; exits 1 without a whole set."
 )
 
 

@@ -1,4 +1,4 @@
-"""What lies at an output of `mine` or `coco`: the set, and what jobs left beside it."""
+"""What lies at the output of a Beam job: the set, and what jobs left beside it."""
 
 from __future__ import annotations
 
