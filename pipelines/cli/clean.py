@@ -12,10 +12,10 @@ from hardmine.pipelines.cli.tables import printable
 
 HELP = (
   "Removes what killed jobs (of `mine`, `coco`, `encode` and `detect`) left at an "
-  "output, and puts back a set that one had moved aside. A set, what a job may still be "
-  "at work on (in a bucket: whose process lives, or was seen in the last 15 minutes), "
-  "and whatever was not made by such a job stay. `hardmine inspect PLACE` shows what "
-  "there is. Of a root of "
+  "output, and puts back a set that one had moved aside. A set, what a job may still "
+  "be at work on (in a bucket: whose process lives, or was seen in the last 15 "
+  "minutes), and whatever was not made by such a job stay. `hardmine inspect PLACE` "
+  "shows what there is. Of a root of "
   "`run` it lists what runs left, and removes what the rules name, never what the "
   "model store, the next run's rival or a run at work needs."
 )
