@@ -1,8 +1,9 @@
 """InfraCheck: does the exported model load and answer, outside the pipeline?
 
 The stock InfraValidator asks this of a model server in docker; this one needs a
-Python only. It writes the same InfraBlessing, so the stock Pusher understands
-it.
+Python only. It asks the form that commands and the server use, which is the light one
+(`$HARDMINE_RUNTIME=tensorflow` asks the SavedModel). It writes the same InfraBlessing,
+so the stock Pusher understands it.
 """
 
 # No `from __future__ import annotations`: TFX reads the annotations as types, in a

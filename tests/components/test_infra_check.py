@@ -147,12 +147,23 @@ def test_model_without_our_signatures_is_not_blessed(tmp_path):
   assert (tmp_path / "blessing" / "INFRA_NOT_BLESSED").is_file()
 
 
-def test_truncated_model_is_not_blessed(model_dir, tmp_path):
+@pytest.mark.parametrize(
+  ("runtime", "pattern"),
+  [
+    ("onnxruntime", "assets.extra/light/encode_step.onnx"),
+    ("tensorflow", "variables/variables.data-*"),
+  ],
+  ids=["onnxruntime", "tensorflow"],
+)
+def test_truncated_model_is_not_blessed(
+  model_dir, tmp_path, monkeypatch, runtime, pattern
+):
   import shutil
 
+  monkeypatch.setenv("HARDMINE_RUNTIME", runtime)
   broken = tmp_path / "model"
   shutil.copytree(model_dir, broken)
-  (data,) = broken.glob("variables/variables.data-*")
+  (data,) = broken.glob(pattern)
   data.write_bytes(data.read_bytes()[: data.stat().st_size // 2])
   blessed, _ = check(broken, tmp_path / "blessing")
   assert not blessed
