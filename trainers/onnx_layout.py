@@ -14,56 +14,17 @@ import numpy as np
 
 FIRST = (0, 3, 1, 2)  # where each axis of [n, c, h, w] lies in [n, h, w, c]
 LAST = (0, 2, 3, 1)
-_UNARY = frozenset(
-  [
-    "Abs",
-    "Cast",
-    "Ceil",
-    "Clip",
-    "Elu",
-    "Erf",
-    "Exp",
-    "Floor",
-    "HardSigmoid",
-    "HardSwish",
-    "Identity",
-    "LeakyRelu",
-    "Log",
-    "Neg",
-    "Not",
-    "Reciprocal",
-    "Relu",
-    "Round",
-    "Selu",
-    "Sigmoid",
-    "Sign",
-    "Softplus",
-    "Softsign",
-    "Sqrt",
-    "Tanh",
-  ]
-)
-_BROADCASTING = frozenset(
-  [
-    "Add",
-    "And",
-    "Div",
-    "Equal",
-    "Greater",
-    "GreaterOrEqual",
-    "Less",
-    "LessOrEqual",
-    "Max",
-    "Min",
-    "Mul",
-    "Or",
-    "Pow",
-    "PRelu",
-    "Sub",
-    "Sum",
-    "Where",
-  ]
-)
+# fmt: off
+_UNARY = frozenset((
+  "Abs", "Cast", "Ceil", "Clip", "Elu", "Erf", "Exp", "Floor", "HardSigmoid",
+  "HardSwish", "Identity", "LeakyRelu", "Log", "Neg", "Not", "Reciprocal", "Relu",
+  "Round", "Selu", "Sigmoid", "Sign", "Softplus", "Softsign", "Sqrt", "Tanh",
+))
+_BROADCASTING = frozenset((
+  "Add", "And", "Div", "Equal", "Greater", "GreaterOrEqual", "Less", "LessOrEqual",
+  "Max", "Min", "Mul", "Or", "Pow", "PRelu", "Sub", "Sum", "Where",
+))
+# fmt: on
 _SPATIAL = frozenset(
   ["AveragePool", "Conv", "ConvTranspose", "DepthToSpace", "MaxPool", "SpaceToDepth"]
 )

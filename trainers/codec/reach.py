@@ -19,6 +19,7 @@ MEASURED = 3  # iterations; each further one adds what the last of them added
 _SMALL_WIDTH = 1 / 16
 _SIDE = 34  # code positions; a reach beyond them is none that tiles could cover
 _ACROSS = 2
+_PLACES = (_SIDE // 2, _SIDE // 2 + 1)  # maps of half the size see positions in pairs
 
 
 def reach_facts(config: CodecConfig) -> dict[str, list[int] | None]:
@@ -44,49 +45,61 @@ def _measured(config: CodecConfig) -> dict[str, list[int] | None]:
   codec(np.zeros((1, side, side, 3), "float32"))
   encoding, decoding = [], []
   for axis in (0, 1):
-    for position in (_SIDE // 2, _SIDE // 2 + 1):  # maps of half the size see pairs
-      decoding.append(_decode_reaches(codec, axis, position))
-      # the pixels of a block that reach furthest
-      for offset in (0, STRIDE_PX - 1):
-        encoding.append(_encode_reaches(codec, axis, position, offset))
+    encoding += _encode_reaches(codec, axis)
+    decoding += _decode_reaches(codec, axis)
   return {
     "encode_reach_px": _largest(encoding),
     "decode_reach_px": _largest(decoding),
   }
 
 
-def _decode_reaches(codec: RecurrentCodec, axis: int, position: int) -> list[int]:
-  """Of a code position along an axis: after each iteration."""
-  grid = _grid(axis)
-  codes = np.zeros((1, *grid, CODE_DEPTH), "float32")
-  _along(codes, axis)[position] = np.nan
-  zeros, states, reaches = np.zeros(1, "int32"), codec.decoder_states(1, *grid), []
-  first, last = position * STRIDE_PX, (position + 1) * STRIDE_PX - 1
+def _decode_reaches(codec: RecurrentCodec, axis: int) -> list[list[int]]:
+  """Along an axis, of either of two code positions after each iteration."""
+  grid, batch = _grid(axis), len(_PLACES)
+  codes = np.zeros((batch, *grid, CODE_DEPTH), "float32")
+  for number, place in enumerate(_PLACES):
+    _along(codes[number], axis)[place] = np.nan
+  zeros, states = np.zeros(batch, "int32"), codec.decoder_states(batch, *grid)
+  reaches = []
   for _ in range(MEASURED):
     states = codec.decode_step(codes, zeros, states)
-    pixels = _reached(states[1], axis)
-    reaches.append(_reach(pixels[0], pixels[-1], first, last, grid[axis] * STRIDE_PX))
+    reaches.append(
+      [
+        _reach(pixels, place * STRIDE_PX, (place + 1) * STRIDE_PX - 1, STRIDE_PX)
+        for pixels, place in zip(_reached(states[1], axis), _PLACES)
+      ]
+    )
     codes = np.zeros_like(codes)  # later ones reach less far
-  return reaches
+  return np.transpose(reaches).tolist()
 
 
-def _encode_reaches(
-  codec: RecurrentCodec, axis: int, position: int, offset: int
-) -> list[int]:
-  """Of a pixel in a block along an axis: after each iteration, in whole blocks."""
-  grid = _grid(axis)
-  image = np.zeros((1, *(side * STRIDE_PX for side in grid), 3), "float32")
-  _along(image, axis)[position * STRIDE_PX + offset] = np.nan
-  zeros, reaches = np.zeros(1, "int32"), []
-  states, decoder = codec.encoder_states(1, *grid), codec.decoder_states(1, *grid)
+def _encode_reaches(codec: RecurrentCodec, axis: int) -> list[list[int]]:
+  """Along an axis, of pixels after each iteration, in whole blocks."""
+  # of a block the pixels that reach furthest
+  pixels = [
+    place * STRIDE_PX + offset for place in _PLACES for offset in (0, STRIDE_PX - 1)
+  ]
+  grid, batch = _grid(axis), len(pixels)
+  image = np.zeros((batch, *(side * STRIDE_PX for side in grid), 3), "float32")
+  for number, pixel in enumerate(pixels):
+    _along(image[number], axis)[pixel] = np.nan
+  zeros, reaches = np.zeros(batch, "int32"), []
+  states, decoder = (
+    codec.encoder_states(batch, *grid),
+    codec.decoder_states(batch, *grid),
+  )
   for _ in range(MEASURED):
     values, _, states = codec.encoded_values(image, states, decoder)
-    blocks = _reached(values, axis)
-    reach = _reach(blocks[0], blocks[-1], position, position, grid[axis])
-    reaches.append(reach * STRIDE_PX)
+    reaches.append(
+      [
+        _reach(blocks, pixel // STRIDE_PX, pixel // STRIDE_PX, 1)
+        for blocks, pixel in zip(_reached(values, axis), pixels)
+      ]
+    )
     # values, not bits: a bit forgets that it came from a NaN
     decoder = codec.decode_step(values, zeros, decoder)
-  return reaches
+  blocks = np.transpose(reaches)
+  return np.where(blocks < 0, -1, blocks * STRIDE_PX).tolist()
 
 
 def _grid(axis: int) -> tuple[int, int]:
@@ -94,19 +107,23 @@ def _grid(axis: int) -> tuple[int, int]:
 
 
 def _along(array: np.ndarray, axis: int) -> np.ndarray:
-  """A view of [1, h, w, c] with one of its sides first."""
-  return np.moveaxis(array, 1 + axis, 0)
+  """A view of [h, w, c] with one of its sides first."""
+  return np.moveaxis(array, axis, 0)
 
 
-def _reached(values: Any, axis: int) -> np.ndarray:
-  """Positions along an axis that hold a NaN."""
-  lost = np.isnan(_along(np.asarray(values), axis))
-  return np.flatnonzero(lost.any(axis=(1, 2, 3)))
+def _reached(values: Any, axis: int) -> list[np.ndarray]:
+  """Of each of a batch the positions along an axis that hold a NaN."""
+  return [
+    np.flatnonzero(np.isnan(_along(one, axis)).any(axis=(1, 2)))
+    for one in np.asarray(values)
+  ]
 
 
-def _reach(low: int, high: int, first: int, last: int, end: int) -> int:
-  """From first to low or last to high; -1 where either lies at the edge."""
-  return -1 if low == 0 or high == end - 1 else int(max(first - low, high - last))
+def _reach(positions: np.ndarray, first: int, last: int, of_block: int) -> int:
+  """How far positions go beyond first and last; -1 if to where measuring ends."""
+  low, high = positions[0], positions[-1]
+  at_the_end = low == 0 or high == _SIDE * of_block - 1
+  return -1 if at_the_end else int(max(first - low, high - last))
 
 
 def _largest(reaches: list[list[int]]) -> list[int] | None:
