@@ -7,8 +7,13 @@ import sys
 import threading
 import time
 
+import apache_beam as beam
+import dask
 import numpy as np
 import pytest
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.dask.overrides import dask_overrides
+from apache_beam.runners.runner import PipelineResult, PipelineRunner, PipelineState
 from PIL import Image
 
 from hardmine.components.inference import staged_model
@@ -16,6 +21,7 @@ from hardmine.components.inference.detection_job import DetectionJob
 from hardmine.components.inference.encoding_job import EncodingJob
 from hardmine.components.inference.job import run_job
 from hardmine.components.inference.staged_model import model_digest
+from hardmine.components.jobs.dask_bags import BagVisitor, emptied
 from hardmine.components.jobs.failures import JobFailed
 from hardmine.components.jobs.shard_job import Workplace
 from hardmine.components.jobs.sources import Source
@@ -122,10 +128,7 @@ def photos(tmp_path):
   return place
 
 
-def run(job, photos, output, model, **options):
-  options, fields = {}, options
-  if "overwrite" in fields:
-    options["overwrite"] = fields.pop("overwrite")
+def run(job, photos, output, model, *, make_pipeline=None, overwrite=False, **fields):
   config = {EncodingJob: EncodingJobConfig, DetectionJob: DetectionJobConfig}[job](
     **{
       "images": (str(photos),),
@@ -140,8 +143,8 @@ def run(job, photos, output, model, **options):
     config,
     output,
     model_dir=model,
-    make_pipeline=pipeline_maker(direct(1)),
-    **options,
+    make_pipeline=make_pipeline or pipeline_maker(direct(1)),
+    overwrite=overwrite,
   )
 
 
@@ -351,6 +354,28 @@ def test_a_model_is_at_one_photograph_at_a_time(tmp_path):
     thread.join()
   assert most == [1] * 4
   assert len(list(tmp_path.glob("*.hmc"))) == 4
+
+
+class DaskHere(PipelineRunner):
+  """Dask's bags, as a cluster computes them, in this process."""
+
+  def run_pipeline(self, pipeline, options):
+    pipeline.replace_all(dask_overrides())
+    visitor = BagVisitor(4)
+    pipeline.visit(visitor)
+    dask.compute(*map(emptied, visitor.ends()), scheduler="synchronous")
+    return PipelineResult(PipelineState.DONE)
+
+
+def test_runinference_is_what_dask_s_bags_can_be(photos, tmp_path, model):
+  def make_pipeline():
+    return beam.Pipeline(runner=DaskHere(), options=PipelineOptions([]))
+
+  here = run(EncodingJob, photos, tmp_path / "here", model)
+  KnownCodec.loads = 0
+  bags = run(EncodingJob, photos, tmp_path / "bags", model, make_pipeline=make_pipeline)
+  assert bags == here
+  assert KnownCodec.loads == 1  # in all partitions
 
 
 def test_pictures_are_as_people_see_them(tmp_path, model):
