@@ -177,6 +177,14 @@ def test_no_measurement_took_more_or_much_less_than_is_said(config, decoded, mea
   assert measured <= needs(config).bytes_per_pixel(decoded) <= 2 * measured
 
 
+@pytest.mark.parametrize(
+  ("width", "measured"), [(1 / 8, 362), (1 / 4, 714), (3 / 8, 1038)]
+)
+def test_the_light_form_took_no_more_and_not_much_less(width, measured):
+  said = needs({"cell": GRU, "width": width}, light=True).bytes_per_pixel()
+  assert measured <= said <= 1.5 * measured
+
+
 @pytest.mark.parametrize("light", [False, True])
 def test_as_many_pixels_as_are_said_to_fit_do(light):
   for config in (DEMO, PAPER):
