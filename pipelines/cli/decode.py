@@ -14,6 +14,7 @@ from hardmine.pipelines.cli.model_ref import (
 )
 from hardmine.pipelines.cli.progress import waiting
 from hardmine.pipelines.cli.runtime_argument import add_runtime_argument
+from hardmine.pipelines.cli.tables import printable
 from hardmine.schemas.outputs import OutputFile, check_folder
 
 HELP = (
@@ -95,10 +96,11 @@ class _Decoder:
     bitstream.check_model(stream.header, read_model_id(model_dir))
     height_px, width_px = stream.header.height_px, stream.header.width_px
     if stream.note:
-      done.notes.append(f"hardmine: {item.source}: {stream.note}")
+      done.notes.append(f"hardmine: {printable(item.source)}: {stream.note}")
     if not images.is_lossless(item.target):
       done.notes.append(
-        f"hardmine: {item.target}: JPEG loses quality once more; PNG does not"
+        f"hardmine: {printable(item.target)}: JPEG loses quality once more; "
+        "PNG does not"
       )
     told = f"decoding {item.source}, {width_px}x{height_px} pixels"
     with self._codecs.room_to_decode(model_dir, stream.header, stream.iterations):
@@ -145,6 +147,6 @@ def _output(
 
 def _line(facts: dict[str, Any]) -> str:
   return (
-    f"{facts['image']}: {facts['width_px']}x{facts['height_px']}, iterations: "
-    f"{facts['iterations']} of {facts['written_iterations']}"
+    f"{printable(facts['image'])}: {facts['width_px']}x{facts['height_px']}, "
+    f"iterations: {facts['iterations']} of {facts['written_iterations']}"
   )

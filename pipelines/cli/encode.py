@@ -14,6 +14,7 @@ from hardmine.pipelines.cli.loaded_codecs import LoadedCodecs
 from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
 from hardmine.pipelines.cli.progress import waiting
 from hardmine.pipelines.cli.runtime_argument import add_runtime_argument
+from hardmine.pipelines.cli.tables import printable
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind, OutputFile, check_folder
 
@@ -196,8 +197,8 @@ def _output(
 
 def _line(facts: dict[str, Any]) -> str:
   return (
-    f"{facts['file']}: {facts['file_bytes']:,} bytes, {facts['bits_per_pixel']:.4f} "
-    f"bits per pixel ({facts['width_px']}x{facts['height_px']}, iterations: "
+    f"{printable(facts['file'])}: {facts['file_bytes']:,} bytes, "
+    f"{facts['bits_per_pixel']:.4f} bits per pixel ({facts['width_px']}x{facts['height_px']}, iterations: "
     f"{facts['iterations']})"
   )
 
@@ -219,5 +220,6 @@ def _more(facts: dict[str, Any], codec: Codec, *, bounded: bool) -> list[str]:
   share = file_bytes / facts["image_bytes"]
   return [
     *lines,
-    f"{facts['image']}: {facts['image_bytes']:,} bytes; the new file has {share:.1%}",
+    f"{printable(facts['image'])}: {facts['image_bytes']:,} bytes; the new file has "
+    f"{share:.1%}",
   ]

@@ -353,3 +353,9 @@ def test_a_name_that_no_terminal_can_show_costs_nothing(folder, capsys):
   facts = json.loads(capsys.readouterr().out)["results"]
   assert [os.path.basename(one["file"]) for one in facts] == ["a.hmc", "\\xff.hmc"]
   assert main(["encode", name, "x.hmc", "--json"]) == 0
+  os.rename(name, os.fsdecode(b"a\x1b[31m\xff.png"))
+  capsys.readouterr()
+  assert main(["encode", "*.png", "b.jpg", "--output", "out2"]) == 0
+  told = capsys.readouterr().out
+  assert "\x1b" not in told
+  told.encode("ascii")
