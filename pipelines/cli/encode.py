@@ -198,8 +198,8 @@ def _output(
 def _line(facts: dict[str, Any]) -> str:
   return (
     f"{printable(facts['file'])}: {facts['file_bytes']:,} bytes, "
-    f"{facts['bits_per_pixel']:.4f} bits per pixel ({facts['width_px']}x{facts['height_px']}, iterations: "
-    f"{facts['iterations']})"
+    f"{facts['bits_per_pixel']:.4f} bits per pixel "
+    f"({facts['width_px']}x{facts['height_px']}, iterations: {facts['iterations']})"
   )
 
 
