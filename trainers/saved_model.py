@@ -56,7 +56,8 @@ def read_variables(model_dir: str | os.PathLike, name: str, model: Any) -> list[
   """Fills a model with the variables of an export.
 
   They are found by the attributes that lead to them, in the export and in the model:
-  an export of before keeps some under the names of its optimizer's.
+  an export of before keeps some under the names of its optimizer's. What has another
+  shape, as what training alone keeps of a batch, is left as it is.
 
   Args:
     model_dir: of the export.
@@ -85,8 +86,10 @@ def read_variables(model_dir: str | os.PathLike, name: str, model: Any) -> list[
     seen.add(number)
     node = graph.nodes[number]
     if node.attributes and hasattr(ours, "assign"):
-      ours.assign(reader.get_tensor(node.attributes[0].checkpoint_key))
-      filled.append(ours)
+      value = reader.get_tensor(node.attributes[0].checkpoint_key)
+      if tuple(value.shape) == tuple(ours.shape):
+        ours.assign(value)
+        filled.append(ours)
     for child in node.children:
       below = _child(ours, child.local_name)
       if below is not None:
