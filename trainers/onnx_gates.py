@@ -153,7 +153,7 @@ class _Rewrite:
     else:
       copy.input[:] = [self._part(one, start, end) for one in node.input]
     copy.output[:] = [self.parts[key]]
-    copy.name = f"{node.name}__{start}_{end}"
+    copy.name = self.parts[key]
     self.nodes.append(copy)
     return self.parts[key]
 

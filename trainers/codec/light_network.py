@@ -12,6 +12,7 @@ import numpy as np
 
 from hardmine.schemas.exported_model import light_graph, read_light_facts
 from hardmine.trainers.runtime.choice import ONNX_RUNTIME, open_graph
+from hardmine.trainers.runtime.freed_memory import give_back
 from hardmine.trainers.runtime.graph import Graph, Value
 
 _NEW = "new_"  # before a state's name where it is an output
@@ -42,12 +43,20 @@ class LightNetwork:
       (values > 0, gain) for values, gain, _ in self._steps(image, iterations, False)
     ]
     codes, gains = zip(*planes)
+    _give_back(image.shape[0] * image.shape[1])
     return np.stack(codes).astype(np.uint8), np.array(gains, np.uint8)
 
   def decode(
     self, codes: np.ndarray, gains: np.ndarray, height_px: int, width_px: int
   ) -> np.ndarray:
     """The picture."""
+    picture = self._decode(codes, gains, height_px, width_px)
+    _give_back(height_px * width_px)
+    return picture
+
+  def _decode(
+    self, codes: np.ndarray, gains: np.ndarray, height_px: int, width_px: int
+  ) -> np.ndarray:
     step = self._graphs.get("decode_step", *codes.shape[1:3])
     states = self._beginning("decoder_states", *codes.shape[1:3])
     for iteration, (plane, gain) in enumerate(zip(codes, gains)):
@@ -57,12 +66,12 @@ class LightNetwork:
   def reconstruct(self, image: np.ndarray, iterations: int) -> np.ndarray:
     """The picture after every iteration."""
     height, width, _ = image.shape
-    return np.stack(
-      [
-        _to_pixels(estimate, height, width)
-        for _, _, estimate in self._steps(image, iterations, True)
-      ]
-    )
+    pictures = [
+      _to_pixels(estimate, height, width)
+      for _, _, estimate in self._steps(image, iterations, True)
+    ]
+    _give_back(height * width)
+    return np.stack(pictures)
 
   def _steps(
     self, image: np.ndarray, iterations: int, to_the_end: bool
@@ -76,8 +85,10 @@ class LightNetwork:
     decoder = self._beginning("decoder_states", *grid)
     for iteration in range(iterations):
       clock = np.array(iteration, np.int32)
-      given = {"image": pixels, "iteration": clock, **encoder, **decoder}
-      found = encode_step.run(given)
+      # by no name of its own, which would keep the old states for the decoding
+      found = encode_step.run(
+        {"image": pixels, "iteration": clock, **encoder, **decoder}
+      )
       values = found.pop("values").numpy()[0].transpose(1, 2, 0)
       gain = int(found.pop("exponents").numpy()[0]) if "exponents" in found else 0
       encoder = _next(found)
@@ -152,6 +163,12 @@ class _Graphs:
     }
 
 
+def _give_back(pixels: int) -> None:
+  if pixels >= _LARGE_PX:
+    give_back()
+
+
+_LARGE_PX = 500_000  # from here on, what a picture took is worth giving back
 _OPEN_GRAPHS = 6  # of any sizes; each holds the weights of its step
 _OWN_GRAPH_CODES = 256  # 256x256 pixels
 
