@@ -7,10 +7,14 @@ Along each side of S pixels, with tiles of at most T that overlap by V:
     step = side - V                               tile i begins at i * step
 
 and the last tile ends with the picture. So tiles are of nearly equal size, and both
-sides of a stream compute the same grid from four numbers. Where two tiles overlap, the
-weight of the second rises by equal steps across the overlap and the weights add up to
-one: first along the rows, then down the columns, in whole numbers, so that every
-machine rounds alike.
+sides of a stream compute the same grid from four numbers.
+
+Where two tiles overlap, the weight of the second rises by equal steps across the overlap
+and the weights add up to one: first along the rows, then down the columns. Of a smooth
+surface two tiles may say slightly different levels, after few iterations, so the mean
+difference in the overlap is taken out by halves, from nothing at `_FADE_PX` before the
+overlap to nothing at as many behind it. All in whole numbers, so that every machine
+rounds alike.
 """
 
 from __future__ import annotations
@@ -73,8 +77,11 @@ class Splitting:
     return self.tiling if math.prod(rounded) > self.max_whole_px else None
 
 
+_FADE_PX = 64  # over which a step between neighbours is spread, on either side
+_MOST_APART = 24  # of 255: a larger step is no matter of levels
+
 # One for all machines, as bytes may not depend on anybody's memory.
-USUAL = Splitting(max_whole_px=1 << 20, tiling=Tiling(tile_px=768, overlap_px=16))
+USUAL = Splitting(max_whole_px=1 << 20, tiling=Tiling(tile_px=1024, overlap_px=32))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -231,35 +238,64 @@ def assemble(grid: Grid, tiles: Iterable[np.ndarray]) -> np.ndarray:
     above = picture[..., shared, :, :].copy() if rows.start else None
     for columns in grid.columns:
       tile = first if rows.start == columns.start == 0 else next(given)
-      strip = picture[..., rows, columns, :]
-      if columns.start:
-        tile = _blended_columns(strip[..., :overlap_px, :], tile)
-      strip[...] = tile
+      begin, strip = columns.start, picture[..., rows, :, :]
+      left = strip[..., begin : begin + overlap_px, :].copy() if begin else None
+      strip[..., columns, :] = tile
+      if left is not None:
+        _join(np.swapaxes(strip, -3, -2), np.swapaxes(left, -3, -2), begin)
     if above is not None:
-      below = picture[..., shared, :, :]
-      below[...] = _mixed(above, below, _weights(overlap_px)[:, None, None])
+      _join(picture[..., : rows.stop, :, :], above, rows.start)
   return picture
 
 
-def _blended_columns(left: np.ndarray, tile: np.ndarray) -> np.ndarray:
-  overlap_px = left.shape[-2]
-  tile = tile.copy()
-  shared = tile[..., :overlap_px, :]
-  shared[...] = _mixed(left, shared, _weights(overlap_px)[:, None])
-  return tile
+def _join(picture: np.ndarray, before: np.ndarray, begin: int) -> None:
+  """Blends two neighbours and levels them, in place.
+
+  Args:
+    picture: uint8 [..., rows, columns, 3], in which the second lies over the first.
+    before: uint8 [..., overlap, columns, 3], what the first says of the overlap.
+    begin: the overlap's first row.
+  """
+  overlap_px = before.shape[-3]
+  if not overlap_px:
+    return
+  shared = slice(begin, begin + overlap_px)
+  after = picture[..., shared, :, :].astype(np.int32)
+  apart = _smoothed(
+    after - before
+  )  # of the second from the first, [..., 1, columns, 3]
+  weights = np.arange(1, 2 * overlap_px, 2, dtype=np.int32)[:, None, None]
+  whole = 2 * overlap_px
+  mixed = before * (whole - weights) + after * weights
+  # half of the step goes to either side, so what is blended here is level
+  mixed += apart * (whole // 2 - weights)
+  picture[..., shared, :, :] = _to_pixels(mixed, whole)
+  fade = np.arange(1, 2 * _FADE_PX, 2, dtype=np.int32)[:, None, None]
+  for rows, share in (
+    (slice(max(0, begin - _FADE_PX), begin), fade[-begin:]),
+    (slice(shared.stop, shared.stop + _FADE_PX), -fade[::-1]),
+  ):
+    side = picture[..., rows, :, :]
+    size = 4 * _FADE_PX
+    share = share[: side.shape[-3]]
+    side[...] = _to_pixels(side.astype(np.int32) * size + apart * share, size)
 
 
-def _weights(overlap_px: int) -> np.ndarray:
-  """Of the second of two neighbours, in shares of twice the overlap: 1, 3, 5, ..."""
-  return np.arange(1, 2 * overlap_px, 2, dtype=np.uint32)
+def _smoothed(difference: np.ndarray) -> np.ndarray:
+  """Means over the overlap and over `_FADE_PX` along it, at most `_MOST_APART`."""
+  sums = difference.sum(axis=-3, keepdims=True)
+  width = sums.shape[-2]
+  ends = np.cumsum(sums, axis=-2)
+  total = np.concatenate([np.zeros_like(ends[..., :1, :]), ends], axis=-2)
+  low = np.maximum(np.arange(width) - _FADE_PX // 2, 0)
+  high = np.minimum(np.arange(width) + _FADE_PX // 2 + 1, width)
+  count = ((high - low) * difference.shape[-3])[:, None]
+  apart = (total[..., high, :] - total[..., low, :] + count // 2) // count
+  return np.clip(apart, -_MOST_APART, _MOST_APART).astype(np.int32)
 
 
-def _mixed(first: np.ndarray, second: np.ndarray, weights: np.ndarray) -> np.ndarray:
-  whole = 2 * len(weights)
-  if not whole:
-    return second
-  total = first * (whole - weights) + second * weights + whole // 2
-  return (total // whole).astype(np.uint8)
+def _to_pixels(values: np.ndarray, whole: int) -> np.ndarray:
+  return np.clip((values + whole // 2) // whole, 0, 255).astype(np.uint8)
 
 
 def _rounded_up(length_px: int, multiple_px: int) -> int:
