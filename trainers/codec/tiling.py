@@ -9,12 +9,12 @@ Along each side of S pixels, with tiles of at most T that overlap by V:
 and the last tile ends with the picture. So tiles are of nearly equal size, and both
 sides of a stream compute the same grid from four numbers.
 
-Where two tiles overlap, the weight of the second rises by equal steps across the overlap
-and the weights add up to one: first along the rows, then down the columns. Of a smooth
-surface two tiles may say slightly different levels, after few iterations, so the mean
-difference in the overlap is taken out by halves, from nothing at `_FADE_PX` before the
-overlap to nothing at as many behind it. All in whole numbers, so that every machine
-rounds alike.
+Where two tiles overlap, the weight of the second rises by equal steps across the
+overlap and the weights add up to one: first along the rows, then down the columns. Of
+a smooth surface two tiles may say slightly different levels after few iterations, so
+the mean difference in the overlap is taken out by halves, from nothing at `_FADE_PX`
+before the overlap to nothing at as many behind it. All in whole numbers, so that every
+machine rounds alike.
 """
 
 from __future__ import annotations
