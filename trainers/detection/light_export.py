@@ -34,7 +34,9 @@ from hardmine.trainers.detection.meta_architectures.meta_architecture import (
 from hardmine.trainers.detection.preparation import Preparation, Prepared, prepare
 from hardmine.trainers.runtime.choice import ONNX_RUNTIME, open_graph
 
-_AXES = ("batch", "rows", "columns", "depth")
+_INPUT_AXES = ("batch", "rows", "columns", "depth")
+_OUTPUT_AXES = ("batch", "boxes", "columns")
+_REMEDY = "perhaps a layer of the feature extractor is none that tf2onnx converts"
 _TOLERANCE = 1e-4  # of boxes in shares of the image, and of scores
 
 
@@ -61,8 +63,10 @@ def write_light(model: MetaArchitecture, model_dir: str | os.PathLike) -> None:
     return {BOXES: boxes, SCORES: scores}
 
   graph = onnx_export.to_onnx(raw, [spec])
-  for one in (*graph.graph.input, *graph.graph.output):
-    _name_axes(one)
+  for one in graph.graph.input:
+    _name_axes(one, _INPUT_AXES)
+  for one in graph.graph.output:
+    _name_axes(one, _OUTPUT_AXES)
   path = light_graph(model_dir, GRAPH)
   path.parent.mkdir(parents=True)
   path.write_bytes(graph.SerializeToString())
@@ -84,11 +88,11 @@ def write_light(model: MetaArchitecture, model_dir: str | os.PathLike) -> None:
   )
 
 
-def _name_axes(info: Any) -> None:
+def _name_axes(info: Any, names: tuple[str, ...]) -> None:
   """Gives the free axes of an input or output names that say what they are."""
   for axis, dim in enumerate(info.type.tensor_type.shape.dim):
     if not dim.HasField("dim_value"):
-      dim.dim_param = _AXES[axis]
+      dim.dim_param = names[axis]
 
 
 def _described(info: Any) -> dict[str, Any]:
@@ -101,25 +105,32 @@ def _check(model: MetaArchitecture, path: Path, preparation: Preparation) -> Non
   """Shows a batch of noise to the graph and to the model.
 
   Raises:
-    RuntimeError: they prepare it otherwise, or see otherwise.
+    RuntimeError: the graph does not run, or they prepare or see otherwise.
   """
   pictures = np.random.default_rng(0).integers(0, 256, (2, 41, 50, 3), np.uint8)
   theirs = model.prepared(model.config, tf.constant(pictures))
   ours = np.stack([prepare(one, preparation) for one in pictures])
-  found = open_graph(path, ONNX_RUNTIME).run({PIXELS: ours})
-  expected = zip((BOXES, SCORES), model.raw_detections(theirs))
-  pairs = {PIXELS: (ours, theirs)}
-  pairs |= {name: (found[name].numpy(), values) for name, values in expected}
-  for name, (light, kerass) in pairs.items():
-    kerass = np.asarray(kerass)
-    if light.shape != kerass.shape or not np.allclose(
-      light, kerass, _TOLERANCE, _TOLERANCE, equal_nan=True
-    ):
-      apart = ""
-      if light.shape == kerass.shape:
-        apart = f", up to {np.abs(light - kerass).max():.3g} apart"
-      raise RuntimeError(
-        f"{path}: the exported graph's {name} {light.shape} are not the model's "
-        f"{kerass.shape}{apart}; without a light form the model would run on "
-        "TensorFlow alone: see whether its layers are such as tf2onnx converts"
-      )
+  try:
+    found = open_graph(path, ONNX_RUNTIME).run({PIXELS: ours})
+  except Exception as error:  # ONNX Runtime's own, none of which has a public base
+    raise RuntimeError(
+      f"{path}: ONNX Runtime cannot run the exported graph ({error}); {_REMEDY}"
+    ) from error
+  _compare(path, PIXELS, ours, theirs)
+  for name, expected in zip((BOXES, SCORES), model.raw_detections(theirs)):
+    _compare(path, name, found[name].numpy(), expected)
+
+
+def _compare(path: Path, name: str, light: np.ndarray, expected: Any) -> None:
+  """Raises RuntimeError unless both forms have the same values."""
+  expected = np.asarray(expected)
+  same_shape = light.shape == expected.shape
+  if same_shape and np.allclose(
+    light, expected, _TOLERANCE, _TOLERANCE, equal_nan=True
+  ):
+    return
+  apart = f", up to {np.abs(light - expected).max():.3g} apart" if same_shape else ""
+  raise RuntimeError(
+    f"{path}: the exported graph's {name} {light.shape} are not the model's "
+    f"{expected.shape}{apart}; {_REMEDY}"
+  )

@@ -195,6 +195,23 @@ def test_a_graph_that_answers_otherwise_is_not_exported(
   assert not has_light_form(tmp_path)
 
 
+def test_a_graph_that_does_not_run_is_not_exported(tmp_path, monkeypatch):
+  """As of a layer that the converter does not know."""
+  from onnx import TensorProto, helper
+
+  pixels, boxes = (
+    helper.make_tensor_value_info(name, TensorProto.FLOAT, [1])
+    for name in ("pixels", "boxes_yxyx_norm")
+  )
+  node = helper.make_node("Lgamma", ["pixels"], ["boxes_yxyx_norm"])
+  graph = helper.make_model(helper.make_graph([node], "g", [pixels], [boxes]))
+  monkeypatch.setattr(onnx_export, "to_onnx", lambda *_: graph)
+  config = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
+  with pytest.raises(RuntimeError, match=r"Lgamma.*perhaps a layer .* tf2onnx"):
+    light_export.write_light(SSD(config, 5), tmp_path)
+  assert not has_light_form(tmp_path)
+
+
 ALONE = """
 import json, sys
 import numpy as np
