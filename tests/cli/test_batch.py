@@ -61,7 +61,9 @@ def test_many_files_load_one_model_and_lie_under_their_own_names(folder, loads):
   assert len(loads) == 3
   for name in ("a", "b"):
     assert unpack((folder / f"out/{name}.hmc").read_bytes())
-    np.testing.assert_array_equal(Image.open(folder / f"back/{name}.png"), GRAY)
+    np.testing.assert_array_equal(
+      np.asarray(Image.open(folder / f"back/{name}.png")), GRAY
+    )
 
 
 def test_one_file_with_output_is_a_batch_of_one(folder):
@@ -225,7 +227,7 @@ def test_one_name_gives_a_file_beside_it(folder, capsys):
   assert unpack((folder / "sub" / "c.hmc").read_bytes())
   assert capsys.readouterr().out.startswith("sub/c.hmc: ")
   assert main(["decode", "sub/c.hmc"]) == 0
-  np.testing.assert_array_equal(Image.open(folder / "sub/c.png"), GRAY)
+  np.testing.assert_array_equal(np.asarray(Image.open(folder / "sub/c.png")), GRAY)
   before = listing(folder)
   for words in (["encode", "sub/c.JPG"], ["decode", "sub/c.hmc"]):
     assert main(words) == 2
@@ -254,7 +256,7 @@ def test_a_pipe_goes_into_a_folder_or_through(folder, monkeypatch, capsysbinary)
   pipe("out/stdin.hmc")
   assert main(["decode", "-"]) == 0
   picture = Image.open(io.BytesIO(capsysbinary.readouterr().out))
-  np.testing.assert_array_equal(picture, GRAY)
+  np.testing.assert_array_equal(np.asarray(picture), GRAY)
   assert main(["encode", "-", "-", "--output", "out"]) == 2
 
 
