@@ -32,7 +32,7 @@ THREADS = (1, 2)
 
 def main() -> None:
   """Prints a table a model and number of threads."""
-  parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+  parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
   parser.add_argument("models", nargs="*", metavar="MODEL_DIR")
   parser.add_argument("--repeats", type=int, default=3)
   parser.add_argument("--ask", help=argparse.SUPPRESS)  # a process of this program's
@@ -106,7 +106,7 @@ def _step_multiply_adds(model: str, step: str) -> float:
   }
   kernels = {one.name: list(one.dims) for one in graph.initializer}
   return sum(
-    float(np.prod(kernels[node.input[1]])) * np.prod(shapes[node.output[0]][2:])
+    float(np.prod([*kernels[node.input[1]], *shapes[node.output[0]][2:]]))
     for node in graph.node
     # one channel a group is how a graph only moves values
     if node.op_type == "Conv" and kernels[node.input[1]][1] > 1
