@@ -217,22 +217,12 @@ def test_the_light_install_makes_a_project(light_python, tmp_path, kind):
       "coco --images . --annotations true.json --output records",
       "coco needs Apache Beam: {worker}",
     ),
-    (
-      "encode photo.png out.hmc --model store:1",
-      "encode needs TensorFlow: {pipelines}",
-    ),
-    (
-      "decode photo.hmc out.png --model store:1",
-      "decode needs TensorFlow: {pipelines}",
-    ),
-    ("detect photo.png --model detector", "detect needs TensorFlow: {pipelines}"),
-    ("serve --store store", "serve needs TensorFlow: {pipelines}"),
     ("run codec_cpu", "run needs TFX: {pipelines}"),
     ("demo", "demo needs TFX: {pipelines}"),
     ("train codec_cpu", "train needs Keras: {pipelines}"),
     (
-      "evaluate rate-distortion --images photo.png --model store:1 --output measured",
-      "evaluate needs TensorFlow: {pipelines}",
+      "models convert 1 --store store",
+      "models needs TensorFlow: {pipelines}",
     ),
   ],
 )
@@ -243,6 +233,46 @@ def test_what_it_lacks_is_one_line_with_the_extra(light_python, there, words, li
   }
   assert result.stderr == f"hardmine: {line.format(**extras)}\n"
   assert (result.returncode, result.stdout) == (1, "")
+
+
+@pytest.mark.parametrize(
+  "words",
+  [
+    "encode photo.png out.hmc --model store:1",
+    "decode photo.hmc out.png --model store:1",
+    "detect photo.png --model detector",
+    "evaluate rate-distortion --images photo.png --model store:1 --output measured",
+  ],
+)
+def test_a_model_of_before_says_how_it_gets_its_light_form(light_python, there, words):
+  result = hardmine(light_python, there, *words.split())
+  assert result.stderr == (
+    "hardmine: tensorflow is not installed; pip install 'hardmine[pipelines]', or have "
+    "`hardmine models convert` add the light form where TensorFlow is\n"
+  )
+  assert (result.returncode, result.stdout) == (1, "")
+
+
+@pytest.mark.slow
+def test_the_light_install_uses_a_model(light_python, there, tmp_path):
+  from tests.serving.server.tiny_models import export_tiny_codec
+
+  codec = str(export_tiny_codec(tmp_path / "codec", seed=1))
+  for words in (
+    ["encode", "photo.png", f"{tmp_path}/a.hmc", "--model", codec],
+    ["decode", f"{tmp_path}/a.hmc", "--model", codec],
+  ):
+    result = hardmine(light_python, there, *words)
+    assert result.returncode == 0, result.stderr
+  assert (tmp_path / "a.png").is_file()
+  program = (
+    "from hardmine import Codec; "
+    f"codec = Codec.load({codec!r}); "
+    f"print(codec.decompress(open('{tmp_path}/a.hmc', 'rb').read()).shape)"
+  )
+  assert subprocess.check_output([light_python, "-c", program], text=True) == (
+    "(40, 56, 3)\n"
+  )
 
 
 def test_a_model_is_asked_from_a_folder_with_modules_of_its_own(there, monkeypatch):
