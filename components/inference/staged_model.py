@@ -7,6 +7,8 @@ folder or of the alias that named it.
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import hashlib
 import os
 import threading
@@ -74,32 +76,37 @@ def _needed(place: Folder, runtime: str) -> list[str]:
 
 
 class _Kept:
-  """The model of this process: the last one that was asked for."""
+  """The model of this process, the last one that was asked for, and its local files."""
 
   def __init__(self):
     self._lock = threading.Lock()
     self._key: tuple[str, str] | None = None
     self._loaded: LoadedModel | None = None
+    self._files = contextlib.ExitStack()
 
   def get(self, url: str, runtime: str, load: Callable[..., Any]) -> LoadedModel:
     with self._lock:  # others wait, and find it
       if self._key != (url, runtime) or self._loaded is None:
-        self._loaded = self._key = None  # two may be more than there is memory for
-        with local_copy(url) as path:
-          if not os.path.isdir(path) or not os.listdir(path):
-            raise RuntimeError(
-              f"{url} is gone, in which the job's model was: try again"
-            )
-          self._loaded = LoadedModel(load(path, runtime=runtime))
+        self._drop()  # two may be more than there is memory for
+        # A model opens some of its files when the first picture of a size comes.
+        path = self._files.enter_context(local_copy(url))
+        if not os.path.isdir(path) or not os.listdir(path):
+          raise RuntimeError(f"{url} is gone, where the job's model was: run it again")
+        self._loaded = LoadedModel(load(path, runtime=runtime))
         self._key = (url, runtime)
       return self._loaded
 
   def forget(self) -> None:
     with self._lock:
-      self._loaded = self._key = None
+      self._drop()
+
+  def _drop(self) -> None:
+    self._loaded = self._key = None
+    self._files.close()
 
 
 _KEPT = _Kept()
+atexit.register(_KEPT.forget)
 
 
 def staged_model(

@@ -103,7 +103,7 @@ def command(capfd, caller):
     words += ["--model", str(caller / MODELS[name]), *OFTEN, *more]
     status = main(words)
     said = capfd.readouterr()
-    assert (status, said.err) == (0, "")
+    assert (said.err, status) == ("", 0)
     assert list((caller / "tmp").glob("hardmine-*")) == []
     return outcome_of(json.loads(said.out), str(images), str(output))
 

@@ -36,6 +36,7 @@ from hardmine.trainers.detection.detector import Detections, Detector
 from hardmine.trainers.images import Photograph
 from hardmine.trainers.metrics.coco_files import read_detections
 from tests.components.inference.tiny_models import photograph
+from tests.s3_server import s3_server
 
 
 class OddError(Exception):
@@ -376,6 +377,20 @@ def test_runinference_is_what_dask_s_bags_can_be(photos, tmp_path, model):
   bags = run(EncodingJob, photos, tmp_path / "bags", model, make_pipeline=make_pipeline)
   assert bags == here
   assert KnownCodec.loads == 1  # in all partitions
+
+
+def test_its_files_stay_as_long_as_the_model(tmp_path, model):
+  """Some are opened when the first picture of a size comes."""
+  digest = model_digest(model, "onnxruntime")
+  with s3_server("jobs"):
+    scratch = folder("s3://jobs/scratch")
+    staged_model.stage_model(model, "onnxruntime", digest, scratch)
+    loaded = staged_model.staged_model(
+      scratch, "onnxruntime", lambda path, runtime: path
+    )
+    assert model_digest(loaded.model, "onnxruntime") == digest
+    staged_model.forget_model()
+    assert not folder(loaded.model).tree()
 
 
 def test_pictures_are_as_people_see_them(tmp_path, model):
