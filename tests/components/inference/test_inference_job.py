@@ -6,6 +6,7 @@ import shutil
 import sys
 import threading
 import time
+from typing import Any
 
 import apache_beam as beam
 import dask
@@ -208,6 +209,7 @@ def test_detections_are_coco_s(photos, tmp_path, model):
 
 def test_what_is_not_wanted_is_left_out(photos, tmp_path, model):
   detector = model.with_name("detector")
+  asked: dict[str, Any]
   for number, (asked, left) in enumerate(
     [
       ({"min_score": 0.5}, {"dog": 5}),
