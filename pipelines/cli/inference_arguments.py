@@ -84,6 +84,10 @@ def wants_job(args: argparse.Namespace) -> bool:
       paths=args.paths,
     )
     return False
+  # argparse takes a flag that it does not know for a name where its value has spaces.
+  flags = [path for path in args.paths if path.startswith("--")]
+  args.passed_on = [*args.passed_on, *flags]
+  args.paths = [path for path in args.paths if path not in flags]
   example = "--images 's3://bucket/photos/*.jpg' --output s3://bucket/made"
   require(
     not args.paths,
