@@ -134,7 +134,12 @@ class _Graphs:
     scales: Sequence[float],
     num_threads: int | None,
   ):
-    self._model_dir, self._runtime, self._scales = model_dir, runtime, scales
+    # Now, since whoever loads a model may remove its folder afterwards.
+    self._models = {
+      name: light_graph(model_dir, name).read_bytes()
+      for name in ("encode_step", "decode_step")
+    }
+    self._runtime, self._scales = runtime, scales
     self._num_threads = num_threads
     self._lock = threading.Lock()
     self._opened: collections.OrderedDict[tuple[str, Any], Graph] = (
@@ -147,9 +152,12 @@ class _Graphs:
     key = (name, (rows, columns) if own else None)
     with self._lock:
       if key not in self._opened:
-        path = light_graph(self._model_dir, name)
-        sides = self._sides(rows, columns) if own else None
-        self._opened[key] = open_graph(path, self._runtime, self._num_threads, sides)
+        self._opened[key] = open_graph(
+          self._models[name],
+          self._runtime,
+          self._num_threads,
+          self._sides(rows, columns) if own else None,
+        )
       self._opened.move_to_end(key)
       if len(self._opened) > _OPEN_GRAPHS:
         self._opened.popitem(last=False)

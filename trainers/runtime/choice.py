@@ -63,15 +63,15 @@ def choose_runtime(model_dir: str | os.PathLike, runtime: str | None = None) -> 
 
 
 def open_graph(
-  path: str | os.PathLike,
+  model: str | os.PathLike | bytes,
   runtime: str,
   num_threads: int | None = None,
   sides: Mapping[str, int] | None = None,
 ) -> Graph:
-  """Loads an ONNX file.
+  """Makes an ONNX model ready.
 
   Args:
-    path: the file.
+    model: its file, or what that holds.
     runtime: any of `RUNTIMES` but TensorFlow.
     num_threads: None takes the processors that this process may use.
     sides: what the graph's free sides will be, by their names, if one graph is to serve
@@ -81,10 +81,10 @@ def open_graph(
   if runtime == OPENVINO:
     from hardmine.trainers.runtime.openvino import OpenVinoGraph
 
-    return OpenVinoGraph(path, num_threads)
+    return OpenVinoGraph(model, num_threads)
   from hardmine.trainers.runtime.onnx_runtime import OnnxRuntimeGraph
 
-  return OnnxRuntimeGraph(path, num_threads, sides)
+  return OnnxRuntimeGraph(model, num_threads, sides)
 
 
 def _best(kind: str | None) -> str:

@@ -20,7 +20,7 @@ class OnnxRuntimeGraph:
 
   def __init__(
     self,
-    path: str | os.PathLike,
+    model: str | os.PathLike | bytes,
     num_threads: int,
     sides: Mapping[str, int] | None = None,
   ):
@@ -37,7 +37,7 @@ class OnnxRuntimeGraph:
       options.enable_mem_pattern = False
     available = onnxruntime.get_available_providers()
     self._session = onnxruntime.InferenceSession(
-      os.fspath(path),
+      model if isinstance(model, bytes) else os.fspath(model),
       options,
       providers=[name for name in _PROVIDERS if name in available],
     )

@@ -16,9 +16,10 @@ from hardmine.trainers.runtime.graph import Value
 class OpenVinoGraph:
   """See `hardmine.trainers.runtime.graph.Graph`."""
 
-  def __init__(self, path: str | os.PathLike, num_threads: int):
-    self._compiled = openvino.Core().compile_model(
-      os.fspath(path),
+  def __init__(self, model: str | os.PathLike | bytes, num_threads: int):
+    core = openvino.Core()
+    self._compiled = core.compile_model(
+      core.read_model(model if isinstance(model, bytes) else os.fspath(model)),
       "CPU",
       {
         "INFERENCE_NUM_THREADS": num_threads,
