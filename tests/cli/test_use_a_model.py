@@ -66,5 +66,5 @@ def test_the_page_is_true(home, monkeypatch):
   (program,) = blocks("python")
   monkeypatch.chdir(home)
   found: dict = {}
-  exec(program, found)  # noqa: S102 - the page's own
+  exec(program, found)
   np.testing.assert_array_equal(found["image"], again)
