@@ -28,7 +28,13 @@ def model(tmp_path_factory):
   from hardmine.trainers.codec.model import build_codec
 
   folder = tmp_path_factory.mktemp("model")
-  config = CodecConfig(cell=ConvGRUCell, width=0.125, use_bias=True, sent_gain=True)
+  config = CodecConfig(
+    cell=ConvGRUCell,
+    width=0.125,
+    use_bias=True,
+    sent_gain=True,
+    output_activation="linear",
+  )
   export_codec(build_codec(config, 2), folder)
   return folder
 
