@@ -6,6 +6,7 @@ import contextlib
 import http.server
 import logging
 import threading
+import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,14 +27,18 @@ def s3_server(*buckets: str) -> Iterator[Any]:
   server = ThreadedMotoServer(port=0, verbose=False)
   server.start()
   host, port = server.get_host_and_port()
+  endpoint = f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"
   try:
-    with taken_for_s3(f"http://{'127.0.0.1' if host == '0.0.0.0' else host}:{port}"):
+    with taken_for_s3(endpoint):
       client = boto3.client("s3")
       for bucket in buckets:
         client.create_bucket(Bucket=bucket)
       yield client
   finally:
-    server.stop()
+    # What moto keeps belongs to the process, and the next server would have it too.
+    reset = urllib.request.Request(f"{endpoint}/moto-api/reset", method="POST")
+    with urllib.request.urlopen(reset):
+      server.stop()
 
 
 @contextlib.contextmanager

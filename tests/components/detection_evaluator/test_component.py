@@ -71,7 +71,7 @@ def do(tmp_path, examples):
 
 
 def test_a_good_model_is_blessed_with_all_files(do, detector, tmp_path, monkeypatch):
-  monkeypatch.setattr(Detector, "load", lambda path: detector)
+  monkeypatch.setattr(Detector, "load", lambda *_: detector)
   _, blessing = do()
   assert sorted(path.name for path in (tmp_path / "e").iterdir()) == [
     "annotations.json",

@@ -21,7 +21,7 @@ def case(fakes, tmp_path, monkeypatch):
   images = [fakes.image(i, categories, num=2 + i % 4, crowds=i % 3) for i in range(6)]
   faults = {"share": 0.8, "mistaken": 0.2, "false": 5, "shift_px": 3}
   detector = fakes.Detector(images, categories, **faults)
-  monkeypatch.setattr(Detector, "load", lambda path: detector)
+  monkeypatch.setattr(Detector, "load", lambda *_: detector)
   Path("model/assets.extra").mkdir(parents=True)
   Path("model/saved_model.pb").touch()
   Path("model/assets.extra/detector.json").write_text("{}")
