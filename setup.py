@@ -52,7 +52,7 @@ DASK = ["dask>=2024.4.2", "distributed>=2024.4.2"]  # what Beam's runner asks fo
 MYSQL = ["cryptography>=42", "pymysql>=1.1"]  # the former for MySQL 8's passwords
 BUCKETS = {"gcs": ["gcsfs>=2024.6"], "s3": ["s3fs>=2024.6"]}
 DATAFLOW = [line.replace("beam", "beam[gcp]", 1) for line in WORKER] + BUCKETS["gcs"]
-OPENVINO = ["openvino>=2025.0"]  # runs models faster than ONNX Runtime on Intel's CPUs
+OPENVINO = ["openvino>=2025.0"]  # another runtime, for Intel's CPUs
 FORMATS = ["pillow-heif>=1.1", "pillow-jxl-plugin>=1.3.2"]  # HEIC, JPEG XL
 SIGNING = ["model-signing>=1.1,<2", "pyopenssl>=24"]  # it imports OpenSSL unasked
 

@@ -23,8 +23,7 @@ _PACKAGES = {
 }
 _REMEDIES = {
   ONNX_RUNTIME: "make install, or pip install onnxruntime",
-  OPENVINO: "make install, or pip install 'hardmine[openvino]', which is faster for "
-  "detectors on Intel's processors",
+  OPENVINO: "make install, or pip install 'hardmine[openvino]'",
   TENSORFLOW: "make install, or pip install 'hardmine[pipelines]', for models that "
   "were exported without a light form",
 }

@@ -23,8 +23,8 @@ def add_runtime_argument(parser) -> None:
     "--runtime",
     choices=RUNTIMES,
     help="what runs the model (default: "
-    f"${VARIABLE}, else openvino for detectors where it is installed, else "
-    "onnxruntime; tensorflow for models that were exported without a light form)",
+    f"${VARIABLE}, else onnxruntime; tensorflow for models that were exported "
+    "without a light form)",
   )
 
 

@@ -1,4 +1,4 @@
-"""Which runtime runs a model: what was asked for, else the best that there is."""
+"""Which runtime runs a model: what was asked for, else ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hardmine.schemas.config import require
-from hardmine.schemas.exported_model import has_light_form, kind_of
+from hardmine.schemas.exported_model import has_light_form
 
 if TYPE_CHECKING:
   from hardmine.trainers.runtime.graph import Graph
@@ -20,13 +20,6 @@ ONNX_RUNTIME, OPENVINO, TENSORFLOW = RUNTIMES = (
   "tensorflow",
 )
 VARIABLE = "HARDMINE_RUNTIME"
-_PACKAGES = {
-  ONNX_RUNTIME: "onnxruntime",
-  OPENVINO: "openvino",
-  TENSORFLOW: "tensorflow",
-}
-# Kinds of models that OpenVINO answers faster; by benchmarks/runtimes.py.
-_FASTER_ON_OPENVINO = ("detector",)
 
 
 def choose_runtime(model_dir: str | os.PathLike, runtime: str | None = None) -> str:
@@ -34,8 +27,9 @@ def choose_runtime(model_dir: str | os.PathLike, runtime: str | None = None) -> 
 
   Args:
     model_dir: its folder.
-    runtime: one of `RUNTIMES`; None takes `$HARDMINE_RUNTIME`, and without that
-      OpenVINO where it is installed and faster, else ONNX Runtime. A model without a
+    runtime: one of `RUNTIMES`; None takes `$HARDMINE_RUNTIME`, and without that ONNX
+      Runtime: with equal precision no other is faster throughout
+      (`benchmarks/runtimes.py`, `benchmarks/detector_runtimes.py`). A model without a
       light form runs on TensorFlow.
 
   Raises:
@@ -50,7 +44,7 @@ def choose_runtime(model_dir: str | os.PathLike, runtime: str | None = None) -> 
     runtime=runtime,
   )
   if runtime is None:
-    runtime = _best(kind_of(model_dir)) if light else TENSORFLOW
+    runtime = ONNX_RUNTIME if light else TENSORFLOW
   require(
     light or runtime == TENSORFLOW,
     "the runtime tensorflow for a model that was exported without a light form; "
@@ -85,12 +79,6 @@ def open_graph(
   from hardmine.trainers.runtime.onnx_runtime import OnnxRuntimeGraph
 
   return OnnxRuntimeGraph(model, num_threads, sides)
-
-
-def _best(kind: str | None) -> str:
-  if kind in _FASTER_ON_OPENVINO and _is_installed(OPENVINO):
-    return OPENVINO
-  return ONNX_RUNTIME
 
 
 def _is_installed(runtime: str) -> bool:
