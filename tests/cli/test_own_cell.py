@@ -63,7 +63,8 @@ def test_the_page_trains_exports_and_encodes(folder):
     (folder / name).unlink()
   shutil.rmtree(folder / "photos")
   again = hardmine(
-    folder, ["train", str(run), "--new-code", "--set", "training.steps=3"]
+    folder,
+    ["train", str(run), "--new-code", "--set", "training.steps=3", "--nice", "0"],
   )
   assert "finished at step 3" in again.stdout, again.stderr
   assert {path.name for path in (run / "code").iterdir()} == copied
