@@ -24,6 +24,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import matrix_product
 import numpy as np
 
 RUNTIMES = ("tensorflow", "onnxruntime", "openvino")
@@ -36,6 +37,9 @@ def main(arguments: list[str]) -> None:
   """Prints a table a number of threads."""
   if arguments[:1] == ["--ask"]:
     return _answer(*arguments[1:])
+  if arguments[:1] == ["--export"]:
+    _export(arguments[1])
+    return None
   with tempfile.TemporaryDirectory() as folder:
     model_dir, image = f"{folder}/model", f"{folder}/image.npy"
     flops = _export(model_dir)
@@ -117,8 +121,7 @@ def _answer(model_dir: str, image_path: str, runtime: str) -> None:
       return suppression.detections(boxes[0], scores[0], PostprocessingConfig())
 
   answer["suppress"] = _ms(suppress)
-  matrix = np.random.default_rng(0).random((1024, 1024), np.float32)
-  answer["peak"] = 2 * 1024**3 / _ms(lambda: matrix @ matrix) / 1e6
+  answer["peak"] = matrix_product.FLOPS / _ms(matrix_product.product()) / 1e6
   print(json.dumps(answer))
 
 

@@ -22,6 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import matrix_product
 import numpy as np
 
 ITERATIONS = 16
@@ -64,7 +65,7 @@ def report(model: str, threads: int, repeats: int) -> None:
   for process in processes.values():
     process.communicate()
   peak = min(min(seconds["product", work]) for work in WORK)
-  peak_flops = 2 * SIDE**3 / peak
+  peak_flops = matrix_product.FLOPS / peak
   print(
     f"{Path(model).name}, threads: {threads}, product {peak_flops / 1e9:.0f} GFLOP/s"
   )
@@ -113,22 +114,17 @@ def _step_multiply_adds(model: str, step: str) -> float:
   )
 
 
-SIDE = 2048  # of the matrices of the product
-
-
 def answer(runtime: str, model: str) -> None:
   """Does what standard input asks for, and prints the seconds it took."""
-  work = _product() if runtime == "product" else _coding(runtime, model)
+  if runtime == "product":
+    work = dict.fromkeys(WORK, matrix_product.product())
+  else:
+    work = _coding(runtime, model)
   print("ready", flush=True)
   for line in sys.stdin:
     started = time.perf_counter()
     work[line.strip()]()
     print(time.perf_counter() - started, flush=True)
-
-
-def _product() -> dict:
-  matrix = np.random.default_rng(0).normal(size=(SIDE, SIDE)).astype(np.float32)
-  return dict.fromkeys(WORK, lambda: matrix @ matrix)
 
 
 def _coding(runtime: str, model: str) -> dict:
