@@ -52,6 +52,15 @@ def load(model_dir: str | os.PathLike, kind: str) -> tuple[Any, dict[str, Any]]:
   return tf.saved_model.load(str(model_dir)), facts
 
 
+def check_id(model_dir: str | os.PathLike, facts: dict[str, Any], found: str) -> None:
+  """Raises RuntimeError unless a model's weights are those that its facts name."""
+  if found != facts["model_id"]:
+    raise RuntimeError(
+      f"{os.fspath(model_dir)} says that it is model {facts['model_id']}, and its "
+      f"weights are those of {found}"
+    )
+
+
 def read_variables(model_dir: str | os.PathLike, name: str, model: Any) -> list[Any]:
   """Fills a model with the variables of an export.
 

@@ -7,7 +7,6 @@ import os
 import sys
 from pathlib import Path
 
-from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import has_light_form, without_light_form
 from hardmine.trainers.runtime.choice import (
   ONNX_RUNTIME,
@@ -26,19 +25,6 @@ def add_runtime_argument(parser) -> None:
     f"${VARIABLE}, else onnxruntime; tensorflow for models that were exported "
     "without a light form)",
   )
-
-
-def known_runtime(name: str | None) -> str | None:
-  """What was asked for, by word or by the environment; None where nothing was.
-
-  Raises:
-    ValueError: there is no such runtime.
-  """
-  name = name or os.environ.get(VARIABLE) or None
-  require(
-    name is None or name in RUNTIMES, f"a runtime: {', '.join(RUNTIMES)}", runtime=name
-  )
-  return name
 
 
 def threads_of_each(at_once: int, runtime: str) -> int | None:

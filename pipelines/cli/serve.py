@@ -17,9 +17,10 @@ from hardmine.pipelines.cli.model_store_arguments import (
   open_store,
   public_keys_of,
 )
-from hardmine.pipelines.cli.runtime_argument import add_runtime_argument, known_runtime
+from hardmine.pipelines.cli.runtime_argument import add_runtime_argument
 from hardmine.schemas.config import require
 from hardmine.serving.server.limits import Limits
+from hardmine.trainers.runtime.choice import known_runtime
 
 if TYPE_CHECKING:
   import socket

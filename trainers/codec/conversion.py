@@ -29,10 +29,6 @@ def convert_codec(model_dir: str | os.PathLike, target_dir: str | os.PathLike) -
   codec = build_codec(CodecConfig.from_json(json.dumps(facts["config"])))
   saved_model.read_variables(model_dir, "codec", codec)
   found = model_id(codec).hex()
-  if found != facts["model_id"]:
-    raise RuntimeError(
-      f"{os.fspath(model_dir)} says that it is model {facts['model_id']}, and its "
-      f"weights are those of {found}"
-    )
+  saved_model.check_id(model_dir, facts, found)
   kept = {name: facts[name] for name in facts if name not in _WRITTEN_ANEW}
   export_codec(codec, target_dir, **kept)

@@ -37,10 +37,6 @@ def convert_detector(
   model = meta_architecture(config)(config, len(categories))
   saved_model.read_variables(model_dir, "model", model)
   found = model.model_id().hex()
-  if found != facts["model_id"]:
-    raise RuntimeError(
-      f"{os.fspath(model_dir)} says that it is model {facts['model_id']}, and its "
-      f"weights are those of {found}"
-    )
+  saved_model.check_id(model_dir, facts, found)
   kept = {name: facts[name] for name in facts if name not in _WRITTEN_ANEW}
   export_detector(model, categories, target_dir, **kept)

@@ -37,12 +37,7 @@ def choose_runtime(model_dir: str | os.PathLike, runtime: str | None = None) -> 
     RuntimeError: it is not installed.
   """
   light = has_light_form(model_dir)
-  runtime = runtime or os.environ.get(VARIABLE) or None
-  require(
-    runtime is None or runtime in RUNTIMES,
-    f"a runtime: {', '.join(RUNTIMES)}",
-    runtime=runtime,
-  )
+  runtime = known_runtime(runtime)
   if runtime is None:
     runtime = ONNX_RUNTIME if light else TENSORFLOW
   require(
@@ -54,6 +49,19 @@ def choose_runtime(model_dir: str | os.PathLike, runtime: str | None = None) -> 
   if not _is_installed(runtime):
     raise RuntimeError(_missing(runtime, light))
   return runtime
+
+
+def known_runtime(name: str | None) -> str | None:
+  """What was asked for, by word or by `$HARDMINE_RUNTIME`; None where nothing was.
+
+  Raises:
+    ValueError: there is no such runtime.
+  """
+  name = name or os.environ.get(VARIABLE) or None
+  require(
+    name is None or name in RUNTIMES, f"a runtime: {', '.join(RUNTIMES)}", runtime=name
+  )
+  return name
 
 
 def open_graph(
