@@ -133,15 +133,17 @@ class _Rewrite:
     sides = {self.is_first[name] for name in four}
     if node.op_type == "Transpose" and four and self._write_transpose(node):
       return
+    # What these give has its channels first, whatever is known of what they take.
+    is_spatial = node.op_type in _SPATIAL
     if not four or len(sides) > 1:
-      return self._write_as_is(node, is_first=False)
+      return self._write_as_is(node, is_first=is_spatial)
     (is_first,) = sides
     if is_first:
-      kinds = _UNARY | _BROADCASTING | _SPATIAL | {"Split", "Concat", "Tile"}
-      return self._write_as_is(node, is_first=node.op_type in kinds)
+      kinds = _UNARY | _BROADCASTING | {"Split", "Concat", "Tile"}
+      return self._write_as_is(node, is_first=is_spatial or node.op_type in kinds)
     inputs = self._moved_inputs(node)
     if inputs is None:
-      return self._write_as_is(node, is_first=False)
+      return self._write_as_is(node, is_first=is_spatial)
     moved = type(node)()
     moved.CopyFrom(node)
     moved.ClearField("input")

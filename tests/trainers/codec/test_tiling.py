@@ -152,3 +152,11 @@ def test_a_reach_grows_by_what_the_last_iteration_added(known, iterations, expec
 def test_no_reach_is_made_up():
   assert tiling.reach_px((), 1) is None
   assert tiling.reach_px((30,), 2) is None
+
+
+@pytest.mark.parametrize(
+  ("height_px", "width_px"), [(1800, 2400), (4000, 6000), (8000, 12000), (1025, 1025)]
+)
+def test_tiles_hold_little_more_than_the_picture(height_px, width_px):
+  grid = Grid.over(height_px, width_px, tiling.USUAL.tiling)
+  assert grid.num_positions(32) * 16**2 < 1.15 * height_px * width_px
