@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from hardmine.schemas.detector_config import Resizer
 from hardmine.schemas.exported_model import LIGHT_FACTS, light_graph
 from hardmine.schemas.files import write_atomically
 from hardmine.trainers import onnx_export
@@ -31,7 +32,7 @@ from hardmine.trainers.detection.light_network import (
 from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
-from hardmine.trainers.detection.preparation import Preparation, Prepared, prepare
+from hardmine.trainers.detection.preparation import Prepared, prepare
 from hardmine.trainers.runtime.choice import ONNX_RUNTIME, open_graph
 
 _INPUT_AXES = ("batch", "rows", "columns", "depth")
@@ -101,7 +102,7 @@ def _described(info: Any) -> dict[str, Any]:
   return {"dtype": "float32", "shape": shape}
 
 
-def _check(model: MetaArchitecture, path: Path, preparation: Preparation) -> None:
+def _check(model: MetaArchitecture, path: Path, preparation: Resizer) -> None:
   """Shows a batch of noise to the graph and to the model.
 
   Raises:

@@ -7,36 +7,11 @@ model, and followed here by NumPy with the results that TensorFlow would give.
 from __future__ import annotations
 
 import dataclasses
-from typing import ClassVar
 
 import numpy as np
 
 from hardmine.schemas.config import Config
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Stretched(Config):
-  """Bilinear, to one size whatever the proportions; float32 in [0, 255].
-
-  Attributes:
-    height_px: of what the network sees.
-    width_px: likewise.
-  """
-
-  KIND: ClassVar[str | None] = "stretched"
-
-  height_px: int
-  width_px: int
-
-  def size_px(self, height_px: int, width_px: int) -> tuple[int, int]:
-    """The height and width that a picture of a size is resized to."""
-    del height_px, width_px
-    return self.height_px, self.width_px
-
-
-# Another way to prepare joins here, as a union: one that keeps the proportions gives
-# the size that a picture's own size asks for, and its network takes all sizes.
-Preparation = Stretched
+from hardmine.schemas.detector_config import Resizer
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,10 +22,10 @@ class Prepared(Config):
     preparation: which.
   """
 
-  preparation: Preparation
+  preparation: Resizer
 
 
-def prepare(image: np.ndarray, preparation: Preparation) -> np.ndarray:
+def prepare(image: np.ndarray, preparation: Resizer) -> np.ndarray:
   """uint8 [h, w, 3] to float32 [rows, columns, 3] in [0, 255]."""
   return resize_bilinear(image, *preparation.size_px(*image.shape[:2]))
 

@@ -10,11 +10,10 @@ import tensorflow as tf
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.detector_config import KeptProportions, SSDConfig, Stretched
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from hardmine.trainers.detection.preparation import (
   Prepared,
-  Stretched,
   prepare,
   resize_bilinear,
 )
@@ -69,3 +68,18 @@ def test_it_travels_as_json():
   whole = Prepared(preparation=Stretched(height_px=300, width_px=200))
   assert Prepared.from_json(whole.to_json()) == whole
   assert whole.preparation.size_px(9, 8) == (300, 200)
+
+
+@settings(max_examples=200, deadline=None, derandomize=True)
+@given(st.integers(1, 5000), st.integers(1, 5000))
+def test_kept_proportions(height_px, width_px):
+  resizer = KeptProportions(min_side_px=100, max_side_px=170)
+  height, width = resizer.size_px(height_px, width_px)
+  assert resizer.size_px(width_px, height_px) == (width, height)
+  assert 1 <= min(height, width) <= 100
+  assert min(height, width) == 100 or max(height, width) == 170
+  assert max(height, width) <= 170
+  # one rounding: of the side that is not given
+  assert abs(height * width_px - width * height_px) <= max(height_px, width_px) / 2 or (
+    min(height, width) == 1
+  )

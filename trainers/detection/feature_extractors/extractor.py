@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import abc
 import os
+from collections.abc import Iterable
 from typing import Any
 
-import keras
 import numpy as np
 
 from hardmine.schemas.config import require
@@ -54,12 +54,12 @@ class FeatureExtractor(abc.ABC):
 
 
 def load_weights(
-  model: keras.Model, extractor: type[FeatureExtractor], source: str, width: float
+  layers: Iterable[Any], extractor: type[FeatureExtractor], source: str, width: float
 ) -> int:
   """Fills the backbone's layers from `imagenet` or an `.npz` of Keras weight names.
 
   Args:
-    model: holds the backbone's layers under their Keras names.
+    layers: of a detector; the backbone's have their Keras names.
     extractor: the family.
     source: `imagenet`, or the path of an `.npz` whose keys are `LAYER/WEIGHT` or
       `LAYER|WEIGHT`; keys of other layers (a classifier's last ones) are ignored.
@@ -82,7 +82,7 @@ def load_weights(
     with np.load(source) as file:
       values = {name.replace("|", "/"): file[name] for name in file.files}
   num_set = 0
-  for layer in model.layers:
+  for layer in layers:
     if extractor.block_of(layer.name) is None:
       continue
     for variable in layer.weights:

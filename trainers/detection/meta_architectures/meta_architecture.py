@@ -10,17 +10,17 @@ true or found, are shares of the photograph as it came to `prepared`.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import keras
 import numpy as np
 from keras import ops
 
-from hardmine.schemas.detector_config import DetectorConfig
+from hardmine.schemas.detector_config import DetectorConfig, Resizer
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.detection import nms
 from hardmine.trainers.detection.feature_extractors.extractor import load_weights
-from hardmine.trainers.detection.preparation import Preparation
 from hardmine.trainers.replicas import alone, batch_mean, batch_rows, loss_of_share
 from hardmine.trainers.workers.current import writes
 
@@ -92,12 +92,20 @@ class MetaArchitecture(_Model):
     model = cls(config, num_categories, training)
     if config.initial_weights is not None and writes():  # others get them from there
       load_weights(
-        model, config.feature_extractor, config.initial_weights, config.width
+        model.leaf_layers,
+        config.feature_extractor,
+        config.initial_weights,
+        config.width,
       )
-    for layer in model.layers:
+    for layer in model.leaf_layers:
       if model.is_frozen(layer, training):
         layer.trainable = False  # batch normalisation then also uses its statistics
     return model
+
+  @property
+  def leaf_layers(self) -> list[Any]:
+    """All layers but those that are models of others, in an order that stays."""
+    return list(_leaf_layers(self))
 
   @staticmethod
   def augmented(
@@ -135,7 +143,7 @@ class MetaArchitecture(_Model):
     raise NotImplementedError
 
   @staticmethod
-  def preparation(config: Any) -> Preparation | None:
+  def preparation(config: Any) -> Resizer | None:
     """What `prepared` does, as data that a light form of the model follows.
 
     None, for what NumPy has no words for, leaves the exported model without a light
@@ -157,7 +165,12 @@ class MetaArchitecture(_Model):
     raise NotImplementedError
 
   def raw_detections(self, inputs: Any) -> tuple[Any, Any]:
-    """Before suppression: boxes_yxyx_norm [b, N, 4], scores [b, N, C] in [0, 1]."""
+    """Before suppression.
+
+    Returns:
+      boxes_yxyx_norm, [b, N, 4] where all categories share them and [b, N, C, 4] where
+      each has its own, and scores [b, N, C] in [0, 1].
+    """
     raise NotImplementedError
 
   def detections(self, inputs: Any) -> tuple[Any, Any, Any, Any]:
@@ -177,7 +190,7 @@ class MetaArchitecture(_Model):
   def model_id(self) -> bytes:
     """Eight bytes that name a model: SHA-256 over config and weights."""
     digest = hashlib.sha256(self.config.to_json().encode("utf-8"))
-    for layer in self.layers:
+    for layer in self.leaf_layers:
       for weight in layer.weights:
         values = np.asarray(ops.convert_to_numpy(weight))
         digest.update(values.astype("<f4").tobytes())
@@ -224,9 +237,17 @@ class MetaArchitecture(_Model):
     """Half the sum of the squared kernels; depthwise ones are few and left alone."""
     kernels = [
       layer.kernel
-      for layer in self.layers
+      for layer in self.leaf_layers
       if type(layer) is keras.layers.Conv2D and layer.trainable
     ]
     if not self.weight_decay or not kernels:
       return 0.0
     return 0.5 * self.weight_decay * sum(ops.sum(ops.square(k)) for k in kernels)
+
+
+def _leaf_layers(model: Any) -> Iterator[Any]:
+  for layer in model.layers:
+    if isinstance(layer, keras.Model):
+      yield from _leaf_layers(layer)
+    else:
+      yield layer

@@ -17,7 +17,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.detector_config import SSDConfig, Stretched
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.detection import anchors, box_coder, losses, targets
 from hardmine.trainers.detection.augmentation import ssd_augment
@@ -25,7 +25,6 @@ from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
 from hardmine.trainers.detection.meta_architectures.ssd_heads import head_of
-from hardmine.trainers.detection.preparation import Stretched
 
 MIN_EXTRA_DEPTH = 16
 

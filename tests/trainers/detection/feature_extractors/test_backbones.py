@@ -89,7 +89,7 @@ def test_features_are_keras_own(extractor, build, names, tmp_path):
       weight.assign(generator.uniform(-0.2, 0.2, weight.shape))
   np.savez(tmp_path / "weights.npz", **named_weights(reference))
   ours = whole(extractor)
-  load_weights(ours, extractor, str(tmp_path / "weights.npz"), 1.0)
+  load_weights(ours.layers, extractor, str(tmp_path / "weights.npz"), 1.0)
   # Of odd sizes VGG's pools keep the last row, as SSD wants, and Keras' do not.
   height = 112 if extractor is VGG16 else 107
   pixels = generator.uniform(0, 255, (1, height, 96, 3)).astype("float32")

@@ -56,7 +56,7 @@ def test_maps_have_their_strides(side, sizes):
 
 def test_features_are_keras_own(keras_model, weights_path):
   ours = backbone(side=96)
-  assert load_weights(ours, MobileNetV1, str(weights_path), WIDTH) == 135
+  assert load_weights(ours.layers, MobileNetV1, str(weights_path), WIDTH) == 135
   images = np.random.default_rng(1).uniform(-1, 1, (2, 96, 96, 3)).astype("float32")
   expected = keras.Model(
     keras_model.input,
@@ -84,7 +84,7 @@ def test_blocks_count_from_the_image():
 def test_imagenet_weights_are_those_that_keras_brings(keras_model, monkeypatch):
   monkeypatch.setattr(keras.applications, "MobileNet", lambda **_: keras_model)
   ours = backbone()
-  assert load_weights(ours, MobileNetV1, "imagenet", WIDTH) == 135
+  assert load_weights(ours.layers, MobileNetV1, "imagenet", WIDTH) == 135
   np.testing.assert_array_equal(
     ours.get_layer("conv_pw_13").kernel, keras_model.get_layer("conv_pw_13").kernel
   )
@@ -96,17 +96,17 @@ def test_a_download_that_fails_says_what_else_to_do(monkeypatch):
 
   monkeypatch.setattr(keras.applications, "MobileNet", offline)
   with pytest.raises(RuntimeError, match=r"URL fetch failure.*\.npz"):
-    load_weights(backbone(), MobileNetV1, "imagenet", WIDTH)
+    load_weights(backbone().layers, MobileNetV1, "imagenet", WIDTH)
 
 
 def test_weights_of_another_width_are_refused(weights_path):
   with pytest.raises(ValueError, match="conv1/kernel of shape"):
-    load_weights(backbone(0.5), MobileNetV1, str(weights_path), 0.5)
+    load_weights(backbone(0.5).layers, MobileNetV1, str(weights_path), 0.5)
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path):
   with pytest.raises(ValueError, match="initial_weights"):
-    load_weights(backbone(), MobileNetV1, str(tmp_path / "none.npz"), WIDTH)
+    load_weights(backbone().layers, MobileNetV1, str(tmp_path / "none.npz"), WIDTH)
 
 
 def test_a_missing_layer_is_named(weights_path, tmp_path):
@@ -114,7 +114,7 @@ def test_a_missing_layer_is_named(weights_path, tmp_path):
     arrays = {name: file[name] for name in file.files if "conv_pw_7|" not in name}
   np.savez(tmp_path / "some.npz", **arrays)
   with pytest.raises(ValueError, match="conv_pw_7/kernel"):
-    load_weights(backbone(), MobileNetV1, str(tmp_path / "some.npz"), WIDTH)
+    load_weights(backbone().layers, MobileNetV1, str(tmp_path / "some.npz"), WIDTH)
 
 
 def test_published_weights_know_a_macaw(data_dir):
@@ -123,7 +123,7 @@ def test_published_weights_know_a_macaw(data_dir):
 
   ours = backbone(0.75, 224)
   path = data_dir / "weights" / "mobilenet_v1_0.75_224.npz"
-  load_weights(ours, MobileNetV1, str(path), 0.75)
+  load_weights(ours.layers, MobileNetV1, str(path), 0.75)
   pixels = decode_rgb((data_dir / "kodak" / "kodim23.png").read_bytes())
   square = pixels[:, 128:640].astype("float32")
   square = np.asarray(keras.ops.image.resize(square, (224, 224), antialias=True))
