@@ -39,7 +39,8 @@ def detections(
   and lets all compete; `max_per_class` then has no meaning.
 
   Args:
-    boxes_yxyx_norm: float32 [batch, N, 4], shared by all categories.
+    boxes_yxyx_norm: float32 [batch, N, 4] where all categories share them,
+      [batch, N, C, 4] where each has its own.
     scores: float32 [batch, N, C] in [0, 1], without the background.
     config: thresholds and limits.
 
@@ -52,10 +53,11 @@ def detections(
   boxes_yxyx_norm, scores = map(tf.convert_to_tensor, (boxes_yxyx_norm, scores))
   visible = tf.reduce_all(tf.math.is_finite(boxes_yxyx_norm), axis=-1)
   visible &= area(clip(boxes_yxyx_norm)) >= MIN_AREA
-  visible = visible[..., tf.newaxis]
-  scores = tf.where(visible & (scores > config.score_threshold), scores, _NONE)
   # Dropped boxes may hold numbers that break arithmetic even where nobody looks.
-  boxes_yxyx_norm = tf.where(visible, boxes_yxyx_norm, 0.0)
+  boxes_yxyx_norm = tf.where(visible[..., tf.newaxis], boxes_yxyx_norm, 0.0)
+  if visible.shape.rank == 2:
+    visible = visible[..., tf.newaxis]
+  scores = tf.where(visible & (scores > config.score_threshold), scores, _NONE)
   suppress = _across_categories if config.class_agnostic else _per_category
   return suppress(boxes_yxyx_norm, scores, config)
 
@@ -86,7 +88,7 @@ def _of_the_best(
     tf.fill(tf.shape(flat), _NONE), tf.stack([images, places], axis=-1), keys
   )
   boxes, keys, categories, num_found = tf.image.combined_non_max_suppression(
-    boxes[:, :, tf.newaxis],
+    boxes if boxes.shape.rank == 4 else boxes[:, :, tf.newaxis],
     tf.reshape(keys, tf.shape(scores)),
     max_output_size_per_class=config.max_per_class,
     max_total_size=config.max_detections,
@@ -102,8 +104,10 @@ def _of_the_best(
 
 
 def _across_categories(boxes: Any, scores: Any, config: PostprocessingConfig) -> Any:
-  labels = tf.argmax(scores, axis=2, output_type=tf.int32) + 1
-  scores = tf.reduce_max(scores, axis=2)
+  best = tf.argmax(scores, axis=2, output_type=tf.int32)
+  labels, scores = best + 1, tf.reduce_max(scores, axis=2)
+  if boxes.shape.rank == 4:
+    boxes = tf.gather(boxes, best, batch_dims=2)
   size = config.max_detections
 
   def suppress(image: Any) -> Any:

@@ -23,21 +23,27 @@ def greedy(iou, scores, config, limit):
 
 def expected_detections(boxes, scores, config):
   """(score, label, box) of one image, best first; among equals by box, then label."""
-  iou = np.asarray(pairwise_iou(boxes, boxes))
+  if boxes.ndim == 2:
+    boxes = np.repeat(boxes[:, np.newaxis], scores.shape[1], axis=1)
   if config.class_agnostic:
     labels, best = scores.argmax(axis=1), scores.max(axis=1)
+    own = boxes[np.arange(len(boxes)), labels]
+    iou = np.asarray(pairwise_iou(own, own))
     found = [
       (-best[index], index, labels[index])
       for index in greedy(iou, best, config, config.max_detections)
     ]
   else:
-    found = [
-      (-scores[index, category], index, category)
-      for category in range(scores.shape[1])
-      for index in greedy(iou, scores[:, category], config, config.max_per_class)
-    ]
+    found = []
+    for category in range(scores.shape[1]):
+      own, best = boxes[:, category], scores[:, category]
+      iou = np.asarray(pairwise_iou(own, own))
+      kept = greedy(iou, best, config, config.max_per_class)
+      found += [(-best[index], index, category) for index in kept]
   best = sorted(found)[: config.max_detections]
-  return [(-score, category + 1, boxes[index]) for score, index, category in best]
+  return [
+    (-score, category + 1, boxes[index, category]) for score, index, category in best
+  ]
 
 
 def clustered(rng, batch, num_boxes, num_categories):
@@ -63,9 +69,14 @@ def clustered(rng, batch, num_boxes, num_categories):
   ],
 )
 @pytest.mark.parametrize("num_categories", [1, 5])
-def test_equals_plain_suppression(class_agnostic, settings, num_categories):
+@pytest.mark.parametrize("own", [False, True], ids=["shared", "own"])
+def test_equals_plain_suppression(class_agnostic, settings, num_categories, own):
   config = PostprocessingConfig(class_agnostic=class_agnostic, **settings)
-  boxes, scores = clustered(np.random.default_rng(0), 2, 60, num_categories)
+  rng = np.random.default_rng(0)
+  boxes, scores = clustered(rng, 2, 60, num_categories)
+  if own:
+    boxes = np.repeat(boxes[:, :, np.newaxis], num_categories, axis=2)
+    boxes = boxes + rng.normal(0, 0.02, boxes.shape).astype("float32")
   found = [tensor.numpy() for tensor in detections(boxes, scores, config)]
   for image in range(2):
     expected = expected_detections(boxes[image], scores[image], config)
@@ -120,19 +131,22 @@ def test_categories_suppress_each_other_only_when_agnostic():
   assert labels[0, : num[0]].numpy().tolist() == [1]
 
 
+@pytest.mark.parametrize("own", [[], [3]])
 @pytest.mark.parametrize("class_agnostic", [False, True])
-def test_sizes_are_static_and_empty_images_are_zeros(class_agnostic):
+def test_sizes_are_static_and_empty_images_are_zeros(class_agnostic, own):
   config = PostprocessingConfig(class_agnostic=class_agnostic, max_detections=9)
   graph = tf.function(
     lambda boxes, scores: detections(boxes, scores, config),
     input_signature=[
-      tf.TensorSpec([None, None, 4], tf.float32),
+      tf.TensorSpec([None, None, *own, 4], tf.float32),
       tf.TensorSpec([None, None, 3], tf.float32),
     ],
   )
   shapes = [t.shape.as_list() for t in graph.get_concrete_function().outputs]
   assert shapes == [[None, 9, 4], [None, 9], [None, 9], [None]]
   boxes = random_boxes(np.random.default_rng(2), 2, 20)
+  if own:
+    boxes = np.repeat(boxes[:, :, np.newaxis], 3, axis=2)
   outputs = graph(boxes, np.full((2, 20, 3), 0.001, "float32"))
   assert [t.dtype.name for t in outputs] == ["float32", "float32", "int32", "int32"]
   assert not any(t.numpy().any() for t in outputs)

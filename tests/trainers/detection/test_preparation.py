@@ -64,10 +64,27 @@ def test_an_ssd_says_what_it_does(size):
   )
 
 
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(st.integers(1, 300), st.integers(1, 300), st.integers(64, 130))
+@example(333, 500, 100)
+@example(64, 64, 64)
+@example(1, 300, 64)
+def test_kept_proportions_are_resized_as_tensorflow_does(height, width, side):
+  resizer = KeptProportions(min_side_px=side, max_side_px=150)
+  image = np.random.default_rng(width).integers(
+    0, 256, (height, width, 3), dtype=np.uint8
+  )
+  size = resizer.size_px(height, width)
+  expected = np.asarray(tf.image.resize(image, size, "bilinear"), np.float32)
+  np.testing.assert_array_equal(prepare(image, resizer), expected)
+
+
 def test_it_travels_as_json():
   whole = Prepared(preparation=Stretched(height_px=300, width_px=200))
   assert Prepared.from_json(whole.to_json()) == whole
   assert whole.preparation.size_px(9, 8) == (300, 200)
+  whole = Prepared(preparation=KeptProportions(min_side_px=70, max_side_px=90))
+  assert Prepared.from_json(whole.to_json()) == whole
 
 
 @settings(max_examples=200, deadline=None, derandomize=True)
