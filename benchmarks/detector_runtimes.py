@@ -162,7 +162,7 @@ def _export(model_dir: str) -> float:
       layer.kernel.assign(layer.kernel * 0.3)
   weights = Path(os.environ.get("HARDMINE_DATA", "../shared/data"), WEIGHTS)
   if weights.is_file():
-    load_weights(model, MobileNetV1, str(weights), config.width)
+    load_weights(model.leaf_layers, MobileNetV1, str(weights), config.width)
   categories = [Category(id=i, name=str(i)) for i in range(1, NUM_CATEGORIES + 1)]
   export_detector(model, Categories(categories=tuple(categories)), model_dir)
   return float(flops)
