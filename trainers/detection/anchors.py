@@ -48,6 +48,25 @@ def ssd_anchors(map_sizes: Sequence[tuple[int, int]], config: SSDConfig) -> np.n
   return np.concatenate(grids).astype(np.float32)
 
 
+def ssd_cells(map_sizes: Sequence[tuple[int, int]], config: SSDConfig) -> np.ndarray:
+  """The cell of every anchor of `ssd_anchors`, in their order.
+
+  Returns:
+    float32 [N, 4], yxyx in shares of the image; the cells of a map cover it.
+  """
+  grids = []
+  per_cell = anchors_per_cell(len(map_sizes), config)
+  for (rows, columns), num_anchors in zip(map_sizes, per_cell):
+    y, x = (np.arange(size + 1) / size for size in (rows, columns))
+    begin, end = (
+      np.stack(np.meshgrid(y[part], x[part], indexing="ij"), axis=-1)
+      for part in (slice(None, -1), slice(1, None))
+    )
+    grid = np.concatenate([begin, end], axis=-1).reshape(-1, 4)
+    grids.append(np.repeat(grid, num_anchors, axis=0))
+  return np.concatenate(grids).astype(np.float32)
+
+
 def anchors_per_cell(num_maps: int, config: SSDConfig) -> list[int]:
   """How many anchors share a cell of every map: 3, 6, 6, 6, 6, 6 by default."""
   return [len(sides) for sides in cell_sides(num_maps, config)]

@@ -16,6 +16,8 @@ from typing import Any
 
 from keras import ops
 
+MIN_SHARED = 1e-16  # an area far below that of a pixel, in any unit
+
 
 def area(boxes_yxyx: Any) -> Any:
   """Areas, [..., 4] to [...], in the boxes' unit squared; 0 for inverted boxes."""
@@ -50,6 +52,38 @@ def pairwise_iou(a_yxyx: Any, b_yxyx: Any) -> Any:
     ops.expand_dims(area(a_yxyx), -1) + ops.expand_dims(area(b_yxyx), -2) - shared
   )
   overlap = shared > 0
+  return ops.where(overlap, shared / ops.where(overlap, either, 1), 0)
+
+
+def contains_center(cells_yxyx: Any, boxes_yxyx: Any) -> Any:
+  """Whether boxes' centres lie in cells, [..., n, 4], [..., m, 4] to bool [..., n, m].
+
+  A cell has its upper and left edges and not the others, so that a grid of cells has
+  every point of it once.
+  """
+  top, left, bottom, right = (
+    ops.expand_dims(edge, -1) for edge in ops.unstack(cells_yxyx, 4, axis=-1)
+  )
+  y, x, _, _ = (
+    ops.expand_dims(value, -2)
+    for value in ops.unstack(to_centers(boxes_yxyx), 4, axis=-1)
+  )
+  return (top <= y) & (y < bottom) & (left <= x) & (x < right)
+
+
+def paired_iou(a_yxyx: Any, b_yxyx: Any) -> Any:
+  """Intersection over union of each box and its partner, [..., 4] twice to [...].
+
+  Pairs that share (nearly) nothing have 0 and no slope. All slopes are finite.
+  """
+  a_ymin, a_xmin, a_ymax, a_xmax = ops.unstack(a_yxyx, 4, axis=-1)
+  b_ymin, b_xmin, b_ymax, b_xmax = ops.unstack(b_yxyx, 4, axis=-1)
+  heights = ops.minimum(a_ymax, b_ymax) - ops.maximum(a_ymin, b_ymin)
+  widths = ops.minimum(a_xmax, b_xmax) - ops.maximum(a_xmin, b_xmin)
+  shared = ops.maximum(heights, 0) * ops.maximum(widths, 0)
+  # The slope of a quotient has the square of what it is divided by.
+  overlap = shared > MIN_SHARED
+  either = area(a_yxyx) + area(b_yxyx) - shared
   return ops.where(overlap, shared / ops.where(overlap, either, 1), 0)
 
 

@@ -12,8 +12,15 @@ from typing import Any
 import numpy as np
 
 from hardmine.schemas.detector_config import SSDConfig
-from hardmine.trainers.detection import box_coder, boxes, losses, matchers, targets
-from hardmine.trainers.detection.anchors import ssd_anchors
+from hardmine.trainers.detection import (
+  box_coder,
+  boxes,
+  hard_examples,
+  losses,
+  matchers,
+  targets,
+)
+from hardmine.trainers.detection.anchors import ssd_anchors, ssd_cells
 
 MAPS = [(5, 5), (3, 3), (2, 2), (1, 1)]
 
@@ -44,24 +51,33 @@ def results(compiled: Callable[[Callable], Callable] = lambda f: f) -> dict:
 
 
 def compute(truth: Any, labels: Any, is_crowd: Any, logits: Any, codes: Any) -> dict:
-  anchors = ssd_anchors(MAPS, config())
+  anchors, cells = ssd_anchors(MAPS, config()), ssd_cells(MAPS, config())
   iou = boxes.pairwise_iou(anchors, truth)
   found = {
     "iou": iou,
     "clipped": boxes.clip(anchors),
-    "codes": box_coder.encode(truth[:, :1], anchors),
-    "boxes": box_coder.decode(codes, anchors),
     "argmax": matchers.argmax_matches(iou, labels > 0),
+    "thresholds": matchers.argmax_matches(iou, labels > 0, 0.4, 0.2, claims=False),
     "bipartite": matchers.bipartite_matches(iou, labels > 0),
+    "worst": hard_examples.worst_distinct(
+      truth, labels * 1.0, labels > 0, duplicate_iou=0.1, num=4
+    ),
   }
+  for coding in ("log", "corners", "sqrt"):
+    found |= {
+      f"{coding} codes": box_coder.encode(truth[:, :1], anchors, coding),
+      f"{coding} boxes": box_coder.decode(codes, anchors, coding),
+    }
   for fields in (
     {"matcher": "argmax", "classification": "sigmoid", "localization": "smooth_l1"},
     {"matcher": "bipartite", "classification": "softmax", "localization": "l2"},
+    {"matcher": "center", "localization": "iou", "box_coding": "corners"},
+    {"localization": "iou", "box_coding": "sqrt", "duplicate_iou": 0.5},
   ):
-    name = fields["matcher"]
-    goal = targets.assign(truth, labels, anchors, config(**fields), is_crowd)
+    name, settings = " ".join(map(str, fields.values())), config(**fields)
+    goal = targets.assign(truth, labels, anchors, settings, is_crowd, cells)
     found |= {f"{name} {key}": value for key, value in goal._asdict().items()}
-    found[f"{name} loss"], _ = losses.ssd_loss(logits, codes, goal, config(**fields))
+    found[f"{name} loss"], _ = losses.ssd_loss(logits, codes, goal, anchors, settings)
   return found
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hardmine.trainers.detection.anchors import anchors_per_cell, ssd_anchors
+from hardmine.trainers.detection.anchors import anchors_per_cell, ssd_anchors, ssd_cells
 from hardmine.trainers.detection.boxes import to_centers
 from tests.trainers.detection.geometry import config
 
@@ -77,3 +77,17 @@ def test_maps_of_any_shape_and_number():
 def test_refuses_maps_without_cells(maps):
   with pytest.raises(ValueError, match="at least one cell"):
     ssd_anchors(maps, config())
+
+
+def test_cells_are_around_the_centres_of_their_anchors_and_cover_the_image():
+  maps = [(4, 3), (1, 2)]
+  cells, anchors = ssd_cells(maps, config()), ssd_anchors(maps, config())
+  assert cells.dtype == np.float32
+  np.testing.assert_allclose(
+    np.asarray(to_centers(cells))[:, :2],
+    np.asarray(to_centers(anchors))[:, :2],
+    atol=1e-6,
+  )
+  np.testing.assert_allclose(cells[3], [0, 1 / 3, 1 / 4, 2 / 3], atol=1e-6)
+  sizes = np.prod(cells[:, 2:] - cells[:, :2], axis=1)
+  np.testing.assert_allclose(sizes.sum(), 3 + 6, rtol=1e-5)

@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hardmine.trainers.detection import losses
+from hardmine.trainers.detection import box_coder, losses
 from hardmine.trainers.detection.targets import Targets
-from tests.trainers.detection.geometry import config
+from tests.trainers.detection.geometry import config, random_boxes
+
+ANCHORS = random_boxes(np.random.default_rng(5), 12, min_side=0.1)
+CODINGS = ("log", "corners", "sqrt")
 
 
 def test_box_losses_by_hand():
@@ -26,6 +29,50 @@ def test_smooth_l1_has_a_slope_of_at_most_one():
     tape.watch(errors)
     loss = losses.smooth_l1(errors, tf.zeros((1, 4)))
   np.testing.assert_allclose(tape.gradient(loss, errors), [[-1, -0.25, 0, 1]])
+
+
+def by_iou(boxes, truths, anchors=ANCHORS, coding="log"):
+  """The loss and its slopes along the codes of boxes."""
+  codes = tf.Variable(box_coder.encode(boxes, anchors, coding))
+  goal = box_coder.encode(truths, anchors, coding)
+  with tf.GradientTape() as tape:
+    loss = losses.localization("iou", codes, goal, anchors, coding)
+  return loss.numpy(), tape.gradient(loss, codes).numpy()
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_iou_is_that_of_the_boxes_whatever_the_coding(coding):
+  anchors = np.float32([[0.2, 0.2, 0.6, 0.6]] * 3)
+  truth = np.float32([[0.2, 0.2, 0.6, 0.6]] * 3)
+  boxes = np.float32([[0.2, 0.2, 0.6, 0.6], [0.4, 0.2, 0.8, 0.6], [0.3, 0.3, 0.5, 0.5]])
+  loss, slopes = by_iou(boxes, truth, anchors, coding)
+  np.testing.assert_allclose(loss, [0, 1 - 1 / 3, 1 - 1 / 4], atol=1e-5)
+  assert np.isfinite(slopes).all()
+  codes = box_coder.encode(boxes, anchors, coding) - 1e-2 * slopes
+  goal = box_coder.encode(truth, anchors, coding)
+  lower = losses.localization("iou", codes, goal, anchors, coding).numpy()
+  assert (lower[1:] < loss[1:]).all()  # downhill
+
+
+@pytest.mark.parametrize("coding", CODINGS)
+def test_boxes_that_share_nothing_have_a_loss_of_one_and_no_slope(coding):
+  apart = np.float32([[0.1, 0.1, 0.2, 0.2], [0.3, 0.3, 0.3, 0.3], [0.5, 0.5, 0.5, 0.9]])
+  truth = np.float32([[0.2, 0.2, 0.5, 0.5], [0.3, 0.3, 0.3, 0.3], [0.5, 0.5, 0.9, 0.9]])
+  loss, slopes = by_iou(apart, truth, ANCHORS[:3], coding)
+  np.testing.assert_allclose(loss, [1, 1, 1], atol=1e-6)
+  np.testing.assert_array_equal(slopes, np.zeros((3, 4)))
+
+
+@pytest.mark.parametrize("kind", ["smooth_l1", "l2", "iou"])
+@pytest.mark.parametrize("coding", CODINGS)
+def test_wild_codes_have_finite_losses_and_slopes(kind, coding):
+  wild = [-1e6, -200.0, -40.0, -10.0, 0.0, 10.0, 200.0, 1e6]
+  codes = tf.Variable(np.float32(np.meshgrid(*[wild] * 4)).reshape(4, -1).T)
+  goal = box_coder.encode(ANCHORS[:1] + 0.01, ANCHORS[:1], coding)
+  with tf.GradientTape() as tape:
+    loss = losses.localization(kind, codes, goal, ANCHORS[:1], coding)
+  assert np.isfinite(loss).all()
+  assert np.isfinite(tape.gradient(loss, codes)).all()
 
 
 def test_sigmoids_count_one_by_one_with_the_background_among_them():
@@ -58,44 +105,6 @@ def test_classification_survives_any_logit(loss):
   assert np.all(np.isfinite(tape.gradient(found, logits)))
 
 
-def mask(loss, positive, weights=None, ratio=3.0):
-  weights = np.ones(np.shape(loss)) if weights is None else weights
-  found = losses.hard_examples(
-    np.float32(loss), np.array(positive, bool), np.float32(weights), ratio
-  )
-  return np.asarray(found).tolist()
-
-
-def test_the_worst_negatives_count():
-  loss = [[0.1, 5, 3, 4, 1, 2]]
-  assert mask(loss, [[1, 0, 0, 0, 0, 0]]) == [[1, 1, 1, 1, 0, 0]]
-  assert mask(loss, [[1, 0, 0, 1, 0, 0]], ratio=0.5) == [[1, 1, 0, 1, 0, 0]]
-  assert mask(loss, [[1, 0, 0, 0, 0, 0]], ratio=0.5) == [[1, 0, 0, 0, 0, 0]]
-  assert mask(loss, [[0, 0, 0, 0, 0, 0]]) == [[0] * 6]
-  assert mask(loss, [[0, 0, 0, 0, 0, 0]], ratio=0) == [[1] * 6]
-  assert mask(loss, [[1, 1, 1, 0, 0, 0]]) == [[1] * 6]  # fewer than nine
-
-
-def test_every_image_has_its_own_quota():
-  loss = [[9, 9, 9, 9], [1, 2, 3, 4]]
-  positive = [[0, 0, 0, 0], [1, 0, 0, 0]]
-  assert mask(loss, positive, ratio=2) == [[0, 0, 0, 0], [1, 0, 1, 1]]
-
-
-def test_ignored_anchors_count_neither_way():
-  loss, positive = [[1, 9, 2, 3]], [[1, 0, 0, 0]]
-  weights = [[1, 0, 1, 1]]
-  assert mask(loss, positive, weights, ratio=1) == [[1, 0, 0, 1]]
-  assert mask(loss, positive, weights, ratio=0) == [[1, 0, 1, 1]]
-
-
-def test_equal_losses_do_not_lift_the_quota():
-  positive = np.arange(200) == 100
-  found = np.array(mask(np.zeros((1, 200)), [positive]))[0]
-  assert found.sum() == 4
-  np.testing.assert_array_equal(np.flatnonzero(found), [0, 1, 2, 100])
-
-
 def example(batch=2, num_anchors=12, num_categories=3):
   rng = np.random.default_rng(0)
   positive = rng.uniform(size=(batch, num_anchors)) < 0.25
@@ -113,7 +122,7 @@ def example(batch=2, num_anchors=12, num_categories=3):
 
 
 @pytest.mark.parametrize("classification", ["sigmoid", "softmax"])
-@pytest.mark.parametrize("localization", ["smooth_l1", "l2"])
+@pytest.mark.parametrize("localization", ["smooth_l1", "l2", "iou"])
 def test_the_loss_is_a_sum_over_the_number_of_positives(classification, localization):
   settings = config(
     classification=classification,
@@ -122,7 +131,7 @@ def test_the_loss_is_a_sum_over_the_number_of_positives(classification, localiza
     negatives_per_positive=1,
   )
   logits, codes, targets = example()
-  total, parts = losses.ssd_loss(logits, codes, targets, settings)
+  total, parts = losses.ssd_loss(logits, codes, targets, ANCHORS, settings)
   per_anchor = np.asarray(
     getattr(losses, f"{classification}_classification")(logits, targets.labels)
   )
@@ -130,8 +139,10 @@ def test_the_loss_is_a_sum_over_the_number_of_positives(classification, localiza
   for image, positive in enumerate(targets.positive):
     negatives = np.sort(per_anchor[image][~positive])[::-1][: positive.sum()]
     classes += per_anchor[image][positive].sum() + negatives.sum()
-    errors = codes[image][positive] - targets.codes[image][positive]
-    boxes += float(np.sum(getattr(losses, localization)(errors, np.zeros_like(errors))))
+    of_image = losses.localization(
+      localization, codes[image], targets.codes[image], ANCHORS
+    )
+    boxes += float(np.sum(np.asarray(of_image)[positive]))
   num_positives = targets.positive.sum()
   assert float(parts["classification"]) == pytest.approx(
     classes / num_positives, rel=1e-5
@@ -150,25 +161,58 @@ def test_a_batch_without_objects_has_no_loss_and_no_gradient():
   logits = tf.constant(logits)
   with tf.GradientTape() as tape:
     tape.watch(logits)
-    total, _ = losses.ssd_loss(logits, codes, empty, config())
+    total, _ = losses.ssd_loss(logits, codes, empty, ANCHORS, config())
   assert float(total) == 0
   np.testing.assert_array_equal(tape.gradient(total, logits), np.zeros(logits.shape))
-  total, _ = losses.ssd_loss(logits, codes, empty, config(negatives_per_positive=0))
+  total, _ = losses.ssd_loss(
+    logits, codes, empty, ANCHORS, config(negatives_per_positive=0)
+  )
   expected = losses.sigmoid_classification(logits, empty.labels)
   assert float(total) == pytest.approx(float(tf.reduce_sum(expected)), rel=1e-5)
 
 
+def test_near_duplicates_count_once():
+  """Two anchors that say the same box: the one that is more wrong counts alone."""
+  anchors = np.float32([[0.1, 0.1, 0.5, 0.5]] * 2 + [[0.6, 0.6, 0.9, 0.9]])
+  codes = np.zeros((1, 3, 4), "float32")
+  codes[0, 0, 0] = 0.01
+  logits = np.float32([[[2, 0, 0], [3, 0, 0], [1, 0, 0]]])
+  targets = Targets(
+    labels=np.int32([[1, 1, 2]]),
+    codes=np.ones((1, 3, 4), "float32"),
+    positive=np.ones((1, 3), bool),
+    weights=np.ones((1, 3), "float32"),
+  )
+  total, parts = losses.ssd_loss(logits, codes, targets, anchors, config())
+  single, fewer = losses.ssd_loss(
+    logits, codes, targets, anchors, config(duplicate_iou=0.99)
+  )
+  of_first = losses.sigmoid_classification(logits[0, 0], targets.labels[0, 0])
+  assert float(parts["classification"]) - float(fewer["classification"]) == (
+    pytest.approx(float(of_first) / 3, rel=1e-5)
+  )
+  of_first = losses.smooth_l1(codes[0, 0], targets.codes[0, 0])
+  assert float(parts["localization"]) - float(fewer["localization"]) == (
+    pytest.approx(float(of_first) / 3, rel=1e-5)
+  )
+  assert float(single) < float(total)
+  np.testing.assert_array_equal(targets.weights, np.ones((1, 3)))
+
+
 def test_the_order_of_images_and_the_graph_do_not_matter():
   logits, codes, targets = example(batch=4)
-  expected, _ = losses.ssd_loss(logits, codes, targets, config())
+  expected, _ = losses.ssd_loss(logits, codes, targets, ANCHORS, config())
   order = [3, 1, 0, 2]
   shuffled = Targets(*(value[order] for value in targets))
-  found, _ = losses.ssd_loss(logits[order], codes[order], shuffled, config())
+  found, _ = losses.ssd_loss(logits[order], codes[order], shuffled, ANCHORS, config())
   assert float(found) == pytest.approx(float(expected), rel=1e-5)
-  graph = tf.function(lambda *arguments: losses.ssd_loss(*arguments, config())[0])
+  graph = tf.function(
+    lambda *arguments: losses.ssd_loss(*arguments, ANCHORS, config())[0]
+  )
   assert float(graph(logits, codes, targets)) == pytest.approx(
     float(expected), rel=1e-5
   )
-  half = losses.ssd_loss(tf.cast(logits, tf.float16), codes, targets, config())[0]
+  logits = tf.cast(logits, tf.float16)
+  half = losses.ssd_loss(logits, codes, targets, ANCHORS, config())[0]
   assert half.dtype == tf.float32
   assert float(half) == pytest.approx(float(expected), rel=1e-2)

@@ -4,7 +4,14 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hardmine.trainers.detection.matchers import argmax_matches, bipartite_matches
+from hardmine.trainers.detection.anchors import ssd_anchors, ssd_cells
+from hardmine.trainers.detection.boxes import contains_center, pairwise_iou
+from hardmine.trainers.detection.matchers import (
+  argmax_matches,
+  bipartite_matches,
+  center_matches,
+)
+from tests.trainers.detection.geometry import MAPS, config, random_boxes
 
 TABLE = np.float32(
   [  # 4 anchors, 3 objects
@@ -59,6 +66,65 @@ def test_bipartite_takes_the_best_pairs_first():
   assert matches(bipartite_matches, TABLE) == [1, 0, 2, -1]
 
 
+def test_between_two_thresholds_nothing_is_learned():
+  iou = np.float32([[0.7], [0.69], [0.3], [0.29], [0.0]])
+  thresholds = {"matched_iou": 0.7, "unmatched_iou": 0.3}
+  assert matches(argmax_matches, iou, **thresholds) == [0, -2, -2, -1, -1]
+  assert matches(argmax_matches, iou, [False], **thresholds) == [-1] * 5
+  # what an object claims is neither ignored nor background
+  assert matches(argmax_matches, iou[1:], **thresholds) == [0, -2, -1, -1]
+  assert matches(argmax_matches, iou[1:], claims=False, **thresholds) == [
+    -2,
+    -2,
+    -1,
+    -1,
+  ]
+  # what touches no object is background, even where nothing has to be
+  assert matches(argmax_matches, iou, matched_iou=0.7, unmatched_iou=0.0)[-1] == -1
+  for equal in (0.5, None):
+    assert matches(argmax_matches, TABLE, unmatched_iou=equal) == [0, 0, 2, -1]
+
+
+def test_without_claims_a_threshold_decides():
+  assert matches(argmax_matches, TABLE, claims=False) == [1, 0, -1, -1]
+  low = np.float32([[0.4], [0.3]])
+  assert matches(argmax_matches, low, claims=False) == [-1, -1]
+
+
+def test_an_objects_centre_finds_the_best_anchor_of_its_cell():
+  iou = np.float32([[0.9, 0.2], [0.3, 0.4], [0.5, 0.4], [0.0, 0.1]])
+  is_central = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], bool)[np.newaxis]
+  options = {"is_central": is_central}
+  # anchor 0 overlaps most, elsewhere; both want anchor 2, which overlaps object 0 more
+  assert matches(center_matches, iou, **options) == [-1, -1, 0, -1]
+  assert matches(center_matches, iou, [0, 1], **options) == [-1, -1, 1, -1]
+  assert matches(center_matches, iou, [0, 0], **options) == [-1] * 4
+  assert matches(center_matches, 0 * iou, **options) == [
+    -1,
+    0,
+    1,
+    -1,
+  ]  # touches nothing
+
+
+def test_every_centre_is_in_one_cell_a_map_and_so_every_object_has_an_anchor():
+  rng = np.random.default_rng(0)
+  truth = random_boxes(rng, 40, 1)
+  anchors, cells = ssd_anchors(MAPS, config()), ssd_cells(MAPS, config())
+  is_central = np.asarray(contains_center(cells, truth))
+  per_cell = [3, 6, 6, 6]
+  starts = np.cumsum([0, *(n * r * c for n, (r, c) in zip(per_cell, MAPS))])
+  for begin, end, number in zip(starts, starts[1:], per_cell):
+    assert (is_central[:, begin:end].sum(axis=1) == number).all()
+  iou = np.asarray(pairwise_iou(anchors, truth))
+  found = np.asarray(center_matches(iou, np.ones((40, 1), bool), is_central))
+  assert ((found == 0).sum(axis=1) == 1).all()
+  best = np.where(is_central, iou, -1)[..., 0].argmax(axis=1)
+  np.testing.assert_array_equal(found.argmax(axis=1), best)
+  outside = truth + 2
+  assert not np.asarray(contains_center(cells, outside)).any()
+
+
 def greedy(iou, valid):
   """One pair at a time; of equals the first anchor, then the first object."""
   left = iou * valid
@@ -82,7 +148,12 @@ def test_bipartite_equals_one_pair_at_a_time(levels):
     )
 
 
-@pytest.mark.parametrize("matcher", [argmax_matches, bipartite_matches])
+def by_chance(iou, valid):
+  """`center_matches`, where about half of the anchors are in a cell of an object."""
+  return center_matches(iou, valid, iou % 0.25 < 0.125)
+
+
+@pytest.mark.parametrize("matcher", [argmax_matches, bipartite_matches, by_chance])
 def test_images_do_not_see_each_other(matcher):
   rng = np.random.default_rng(3)
   iou = rng.uniform(size=(4, 30, 5)).astype("float32")
@@ -92,7 +163,7 @@ def test_images_do_not_see_each_other(matcher):
   np.testing.assert_array_equal(matcher(iou[order], valid[order]), together[order])
 
 
-@pytest.mark.parametrize("matcher", [argmax_matches, bipartite_matches])
+@pytest.mark.parametrize("matcher", [argmax_matches, bipartite_matches, by_chance])
 def test_graphs_of_unknown_sizes_give_the_same(matcher):
   signature = [
     tf.TensorSpec([None, None, None], tf.float32),

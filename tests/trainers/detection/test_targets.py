@@ -5,8 +5,9 @@ import pytest
 import tensorflow as tf
 
 from hardmine.trainers.detection import box_coder
-from hardmine.trainers.detection.anchors import ssd_anchors
-from hardmine.trainers.detection.targets import assign
+from hardmine.trainers.detection.anchors import ssd_anchors, ssd_cells
+from hardmine.trainers.detection.matchers import argmax_matches
+from hardmine.trainers.detection.targets import assign, assign_by
 from tests.trainers.detection.geometry import MAPS, config, random_boxes
 
 ANCHORS = np.float32(
@@ -46,7 +47,7 @@ def test_crowds_are_neither_objects_nor_background():
   np.testing.assert_array_equal(weights, [[1, 1, 1, 1]])  # padding
 
 
-@pytest.mark.parametrize("matcher", ["argmax", "bipartite"])
+@pytest.mark.parametrize("matcher", ["argmax", "bipartite", "center"])
 def test_images_without_objects_are_background(matcher):
   for num_objects in (0, 3):
     labels, codes, positive, weights = assigned(
@@ -55,6 +56,7 @@ def test_images_without_objects_are_background(matcher):
       ANCHORS,
       config(matcher=matcher),
       is_crowd=np.zeros((2, num_objects), "int64"),
+      cells_yxyx_norm=ANCHORS,
     )
     assert not labels.any()
     assert not codes.any()
@@ -62,21 +64,24 @@ def test_images_without_objects_are_background(matcher):
     assert weights.all()
 
 
-@pytest.mark.parametrize("matcher", ["argmax", "bipartite"])
+@pytest.mark.parametrize("matcher", ["argmax", "bipartite", "center"])
 def test_batches_paddings_and_graphs_give_the_same(matcher):
   rng = np.random.default_rng(0)
   anchors, settings = ssd_anchors(MAPS, config()), config(matcher=matcher)
+  cells = ssd_cells(MAPS, config())
   truth = random_boxes(rng, 3, 6)
   labels = rng.integers(1, 5, (3, 6)) * (np.arange(6) < [[2], [6], [4]])
   is_crowd = np.arange(6) == [[0], [5], [9]]
-  expected = assigned(truth, labels, anchors, settings, is_crowd)
+  expected = assigned(truth, labels, anchors, settings, is_crowd, cells)
   assert expected[2].any(axis=1).all()
 
   order = [2, 0, 1]
-  shuffled = assigned(truth[order], labels[order], anchors, settings, is_crowd[order])
-  alone = assigned(truth[:1, :2], labels[:1, :2], anchors, settings, is_crowd[:1, :2])
+  shuffled, alone = (
+    assigned(truth[at], labels[at], anchors, settings, is_crowd[at], cells)
+    for at in (order, np.s_[:1, :2])
+  )
   graph = tf.function(
-    lambda *arguments: assign(*arguments[:2], anchors, settings, arguments[2]),
+    lambda *arguments: assign(*arguments[:2], anchors, settings, arguments[2], cells),
     input_signature=[
       tf.TensorSpec([None, None, 4], tf.float32),
       tf.TensorSpec([None, None], tf.int64),
@@ -88,3 +93,35 @@ def test_batches_paddings_and_graphs_give_the_same(matcher):
     np.testing.assert_allclose(shuffled[index], whole[order], atol=1e-5)
     np.testing.assert_allclose(alone[index], whole[:1], atol=1e-5)
     np.testing.assert_allclose(in_graph[index], whole, atol=1e-5)
+
+
+@pytest.mark.parametrize("coding", ["log", "corners", "sqrt"])
+def test_targets_decode_to_their_objects_in_every_coding(coding):
+  anchors = ssd_anchors(MAPS, config())
+  truth = random_boxes(np.random.default_rng(2), 1, 4, min_side=0.1)
+  _, codes, positive, _ = assigned(
+    truth, [[1, 2, 3, 4]], anchors, config(box_coding=coding)
+  )
+  decoded = np.asarray(box_coder.decode(codes, anchors, coding))[positive]
+  errors = np.abs(decoded[:, np.newaxis] - truth).max(axis=-1)
+  assert (errors.min(axis=1) < 1e-5).all()
+  assert (errors.min(axis=0) < 1e-5).all()  # every object is somebody's
+
+
+def test_images_may_have_boxes_of_their_own_to_match():
+  """Proposals: another set for every image, and nothing that is claimed."""
+  truth = np.float32([[[0, 0, 0.5, 0.5]], [[0, 0, 0, 0]]])
+  proposals = np.stack([ANCHORS, ANCHORS[::-1]])
+  labels, codes, positive, weights = (
+    np.asarray(column)
+    for column in assign_by(
+      lambda iou, valid, boxes: argmax_matches(iou, valid, 0.5, claims=False),
+      truth,
+      [[5], [0]],
+      proposals,
+    )
+  )
+  np.testing.assert_array_equal(labels, [[5, 0, 0, 0], [0, 0, 0, 0]])
+  np.testing.assert_array_equal(positive, labels > 0)
+  assert not codes.any()
+  assert weights.all()

@@ -39,6 +39,7 @@ class SSD(MetaArchitecture, keras.Model):
     config: the network.
     num_categories: C.
     anchors_yxyx_norm: float32 [N, 4].
+    cells_yxyx_norm: float32 [N, 4], the cell of each anchor on its map.
   """
 
   PARTS: ClassVar[tuple[str, ...]] = ("classification", "localization")
@@ -62,9 +63,9 @@ class SSD(MetaArchitecture, keras.Model):
       outputs=_predictions(maps, config, num_categories),
       **kwargs,
     )
-    self.anchors_yxyx_norm = anchors.ssd_anchors(
-      [tuple(features.shape[1:3]) for features in maps], config
-    )
+    sizes = [tuple(features.shape[1:3]) for features in maps]
+    self.anchors_yxyx_norm = anchors.ssd_anchors(sizes, config)
+    self.cells_yxyx_norm = anchors.ssd_cells(sizes, config)
 
   @staticmethod
   def augmented(
@@ -96,11 +97,13 @@ class SSD(MetaArchitecture, keras.Model):
       self.anchors_yxyx_norm,
       self.config,
       is_crowd=truth["is_crowd"],
+      cells_yxyx_norm=self.cells_yxyx_norm,
     )
     return losses.ssd_loss(
       ops.cast(outputs["class_logits"], "float32"),
       ops.cast(outputs["box_codes"], "float32"),
       assigned,
+      self.anchors_yxyx_norm,
       self.config,
     )
 
@@ -114,7 +117,9 @@ class SSD(MetaArchitecture, keras.Model):
     else:
       scores = tf.nn.softmax(logits)
     boxes = box_coder.decode(
-      tf.cast(outputs["box_codes"], tf.float32), self.anchors_yxyx_norm
+      tf.cast(outputs["box_codes"], tf.float32),
+      self.anchors_yxyx_norm,
+      self.config.box_coding,
     )
     return boxes, scores[:, :, 1:]
 
