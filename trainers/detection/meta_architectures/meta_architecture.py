@@ -70,7 +70,9 @@ class MetaArchitecture(_Model):
     self.weight_decay = training.weight_decay if training else 0.0
     self.trackers = [keras.metrics.Mean(name=part) for part in self.PARTS]
     self.suspects = keras.Variable(
-      -np.ones(training.batch_size if training else 1, "int64"),
+      keras.initializers.Constant(-1),  # an array would need a real variable
+      shape=(training.batch_size if training else 1,),
+      dtype="int64",
       trainable=False,
       name="suspects",
     )

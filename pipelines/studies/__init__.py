@@ -1,0 +1,1 @@
+"""Sweeps over models, and what they show side by side."""
