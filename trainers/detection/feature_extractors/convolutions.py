@@ -83,22 +83,26 @@ class Convolutions:
       use_bias=use_bias,
       name=name,
     )(features)
-    features = keras.layers.BatchNormalization(
+    features = self.normalized(features, norm_name or f"{name}_bn")
+    return features if activation is None else keras.ops.relu(features)
+
+  def normalized(self, features: Any, name: str) -> Any:
+    """A batch normalisation as all of this backbone are."""
+    return keras.layers.BatchNormalization(
       momentum=self._momentum,
       epsilon=self._epsilon,
       scale=self._scale,
-      name=norm_name or f"{name}_bn",
+      name=name,
     )(features)
-    return features if activation is None else keras.ops.relu(features)
 
   def linear(self, features: Any, depth: int, name: str) -> Any:
     """A 1x1 convolution with a bias and nothing behind it; `depth` is as it stands."""
     return keras.layers.Conv2D(depth, 1, name=name)(features)
 
-  def chain(self, features: Any, *steps: tuple[Any, ...]) -> Any:
+  def chain(self, features: Any, *steps: tuple[Any, ...], dilation: int = 1) -> Any:
     """One convolution behind the other: each step a depth, a kernel and strides."""
     for step in steps:
-      features = self(features, *step)
+      features = self(features, *step, dilation=dilation)
     return features
 
 

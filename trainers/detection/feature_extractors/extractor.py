@@ -5,15 +5,32 @@ from __future__ import annotations
 import abc
 import os
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from hardmine.schemas.config import require
 
+_TWO_STAGES = (
+  "Expected a feature extractor with first_stage and second_stage, which Faster R-CNN "
+  "and R-FCN ask for; write both as mobilenet_v1.py does, or use SSD"
+)
+
 
 class FeatureExtractor(abc.ABC):
-  """A family of backbones; its subclasses hold no state."""
+  """A family of backbones; its subclasses hold no state.
+
+  SSD asks for `feature_maps`, the two-stage detectors for `first_stage` and
+  `second_stage`: a family that is used with one kind alone writes that kind's alone.
+
+  Attributes:
+    STRIDES: pixels between two positions of the first stage's map, those on offer.
+    TOP_1: share of ImageNet's validation images that the family classifies right, in
+      percent, as 1611.10012 gives it in table 2 (section 3.2); None: not known.
+  """
+
+  STRIDES: ClassVar[tuple[int, ...]] = (16,)
+  TOP_1: ClassVar[float | None] = None
 
   @staticmethod
   @abc.abstractmethod
@@ -39,6 +56,46 @@ class FeatureExtractor(abc.ABC):
     """
 
   @staticmethod
+  def first_stage(
+    images: Any, width: float, batch_norm_momentum: float, output_stride: int = 16
+  ) -> Any:
+    """The one map in which a two-stage detector looks for objects.
+
+    Args:
+      images: Keras tensor [b, h, w, 3], normalized; h and w may be None.
+      width: multiplier of all depths.
+      batch_norm_momentum: of the moving statistics.
+      output_stride: s, one of `STRIDES`.
+
+    Returns:
+      Keras tensor [b, ceil(h / s), ceil(w / s), c]. Layers are named as in
+      `feature_maps`; what both have in common has the same names and weights.
+
+    Raises:
+      NotImplementedError: the family is for SSD alone.
+      ValueError: a stride that is not on offer.
+    """
+    raise NotImplementedError(_TWO_STAGES)
+
+  @staticmethod
+  def second_stage(features: Any, width: float, batch_norm_momentum: float) -> Any:
+    """The rest of the backbone, behind `first_stage` or a crop of its map.
+
+    Args:
+      features: Keras tensor [b, r, c, d], d as `first_stage` gives it.
+      width: multiplier of all depths.
+      batch_norm_momentum: of the moving statistics.
+
+    Returns:
+      Keras tensor [b, r, c, d] or [b, ceil(r / 2), ceil(c / 2), d], by the family; d is
+      another. Names of layers go on where the first stage's end.
+
+    Raises:
+      NotImplementedError: the family is for SSD alone.
+    """
+    raise NotImplementedError(_TWO_STAGES)
+
+  @staticmethod
   @abc.abstractmethod
   def block_of(layer_name: str) -> int | None:
     """Which block a layer is in, counted from the image; None: none of ours."""
@@ -51,6 +108,19 @@ class FeatureExtractor(abc.ABC):
     Raises:
       RuntimeError: they cannot be had.
     """
+
+
+def require_stride(extractor: type[FeatureExtractor], output_stride: int) -> None:
+  """Refuses a stride that the family does not offer.
+
+  Raises:
+    ValueError: it does not.
+  """
+  require(
+    output_stride in extractor.STRIDES,
+    f"one of the strides {extractor.STRIDES} of {extractor.__name__}",
+    output_stride=output_stride,
+  )
 
 
 def load_weights(

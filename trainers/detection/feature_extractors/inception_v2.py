@@ -21,7 +21,13 @@ from hardmine.trainers.detection.feature_extractors.convolutions import (
   max_pool,
   scaled,
 )
-from hardmine.trainers.detection.feature_extractors.extractor import FeatureExtractor
+from hardmine.trainers.detection.feature_extractors.extractor import (
+  FeatureExtractor,
+  require_stride,
+)
+from hardmine.trainers.detection.feature_extractors.preprocessing import (
+  minus_one_to_one,
+)
 
 # Depths of the four branches: 1x1; 1x1, 3x3; 1x1, 3x3, 3x3; pool, 1x1. A block that
 # halves the resolution has no first branch, and its last is a pool alone.
@@ -37,7 +43,7 @@ BLOCKS: dict[str, tuple[tuple[int, ...], ...]] = {
   "5b": ((352,), (192, 320), (160, 224, 224), (128,)),
   "5c": ((352,), (192, 320), (192, 224, 224), (128,)),
 }
-_STEM_MULTIPLIER = 8  # maps that the first depthwise convolution makes of a colour
+STEM_MULTIPLIER = 8  # maps that the first depthwise convolution makes of a colour
 _KERNELS = ("0a_1x1", "0b_3x3", "0c_3x3")
 _NAME = re.compile(r"(?:Mixed_(\w\w)_Branch|Conv2d_(\w)\w_)")
 
@@ -45,10 +51,8 @@ _NAME = re.compile(r"(?:Mixed_(\w\w)_Branch|Conv2d_(\w)\w_)")
 class InceptionV2(FeatureExtractor):
   """Width 1 has 10,173,112 parameters, with three vectors a batch norm."""
 
-  @staticmethod
-  def normalize(pixels: Any) -> Any:
-    """[0, 255] to [-1, 1]."""
-    return pixels / 127.5 - 1.0
+  TOP_1 = 73.9
+  normalize = staticmethod(minus_one_to_one)
 
   @staticmethod
   def feature_maps(
@@ -56,11 +60,23 @@ class InceptionV2(FeatureExtractor):
   ) -> dict[str, Any]:
     """`stride_16` (576 deep at width 1) and `stride_32` (1024)."""
     conv = Convolutions(width, batch_norm_momentum, scale=False)
-    features, maps = _stem(images, conv), {}
-    for name in BLOCKS:
-      features = block(features, conv, name)
-      maps[name] = features
-    return {"stride_16": maps["4c"], "stride_32": maps["5c"]}
+    finer = blocks(_stem(images, conv), conv, "3b", "4c")
+    return {"stride_16": finer, "stride_32": blocks(finer, conv, "4d", "5c")}
+
+  @staticmethod
+  def first_stage(
+    images: Any, width: float, batch_norm_momentum: float, output_stride: int = 16
+  ) -> Any:
+    """Up to Mixed_4e, 576 deep at width 1."""
+    require_stride(InceptionV2, output_stride)
+    conv = Convolutions(width, batch_norm_momentum, scale=False)
+    return blocks(_stem(images, conv), conv, "3b", "4e")
+
+  @staticmethod
+  def second_stage(features: Any, width: float, batch_norm_momentum: float) -> Any:
+    """From Mixed_5a, which halves the resolution, to Mixed_5c: 1024 deep at width 1."""
+    conv = Convolutions(width, batch_norm_momentum, scale=False)
+    return blocks(features, conv, "5a", "5c")
 
   @staticmethod
   def block_of(layer_name: str) -> int | None:
@@ -85,7 +101,7 @@ def _stem(images: Any, conv: Convolutions) -> Any:
     7,
     2,
     padding="same",
-    depth_multiplier=_STEM_MULTIPLIER,
+    depth_multiplier=STEM_MULTIPLIER,
     activation="relu",
     name="Conv2d_1a_7x7",
   )(images)
@@ -93,8 +109,15 @@ def _stem(images: Any, conv: Convolutions) -> Any:
   return max_pool(conv(features, 192, 3, name="Conv2d_2c_3x3"))
 
 
-def block(features: Any, conv: Convolutions, name: str) -> Any:
-  """One of `BLOCKS`."""
+def blocks(features: Any, conv: Convolutions, first: str, last: str) -> Any:
+  """Those of `BLOCKS` from one name to another, both included."""
+  names = list(BLOCKS)
+  for name in names[names.index(first) : names.index(last) + 1]:
+    features = _block(features, conv, name)
+  return features
+
+
+def _block(features: Any, conv: Convolutions, name: str) -> Any:
   depths = BLOCKS[name]
   prefix = f"Mixed_{name}_Branch"
   if len(depths) == 2:

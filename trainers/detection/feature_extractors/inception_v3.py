@@ -20,23 +20,28 @@ from hardmine.trainers.detection.feature_extractors.convolutions import (
   joined,
   max_pool,
 )
-from hardmine.trainers.detection.feature_extractors.extractor import FeatureExtractor
+from hardmine.trainers.detection.feature_extractors.extractor import (
+  FeatureExtractor,
+  require_stride,
+)
 from hardmine.trainers.detection.feature_extractors.keras_weights import (
   imagenet_weights,
+)
+from hardmine.trainers.detection.feature_extractors.preprocessing import (
+  minus_one_to_one,
 )
 
 _NAME = re.compile(r"(?:conv2d|batch_normalization)(?:_(\d+))?$")
 # Convolutions up to the end of each block: the stem, mixed0 to mixed10.
 _ENDS = (5, 12, 19, 26, 30, 40, 50, 60, 70, 76, 85, 94)
+_MIXED_6E = 8
 
 
 class InceptionV3(FeatureExtractor):
   """Width 1 has 21,802,784 parameters."""
 
-  @staticmethod
-  def normalize(pixels: Any) -> Any:
-    """[0, 255] to [-1, 1]."""
-    return pixels / 127.5 - 1.0
+  TOP_1 = 78.0
+  normalize = staticmethod(minus_one_to_one)
 
   @staticmethod
   def feature_maps(
@@ -51,6 +56,21 @@ class InceptionV3(FeatureExtractor):
       "stride_16": middle,
       "stride_32": _up_to_mixed_7c(middle, conv),
     }
+
+  @staticmethod
+  def first_stage(
+    images: Any, width: float, batch_norm_momentum: float, output_stride: int = 16
+  ) -> Any:
+    """Up to Mixed_6e, 768 deep at width 1; every layer is padded."""
+    require_stride(InceptionV3, output_stride)
+    conv = Convolutions(width, batch_norm_momentum, scale=False)
+    return _up_to_mixed_6e(_up_to_mixed_5d(images, conv), conv)
+
+  @staticmethod
+  def second_stage(features: Any, width: float, batch_norm_momentum: float) -> Any:
+    """From Mixed_7a, which halves the resolution, to Mixed_7c: 2048 deep at width 1."""
+    conv = Convolutions(width, batch_norm_momentum, scale=False, first=_ENDS[_MIXED_6E])
+    return _up_to_mixed_7c(features, conv)
 
   @staticmethod
   def block_of(layer_name: str) -> int | None:
@@ -69,10 +89,11 @@ class InceptionV3(FeatureExtractor):
 
 def _up_to_mixed_5d(images: Any, conv: Convolutions) -> Any:
   features = conv(images, 32, 3, 2)
-  features = conv(features, 32, 3, padding="valid")
+  features = conv(features, 32, 3, padding=conv.padding)
   features = max_pool(conv(features, 64, 3), padding=conv.padding)
   features = conv(features, 80, 1)
-  features = max_pool(conv(features, 192, 3, padding="valid"), padding=conv.padding)
+  features = conv(features, 192, 3, padding=conv.padding)
+  features = max_pool(features, padding=conv.padding)
   for pooled in (32, 64, 64):
     features = joined(
       conv(features, 64, 1),

@@ -15,15 +15,20 @@ import keras
 import numpy as np
 
 from hardmine.trainers.detection.feature_extractors.convolutions import scaled
-from hardmine.trainers.detection.feature_extractors.extractor import FeatureExtractor
+from hardmine.trainers.detection.feature_extractors.extractor import (
+  FeatureExtractor,
+  require_stride,
+)
 from hardmine.trainers.detection.feature_extractors.keras_weights import (
   imagenet_weights,
+)
+from hardmine.trainers.detection.feature_extractors.preprocessing import (
+  bgr_without_mean,
 )
 
 BLOCKS = ((64, 2), (128, 2), (256, 3), (512, 3), (512, 3))  # depth, convolutions
 FC_DEPTH = 1024
 _NAME = re.compile(r"block(\d)_conv\d$")
-_MEANS = (123.68, 116.779, 103.939)  # RGB
 
 
 class LearnedLength(keras.layers.Layer):
@@ -53,23 +58,16 @@ class LearnedLength(keras.layers.Layer):
 class VGG16(FeatureExtractor):
   """Width 1 without fc6 and fc7 has 14,714,688 parameters."""
 
-  @staticmethod
-  def normalize(pixels: Any) -> Any:
-    """[0, 255] in RGB to BGR around ImageNet's mean, as Keras' weights want."""
-    return keras.ops.flip(pixels - np.array(_MEANS, "float32"), axis=-1)
+  TOP_1 = 71.0
+  normalize = staticmethod(bgr_without_mean)
 
   @staticmethod
   def feature_maps(
     images: Any, width: float, batch_norm_momentum: float
   ) -> dict[str, Any]:
     """`stride_8` (512 deep at width 1) and `stride_16` (1024)."""
-    finer = features = images
-    for number in range(1, 6):
-      features = block(features, number, width)
-      if number == 4:
-        finer = features
-      if number < 5:
-        features = keras.layers.MaxPooling2D(2, 2, padding="same")(features)
+    finer = _blocks(images, 1, 4, width)
+    features = _blocks(_halved(finer), 5, 5, width)
     features = keras.layers.MaxPooling2D(3, 1, padding="same")(features)
     features = _conv(features, FC_DEPTH, 3, width, "fc6", dilation=6)
     features = _conv(features, FC_DEPTH, 1, width, "fc7")
@@ -77,6 +75,25 @@ class VGG16(FeatureExtractor):
       "stride_8": LearnedLength(name="block4_length")(finer),
       "stride_16": features,
     }
+
+  @staticmethod
+  def first_stage(
+    images: Any, width: float, batch_norm_momentum: float, output_stride: int = 16
+  ) -> Any:
+    """Up to conv5_3, 512 deep at width 1."""
+    require_stride(VGG16, output_stride)
+    return _blocks(images, 1, 5, width)
+
+  @staticmethod
+  def second_stage(features: Any, width: float, batch_norm_momentum: float) -> Any:
+    """Nothing: the features as they are.
+
+    The study does not say whether fc6 and fc7 stand here, as in the first Faster R-CNN.
+    Its table counts the convolutions alone, 14,714,688 parameters, and every other
+    family's count is of all that both stages have; fc6 and fc7 would be 119,545,856
+    more, and 120 million multiply-adds for every proposal.
+    """
+    return keras.layers.Identity()(features)  # Keras wants a layer in a model
 
   @staticmethod
   def block_of(layer_name: str) -> int | None:
@@ -90,12 +107,19 @@ class VGG16(FeatureExtractor):
     return imagenet_weights(keras.applications.VGG16, width)
 
 
-def block(features: Any, number: int, width: float) -> Any:
-  """All convolutions of a block, 1 to 5."""
-  depth, convolutions = BLOCKS[number - 1]
-  for index in range(1, convolutions + 1):
-    features = _conv(features, depth, 3, width, f"block{number}_conv{index}")
+def _blocks(features: Any, first: int, last: int, width: float) -> Any:
+  """The blocks from one number to another, both included, a pool between two."""
+  for number in range(first, last + 1):
+    if number > first:
+      features = _halved(features)
+    depth, convolutions = BLOCKS[number - 1]
+    for index in range(1, convolutions + 1):
+      features = _conv(features, depth, 3, width, f"block{number}_conv{index}")
   return features
+
+
+def _halved(features: Any) -> Any:
+  return keras.layers.MaxPooling2D(2, 2, padding="same")(features)
 
 
 def _conv(

@@ -66,12 +66,6 @@ def test_features_are_keras_own(keras_model, weights_path):
     np.testing.assert_allclose(mine, theirs, atol=1e-4)
 
 
-def test_pixels_become_minus_one_to_one():
-  np.testing.assert_allclose(
-    MobileNetV1.normalize(np.array([0.0, 127.5, 255.0])), [-1, 0, 1]
-  )
-
-
 def test_blocks_count_from_the_image():
   names = [layer.name for layer in backbone().layers]
   blocks = [b for b in map(MobileNetV1.block_of, names) if b is not None]
