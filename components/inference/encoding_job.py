@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hardmine.components.inference.inference_job import InferenceJob, Outcome
-from hardmine.components.inference.outcome_names import outcome_names
+from hardmine.components.inference.outcome_names import is_below, outcome_names
 from hardmine.components.inference.staged_model import LoadedModel, staged_model
 from hardmine.components.jobs.dead_letters import DeadLetter
 from hardmine.components.jobs.shard_job import Workplace
@@ -41,9 +41,11 @@ class EncodingJob(InferenceJob):
     return staged_model(place.scratch, runtime, Codec.load)
 
   def label(self, ids: Sequence[str]) -> dict[str, Any]:
+    below = [one for one in ids if is_below(one)]
+    names = outcome_names(below, lambda _: ENDING)
     return {
-      one: _no_name(one) if name is None else f"{FOLDER}/{name}"
-      for one, name in outcome_names(ids, ENDING).items()
+      **{one: _no_name(one) for one in ids},
+      **{one: f"{FOLDER}/{name}" for one, name in zip(below, names)},
     }
 
   def ask(

@@ -6,11 +6,9 @@ many goes on behind it.
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import os
 from collections.abc import Callable, Collection, Sequence
-from pathlib import PurePosixPath
 
 from hardmine.pipelines.cli.images import PIPE
 from hardmine.schemas.config import require
@@ -104,6 +102,7 @@ def named(inputs: Sequence[Input], ending: Callable[[str], str]) -> list[str]:
     inputs: files.
     ending: of the outcome of a file of some name.
   """
+  from hardmine.components.inference.outcome_names import outcome_names
   from hardmine.components.jobs.sources import labels_of, printable
 
   labels = labels_of({one.root for one in inputs if one.path != PIPE})
@@ -113,14 +112,7 @@ def named(inputs: Sequence[Input], ending: Callable[[str], str]) -> list[str]:
     else printable(labels[one.root] + _below(one.path, one.root))
     for one in inputs
   ]
-  short = [str(PurePosixPath(name).with_suffix("")) + ending(name) for name in ids]
-  whole = [name + ending(name) for name in ids]
-  counts, taken = collections.Counter(short), set(whole)
-  # a.jpg and a.png would meet in one name, as would a.jpg and a.jpg.png
-  return [
-    one if counts[one] == 1 and (one not in taken or one == other) else other
-    for one, other in zip(short, whole)
-  ]
+  return outcome_names(ids, ending)
 
 
 def _matched(
