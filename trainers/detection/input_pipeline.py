@@ -118,7 +118,8 @@ def training_batches(
     rows: of every batch; the others are not decoded.
 
   Returns:
-    Endless (inputs, annotations as `MetaArchitecture.batch_loss` wants them).
+    Endless (inputs, annotations as `MetaArchitecture.batch_loss` wants them), see
+    `batched`.
   """
   require(num_images > 0, "at least one image", num_images=num_images)
   if num_images <= CACHED_IMAGES:
@@ -133,22 +134,19 @@ def training_batches(
     drawn = drawn.filter(
       lambda number, _: is_chosen[number % batch_size]  # pyright: ignore
     )
-  return (
-    drawn.map(
-      lambda number, image: example(
-        image,
-        prepared,
-        max_boxes,
-        augmented,
-        seed=tf.stack([tf.constant(seed, tf.int64), number]) if augmented else None,
-        box_limit=box_limit,
-      ),
-      num_parallel_calls=tf.data.AUTOTUNE,
-      deterministic=True,
-    )
-    .batch(len(chosen), drop_remainder=True)
-    .prefetch(2)
+  examples = drawn.map(
+    lambda number, image: example(
+      image,
+      prepared,
+      max_boxes,
+      augmented,
+      seed=tf.stack([tf.constant(seed, tf.int64), number]) if augmented else None,
+      box_limit=box_limit,
+    ),
+    num_parallel_calls=tf.data.AUTOTUNE,
+    deterministic=True,
   )
+  return batched(examples, len(chosen), drop_remainder=True).prefetch(2)
 
 
 def validation_batches(
@@ -159,11 +157,38 @@ def validation_batches(
   max_boxes: int,
 ) -> tf.data.Dataset:
   """Every image once, in order, as it is."""
-  return images.map(
+  examples = images.map(
     lambda image: example(image, prepared, max_boxes),
     num_parallel_calls=tf.data.AUTOTUNE,
     deterministic=True,
-  ).batch(batch_size)
+  )
+  return batched(examples, batch_size)
+
+
+def batched(
+  examples: tf.data.Dataset, batch_size: int, drop_remainder: bool = False
+) -> tf.data.Dataset:
+  """Batches of what `example` gives.
+
+  Pictures of several sizes are filled with black at the bottom and the right, to the
+  height and width of the largest in the batch, and their boxes become shares of that.
+  """
+  spec = examples.element_spec[0]
+  if not isinstance(spec, tf.TensorSpec) or spec.shape.is_fully_defined():
+    return examples.batch(batch_size, drop_remainder)
+
+  def measured(pixels: Any, truth: dict[str, Any]) -> Any:
+    return pixels, truth, tf.shape(pixels)[:2]
+
+  def in_shares(pixels: Any, truth: dict[str, Any], sizes_px: Any) -> Any:
+    shares = tf.cast(sizes_px / tf.shape(pixels)[1:3], tf.float32)
+    scale = tf.concat([shares, shares], axis=1)[:, tf.newaxis]
+    return pixels, {**truth, "boxes_yxyx_norm": truth["boxes_yxyx_norm"] * scale}
+
+  padded = examples.map(measured).padded_batch(
+    batch_size, drop_remainder=drop_remainder
+  )
+  return padded.map(in_shares)
 
 
 def example(

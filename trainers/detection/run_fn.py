@@ -169,10 +169,10 @@ def pictures(
 ) -> np.ndarray:
   """Ground truth beside predictions, one image under the other, uint8 [h, w, 3].
 
-  All are drawn in squares of the detector's resolution, whatever it resizes to.
+  Each is drawn in the size that the detector sees it in.
   """
-  side = model.config.resolution_px
   names = dict(enumerate(categories.names, start=1))
+  resizer = model.preparation(model.config)
   rows = []
   for image in images:
     pixels = decode_rgb(image["encoded"].numpy())
@@ -181,19 +181,26 @@ def pictures(
       tensor[0].numpy() for tensor in model.detections(inputs)
     )
     truth = image["boxes_yxyx_norm"].numpy().reshape(-1, 4)
-    shown = tf.image.resize(pixels, (side, side)).numpy()
+    size_px = (
+      pixels.shape[:2] if resizer is None else resizer.size_px(*pixels.shape[:2])
+    )
+    scale = np.array([*size_px, *size_px])
+    shown = tf.image.resize(pixels, size_px).numpy()
     rows.append(
       ground_truth_beside_predictions(
         np.clip(np.round(shown), 0, 255).astype(np.uint8),
-        truth_boxes_yxyx_px=side * truth[:NUM_BOXES],
+        truth_boxes_yxyx_px=scale * truth[:NUM_BOXES],
         truth_keys=image["labels"].numpy()[:NUM_BOXES],
-        boxes_yxyx_px=side * boxes[:num],
+        boxes_yxyx_px=scale * boxes[:num],
         keys=labels[:num],
         scores=scores[:num],
         names=names,
       )
     )
-  return np.concatenate(rows)
+  widest = max(row.shape[1] for row in rows)
+  return np.concatenate(
+    [np.pad(row, ((0, 0), (0, widest - row.shape[1]), (0, 0))) for row in rows]
+  )
 
 
 def named_suspects(model: MetaArchitecture, images: tf.data.Dataset) -> str:

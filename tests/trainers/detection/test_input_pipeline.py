@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from hardmine.components.jobs.tfrecords import write_records
 from hardmine.schemas.coco_example import serialize
-from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.detector_config import KeptProportions, SSDConfig
 from hardmine.trainers.detection import input_pipeline
 from hardmine.trainers.detection.anchors import ssd_anchors
 from hardmine.trainers.detection.boxes import pairwise_iou
@@ -198,3 +198,58 @@ def test_objects_without_room_are_an_error_and_not_cut(crowds):
   images, _ = crowds
   with pytest.raises(tf.errors.InvalidArgumentError):
     list(batches(images, max_boxes=20, augmented=None, num_images=4).take(1))
+
+
+@pytest.fixture(scope="module")
+def tall_and_wide(tmp_path_factory):
+  """Rectangles in images of four sizes."""
+  path = tmp_path_factory.mktemp("sizes") / "sizes.gz"
+  sizes = [(60, 80), (120, 60), (60, 90), (70, 60)]
+  records = [rectangle(index, *size_px) for index, size_px in enumerate(sizes)]
+  write_records(path, map(serialize, records))
+  return input_pipeline.read_images([path]), records
+
+
+def kept(pixels):
+  """A picture in its proportions, its shorter side 64 pixels long."""
+  size_px = tf.numpy_function(
+    lambda shape: np.int32(KeptProportions(min_side_px=64).size_px(*shape.tolist())),
+    [tf.shape(pixels)[:2]],
+    tf.int32,
+  )
+  resized = tf.image.resize(pixels, tf.ensure_shape(size_px, [2]))
+  return tf.ensure_shape(resized, [None, None, 3])
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_pictures_of_several_sizes_are_filled_up_and_boxes_stay_around_their_objects(
+  tall_and_wide, training
+):
+  images, records = tall_and_wide
+  if training:
+    found = batches(images, num_images=4, prepared=kept, augmented=None)
+  else:
+    found = input_pipeline.validation_batches(
+      images, prepared=kept, batch_size=4, max_boxes=3
+    )
+  assert found.element_spec[0].shape.as_list()[1:] == [None, None, 3]
+  pixels, truth = next(iter(found.as_numpy_iterator()))
+  assert set(truth) == {"boxes_yxyx_norm", "labels", "is_crowd", "index"}
+  height, width = pixels.shape[1:3]
+  assert (height, width) == (128, 96)  # of the tallest and of the widest
+  for image, boxes, index in zip(pixels, truth["boxes_yxyx_norm"], truth["index"]):
+    record = records[index]
+    tall, wide = KeptProportions(min_side_px=64).size_px(
+      record.height_px, record.width_px
+    )
+    assert image[:tall, :wide].any(axis=-1).mean() > 0.9
+    assert not image[tall:].any()
+    assert not image[:, wide:].any()
+    expected = record.boxes_yxyx_norm[0] * [tall, wide, tall, wide]
+    np.testing.assert_allclose(
+      boxes[0] * [height, width, height, width], expected, rtol=1e-5
+    )
+    rows, columns = np.nonzero(image.max(axis=-1) > 150)
+    around = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
+    np.testing.assert_allclose(around, expected, atol=1.5)
+    assert not boxes[1:].any()
