@@ -1,0 +1,1 @@
+"""Checkpoints of TensorFlow 1: slim's classifiers and the Object Detection API's."""
