@@ -26,17 +26,19 @@ class TinyExtractor(FeatureExtractor):
   def feature_maps(
     images: Any, width: float, batch_norm_momentum: float
   ) -> dict[str, Any]:
-    features, maps = images, []
-    for number, depth in enumerate(DEPTHS):
-      features = keras.layers.Conv2D(
-        depth, 3, 2, "same", use_bias=False, name=f"tiny_{number}"
-      )(features)
-      features = keras.layers.BatchNormalization(
-        momentum=batch_norm_momentum, name=f"tiny_{number}_bn"
-      )(features)
-      features = keras.layers.ReLU()(features)
-      maps.append(features)
-    return {"stride_16": maps[3], "stride_32": maps[4]}
+    finer = TinyExtractor.first_stage(images, width, batch_norm_momentum)
+    coarser = TinyExtractor.second_stage(finer, width, batch_norm_momentum)
+    return {"stride_16": finer, "stride_32": coarser}
+
+  @staticmethod
+  def first_stage(
+    images: Any, width: float, batch_norm_momentum: float, output_stride: int = 16
+  ) -> Any:
+    return _convolved(images, range(4), batch_norm_momentum)
+
+  @staticmethod
+  def second_stage(features: Any, width: float, batch_norm_momentum: float) -> Any:
+    return _convolved(features, range(4, 5), batch_norm_momentum)
 
   @staticmethod
   def block_of(layer_name: str) -> int | None:
@@ -45,6 +47,18 @@ class TinyExtractor(FeatureExtractor):
   @classmethod
   def imagenet_weights(cls, width: float) -> dict[str, np.ndarray]:
     raise RuntimeError("there are none")
+
+
+def _convolved(features: Any, numbers: range, batch_norm_momentum: float) -> Any:
+  for number in numbers:
+    features = keras.layers.Conv2D(
+      DEPTHS[number], 3, 2, "same", use_bias=False, name=f"tiny_{number}"
+    )(features)
+    features = keras.layers.BatchNormalization(
+      momentum=batch_norm_momentum, name=f"tiny_{number}_bn"
+    )(features)
+    features = keras.layers.ReLU()(features)
+  return features
 
 
 HEADS[TinyExtractor] = Head(extra_depths=(32, 32))

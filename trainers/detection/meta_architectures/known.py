@@ -5,13 +5,19 @@ from __future__ import annotations
 from typing import Any
 
 from hardmine.schemas.config import Config
-from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.detector_config import FasterRCNNConfig, RFCNConfig, SSDConfig
+from hardmine.trainers.detection.meta_architectures.faster_rcnn import FasterRCNN
 from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
+from hardmine.trainers.detection.meta_architectures.rfcn import RFCN
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
 
-META_ARCHITECTURES: dict[type[Config], type[MetaArchitecture]] = {SSDConfig: SSD}
+META_ARCHITECTURES: dict[type[Config], type[MetaArchitecture]] = {
+  SSDConfig: SSD,
+  FasterRCNNConfig: FasterRCNN,
+  RFCNConfig: RFCN,
+}
 
 
 def meta_architecture(config: Any) -> type[MetaArchitecture]:

@@ -17,6 +17,7 @@ from hardmine.trainers.detection.feature_extractors.inception_v3 import Inceptio
 from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
 from hardmine.trainers.detection.feature_extractors.resnet_101 import ResNet101
 from hardmine.trainers.detection.feature_extractors.vgg_16 import VGG16
+from hardmine.trainers.detection.meta_architectures.families import entry_of
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -44,13 +45,5 @@ HEADS: dict[type[FeatureExtractor], Head] = {
 
 
 def head_of(extractor: type[FeatureExtractor]) -> Head:
-  """The head of a family, or of the nearest one that it is derived from.
-
-  A user's own extractor says in attributes of these names what is not the usual.
-  """
-  for family in extractor.__mro__:
-    if family in HEADS:
-      return HEADS[family]
-  fields = [field.name for field in dataclasses.fields(Head)]
-  own = {name: getattr(extractor, name) for name in fields if hasattr(extractor, name)}
-  return Head(**own)
+  """The head of a family, see `families.entry_of`."""
+  return entry_of(HEADS, extractor, Head)
