@@ -95,7 +95,7 @@ setup(
     "hardmine.trainers": ["codec/*.jinja", "codec/pretrained/**/*"],
     "hardmine.serving": ["**/*.jinja", "server/page/*"],
     "hardmine.components": ["**/*.jinja"],
-    "hardmine.pipelines": ["templates/**/*", "templates/**/.*"],
+    "hardmine.pipelines": ["templates/**/*", "templates/**/.*", "studies/*.jinja"],
   },
   install_requires=[
     "fsspec>=2024.6",

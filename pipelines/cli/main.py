@@ -37,6 +37,7 @@ COMMANDS = {
   "compile": "write a pipeline as a file of a scheduler, such as Airflow",
   "train": "train a codec for days, stopped and resumed at any time",
   "evaluate": "measure a codec's curve or a detector's precision",
+  "study": "measure many detectors side by side, and show what buys what",
   "encode": "compress a photograph with a model",
   "decode": "turn a compressed file back into an image",
   "detect": "find the objects in photographs with a model",

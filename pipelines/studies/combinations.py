@@ -14,7 +14,9 @@ import dataclasses
 import fnmatch
 import importlib
 from collections.abc import Iterable, Sequence
+from typing import Any
 
+from hardmine.pipelines.experiments import find
 from hardmine.schemas.config import require
 from hardmine.schemas.detector_config import (
   DetectorConfig,
@@ -24,6 +26,7 @@ from hardmine.schemas.detector_config import (
   RFCNConfig,
   SSDConfig,
   Stretched,
+  detector_from_json,
 )
 
 # Module, which names it, and class.
@@ -69,6 +72,18 @@ class Combination:
   num_categories: int
   experiment: str | None = None
   model: str | None = None
+
+  def plain(self) -> dict[str, Any]:
+    """JSON values of which `of` makes it again, in another process too."""
+    fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+    return {**fields, "config": self.config.to_json()}
+
+  @classmethod
+  def of(cls, plain: dict[str, Any]) -> Combination:
+    """What `plain` was of."""
+    if plain["experiment"] is not None:
+      find(plain["experiment"])  # makes the classes beside it known
+    return cls(**{**plain, "config": detector_from_json(plain["config"])})
 
   @property
   def meta_architecture(self) -> str:
@@ -186,16 +201,19 @@ def chosen(combinations: Sequence[Combination], patterns: Iterable[str]) -> list
   ]
 
 
-def with_proposals(one: Combination, num: int) -> Combination:
-  """The same detector with another number of proposals, where it has two stages."""
+def variants(one: Combination, numbers: Sequence[int]) -> list[Combination]:
+  """A detector with each number of proposals; itself, where it has one stage."""
   config = one.config
-  if not isinstance(config, FasterRCNNConfig):
-    return one
-  return dataclasses.replace(
-    one,
-    name=f"{one.name}-proposals_{num}",
-    config=dataclasses.replace(config, proposals=_with_proposals(config, num)),
-  )
+  if not numbers or not isinstance(config, FasterRCNNConfig):
+    return [one]
+  return [
+    dataclasses.replace(
+      one,
+      name=f"{one.name}-proposals_{num}",
+      config=dataclasses.replace(config, proposals=_with_proposals(config, num)),
+    )
+    for num in numbers
+  ]
 
 
 def extractor_class(name: str) -> type:

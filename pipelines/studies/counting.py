@@ -161,8 +161,10 @@ def _second_stage_costs(
   rows, columns = (-(-side // stride) for side in size_px)
   depth = stage.input["features"].shape[-1]
   inputs = {
-    "features": keras.Input((rows, columns, depth), batch_size=1),
-    "boxes_yxyx_norm": keras.Input((num_boxes, 4), batch_size=1),
+    "features": keras.Input((rows, columns, depth), batch_size=1, name="features"),
+    "boxes_yxyx_norm": keras.Input(
+      (num_boxes, 4), batch_size=1, name="boxes_yxyx_norm"
+    ),
   }
   return _walked(stage, inputs, num_boxes)
 
@@ -195,10 +197,16 @@ def _counted(
   """Kind and multiply-adds of what one layer does to one batch."""
   from keras import layers
 
-  if hasattr(layer, "crop_taps"):  # a layer of `trainers.detection.crops`
-    yield CROP, layer.crop_taps
-    return
-  if isinstance(layer, layers.SeparableConv2D):
+  from hardmine.trainers.detection.meta_architectures.two_stage_layers import (
+    Crops,
+    PositionSensitive,
+  )
+
+  if isinstance(layer, Crops):
+    yield CROP, _numbers(outputs.shape, batch) * _TAPS
+  elif isinstance(layer, PositionSensitive):
+    yield CROP, _numbers(outputs.shape, batch) * layer.crop_px**2 * _TAPS
+  elif isinstance(layer, layers.SeparableConv2D):
     kernel, pointwise = layer.depthwise_kernel.shape, layer.pointwise_kernel.shape
     places = _numbers(outputs.shape[:-1], batch)
     yield DEPTHWISE, places * math.prod(kernel)
