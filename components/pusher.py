@@ -35,6 +35,7 @@ from hardmine.schemas.exported_model import kind_of, read_facts
 from hardmine.schemas.folders import folder
 from hardmine.schemas.local_copies import local_copy
 from hardmine.schemas.manifest import MANIFEST_NAME
+from hardmine.serving.store.catalogue import Catalogue
 from hardmine.serving.store.entries import Reason
 from hardmine.serving.store.store import ModelStore
 
@@ -104,7 +105,10 @@ class Executor(tfx_executor.Executor):
       experiment=experiment,
       metrics=_read(evaluation, "metrics.json"),
       verdict=_read(evaluation, "verdict.json"),
-      lineage=_lineage(input_dict, experiment["name"], run_id),
+      lineage={
+        **_lineage(input_dict, experiment["name"], run_id),
+        **_beginning(facts),
+      },
       reason=reason,
     )
     alias = exec_properties[ALIAS_KEY]
@@ -140,6 +144,26 @@ def _lineage(
       manifest = folder(examples.uri).read(MANIFEST_NAME)
       lineage["examples_manifest_sha256"] = hashlib.sha256(manifest).hexdigest()
   return lineage
+
+
+def _beginning(facts: dict[str, Any]) -> dict[str, Any]:
+  """From which model a training began, by what the trained model says of itself."""
+  training = facts.get("training") or "{}"
+  weights = [
+    one.get("initial_weights")
+    for one in (facts.get("config") or {}, json.loads(training))
+  ]
+  place = next(filter(None, weights), None)
+  if place is None:
+    return {}
+  store, between, number = place.rpartition("/versions/")
+  if not between or not number.isdecimal():
+    return {"began_with": {"weights": place}}
+  found: dict[str, Any] = {"store": store, "version": int(number)}
+  with contextlib.suppress(ValueError, RuntimeError, OSError):  # it may be gone
+    one = Catalogue(store).version(int(number))
+    found |= {"digest": one.digest, "model_id": one.model_id}
+  return {"began_with": found}
 
 
 class StorePusherSpec(types.ComponentSpec):

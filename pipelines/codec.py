@@ -16,13 +16,9 @@ gate does not train again. The same graph runs under every orchestrator.
 
 from __future__ import annotations
 
-import os
-
-from hardmine.pipelines import stages
+from hardmine.pipelines import initial_weights, stages
 from hardmine.pipelines.site import Site
-from hardmine.schemas.config import require
 from hardmine.schemas.experiment import CodecExperiment
-from hardmine.schemas.files import sha256_of
 
 # TFX imports take half a minute: inside the functions.
 
@@ -52,13 +48,18 @@ def create_pipeline(experiment: CodecExperiment, site: Site):
     A `tfx.dsl.Pipeline` named after the experiment, its nodes being `NODES`.
 
   Raises:
-    ValueError: there is no test photograph; better now than after training.
+    ValueError: there is no test photograph, or nothing where the experiment wants to
+      begin; better now than after training.
   """
   from tfx import v1 as tfx
 
   from hardmine.components.codec_evaluator.component import CodecEvaluator
   from hardmine.components.patch_gen.component import PatchGen
 
+  experiment, initial = initial_weights.resolved(experiment)
+  weights = experiment.training.initial_weights
+  if weights is not None and not initial:
+    initial = {"initial_weights_sha256": initial_weights.content_of(weights)}
   patch_gen = PatchGen(config=experiment.mining)
   examples = patch_gen.outputs["examples"]
   validation = stages.validation(site, examples, "patch_example.pbtxt")
@@ -70,7 +71,7 @@ def create_pipeline(experiment: CodecExperiment, site: Site):
       "training": experiment.training.to_json(),
       "checkpoint_dir": site.checkpoint_dir(experiment.name),
       **stages.own_code(experiment.codec),
-      **_initial_weights(experiment.training.initial_weights),
+      **initial,
     },
   )
   trainer.add_upstream_node(validation[-1])
@@ -83,18 +84,3 @@ def create_pipeline(experiment: CodecExperiment, site: Site):
   )
   nodes = [patch_gen, *validation, trainer, *judgement]
   return stages.pipeline(experiment.name, site, nodes)
-
-
-def _initial_weights(path: str | None) -> dict[str, str]:
-  """Their content, so that other weights under the same path train anew.
-
-  Raises:
-    ValueError: they are not there; better now than after mining.
-  """
-  if path is None:
-    return {}
-  require(os.path.exists(path), "weights that exist", initial_weights=path)
-  files = [path]
-  if os.path.isdir(path):
-    files = sorted(os.path.join(d, f) for d, _, names in os.walk(path) for f in names)
-  return {"initial_weights_sha256": " ".join(sha256_of(file) for file in files)}

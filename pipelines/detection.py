@@ -15,7 +15,7 @@ The same graph runs under every orchestrator.
 
 from __future__ import annotations
 
-from hardmine.pipelines import stages
+from hardmine.pipelines import initial_weights, stages
 from hardmine.pipelines.site import Site
 from hardmine.schemas.experiment import DetectionExperiment
 
@@ -41,12 +41,16 @@ def create_pipeline(experiment: DetectionExperiment, site: Site):
 
   Returns:
     A `tfx.dsl.Pipeline` named after the experiment, its nodes being `NODES`.
+
+  Raises:
+    ValueError: there is no model where the experiment wants to begin.
   """
   from tfx import v1 as tfx
 
   from hardmine.components.coco_gen.component import CocoGen
   from hardmine.components.detection_evaluator.component import DetectionEvaluator
 
+  experiment, initial = initial_weights.resolved(experiment)
   coco_gen = CocoGen(config=experiment.conversion)
   examples = coco_gen.outputs["examples"]
   validation = stages.validation(site, examples, "coco_example.pbtxt")
@@ -58,6 +62,7 @@ def create_pipeline(experiment: DetectionExperiment, site: Site):
       "training": experiment.training.to_json(),
       "checkpoint_dir": site.checkpoint_dir(experiment.name),
       **stages.own_code(experiment.detector),
+      **initial,
     },
   )
   trainer.add_upstream_node(validation[-1])

@@ -1,4 +1,4 @@
-"""`hardmine models ACTION`: each action is a function of one of four modules."""
+"""`hardmine models ACTION`: each action is a function of one of five modules."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 
 from hardmine.pipelines.cli import (
   models_convert,
+  models_import,
   models_moves,
   models_upkeep,
   models_views,
@@ -23,7 +24,13 @@ HELP = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the actions and their arguments."""
   actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-  for module in (models_views, models_moves, models_upkeep, models_convert):
+  for module in (
+    models_views,
+    models_moves,
+    models_upkeep,
+    models_convert,
+    models_import,
+  ):
     module.add_actions(actions)
 
 

@@ -155,7 +155,7 @@ def _begin(folder: RunFolder, experiment: Any, held_out: list[str] | None) -> No
   images, _ = list_sources(tuple(held_out or ()))
   mined, _ = list_sources(experiment.mining.images)
   _check_held_out([image.path for image in images], [source.path for source in mined])
-  initial = experiment.training.initial_weights
+  initial = _local_weights(experiment.training.initial_weights)
   if initial is not None:
     _check_weights(initial, experiment)
     # the run keeps its own copy, so the path that it came from means nothing any more
@@ -194,6 +194,17 @@ def _check_held_out(paths: list[str], mined: list[str]) -> None:
     require(
       twin is None, "held-out photographs that are not mined", held_out=path, mined=twin
     )
+
+
+def _local_weights(reference: str | None) -> str | None:
+  """The path of weights, those of a store's version too."""
+  from hardmine.pipelines.initial_weights import store_reference
+
+  if store_reference(reference) is None:
+    return reference
+  from hardmine.pipelines.cli.model_ref import resolve_model
+
+  return str(resolve_model(str(reference)))
 
 
 def _check_weights(path: str, experiment: CodecExperiment) -> None:

@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 
 from hardmine.schemas.config import require
-from hardmine.schemas.exported_model import read_facts
+from hardmine.schemas.exported_model import LIGHT, read_facts
 from hardmine.schemas.files import write_atomically
+from hardmine.schemas.local_copies import local_copy
+from hardmine.schemas.uris import is_url
 from hardmine.trainers import saved_model
 from hardmine.trainers.codec.model import RecurrentCodec
 
@@ -40,12 +42,16 @@ def load_weights(path: str | os.PathLike, codec: RecurrentCodec) -> None:
   """Fills a codec from what `save_weights` or `export_codec` wrote.
 
   Args:
-    path: a file, or the folder of an exported codec.
+    path: a file, or the folder or URL of an exported codec.
     codec: built, with the config that the weights were trained by.
 
   Raises:
     ValueError: no such file, or the weights of another network.
   """
+  if is_url(path):
+    with local_copy(os.fspath(path), wanted=_is_wanted) as model_dir:
+      _load_exported(Path(model_dir), codec)
+    return
   if Path(path).is_dir():
     _load_exported(Path(path), codec)
     return
@@ -62,6 +68,10 @@ def load_weights(path: str | os.PathLike, codec: RecurrentCodec) -> None:
   _require_same_config(path, config, codec)
   for name, variable in weight_names(codec).items():
     variable.assign(values[name].astype("float32"))
+
+
+def _is_wanted(name: str) -> bool:
+  return not name.startswith(LIGHT)
 
 
 def _load_exported(model_dir: Path, codec: RecurrentCodec) -> None:

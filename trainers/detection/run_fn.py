@@ -19,6 +19,7 @@ from hardmine.trainers.datasets import matching_files
 from hardmine.trainers.detection import input_pipeline
 from hardmine.trainers.detection.drawing import ground_truth_beside_predictions
 from hardmine.trainers.detection.export import export_detector
+from hardmine.trainers.detection.initial_weights import begin_with
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
@@ -106,6 +107,7 @@ def _train_and_export(fn_args: Any) -> None:
     ).take(NUM_VALIDATION_BATCHES),
     report=_say,
     suspects=lambda model: named_suspects(model, images),
+    begin=lambda model: begin_with(model, categories, _say),
   )
   if not writes():
     return

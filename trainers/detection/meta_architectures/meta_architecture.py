@@ -20,7 +20,7 @@ from keras import ops
 from hardmine.schemas.detector_config import DetectorConfig, Resizer
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.detection import nms
-from hardmine.trainers.detection.feature_extractors.extractor import load_weights
+from hardmine.trainers.detection.initial_weights import load_initial_weights
 from hardmine.trainers.replicas import alone, batch_mean, batch_rows, loss_of_share
 from hardmine.trainers.workers.current import writes
 
@@ -93,7 +93,7 @@ class MetaArchitecture(_Model):
     keras.utils.set_random_seed(training.seed)
     model = cls(config, num_categories, training)
     if config.initial_weights is not None and writes():  # others get them from there
-      load_weights(
+      load_initial_weights(
         model.leaf_layers,
         config.feature_extractor,
         config.initial_weights,

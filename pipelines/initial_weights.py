@@ -1,0 +1,110 @@
+"""Where a training begins: a reference to a store becomes the version that it means.
+
+`STORE:ALIAS` and `STORE:VERSION` are resolved before a graph is made, so that a node
+whose alias has moved since is not reused. What is handed on is the version's folder or
+URL, which a worker that knows no store can read.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from typing import Any
+
+from hardmine.pipelines.cli.model_ref import split_store_reference
+from hardmine.schemas.config import require
+from hardmine.schemas.experiment import CodecExperiment, Experiment
+from hardmine.schemas.files import sha256_of
+from hardmine.schemas.uris import is_url
+
+KEY = "initial_version"
+
+
+def initial_weights_of(experiment: Any) -> str | None:
+  """What an experiment's `initial_weights` says."""
+  is_codec = isinstance(experiment, CodecExperiment)
+  return (experiment.training if is_codec else experiment.detector).initial_weights
+
+
+def resolved(experiment: Any) -> tuple[Any, dict[str, str]]:
+  """An experiment that names the place of the weights, and what to tell a Trainer.
+
+  Args:
+    experiment: of either kind.
+
+  Returns:
+    The experiment with a folder or URL where it named a store's alias or version; and
+    entries for a Trainer's `custom_config`, by which it is not reused for others.
+
+  Raises:
+    ValueError: there is no such store, alias or version, or it holds another kind.
+    RuntimeError: the store cannot be reached or is damaged.
+  """
+  reference = initial_weights_of(experiment)
+  kind = "codec" if isinstance(experiment, CodecExperiment) else "detector"
+  parts = store_reference(reference)
+  if parts is None:
+    return experiment, {}
+  place, facts = version_of(*parts, kind)
+  return _with_weights(experiment, place), {KEY: json.dumps(facts, sort_keys=True)}
+
+
+def store_reference(reference: str | None) -> tuple[str, str] | None:
+  """Store and alias or version; None for what is no such reference, or is a path."""
+  if reference is None or (not is_url(reference) and os.path.exists(reference)):
+    return None
+  return split_store_reference(reference)
+
+
+def version_of(url: str, name: str, kind: str) -> tuple[str, dict[str, Any]]:
+  """The place of a version, and what it is.
+
+  Args:
+    url: of the store.
+    name: an alias or a number.
+    kind: `codec` or `detector`.
+
+  Raises:
+    ValueError: there is none, or it is of another kind.
+  """
+  from hardmine.serving.store.catalogue import Catalogue
+
+  store = Catalogue(url)
+  require(
+    store.exists(),
+    "a model store before the colon of initial_weights",
+    initial_weights=f"{url}:{name}",
+  )
+  version = store.version(store.resolve(name))
+  require(
+    version.kind == kind,
+    f"a {kind} to begin with",
+    initial_weights=f"{url}:{name}",
+    kind=version.kind,
+  )
+  return f"{store.url}/versions/{version.number}", {
+    "store": store.url,
+    "version": version.number,
+    "digest": version.digest,
+    "model_id": version.model_id,
+  }
+
+
+def _with_weights(experiment: Experiment, place: str) -> Any:
+  name = "training" if isinstance(experiment, CodecExperiment) else "detector"
+  part = dataclasses.replace(getattr(experiment, name), initial_weights=place)
+  return dataclasses.replace(experiment, **{name: part})
+
+
+def content_of(path: str) -> str:
+  """Hashes of a file or of all files of a folder, so that others train anew.
+
+  Raises:
+    ValueError: it is not there; better now than after hours.
+  """
+  require(os.path.exists(path), "weights that exist", initial_weights=path)
+  files = [path]
+  if os.path.isdir(path):
+    files = sorted(os.path.join(d, f) for d, _, names in os.walk(path) for f in names)
+  return " ".join(sha256_of(file) for file in files)
