@@ -146,6 +146,60 @@ class CodecTrainingConfig(TrainingConfig):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class AugmentationConfig(Config):
+  """How training changes pictures at random, in this order; boxes follow.
+
+  Attributes:
+    zoom_out: share of the pictures that are made smaller and put somewhere on a ground
+      of the mean colour, for small objects.
+    zoom_out_max: their sides are divided by up to this.
+    crop: share of the pictures of which only a part is seen; None is what the
+      meta-architecture's authors did, 0.85 for SSD and none for the others.
+    crop_areas: least and most of the picture that is seen.
+    crop_aspect_ratios: of the part's width to its height, least and most.
+    flip: share of the pictures that are mirrored left to right.
+    colour: share of the pictures whose colours are changed, by all of what follows.
+    brightness: of full scale, added or taken at most.
+    contrast: factor of the difference from the picture's mean, 1 more or less at most.
+    saturation: factor of the difference from grey, likewise.
+    hue: of the circle, turned at most either way.
+  """
+
+  zoom_out: float = 0.0
+  zoom_out_max: float = 4.0
+  crop: float | None = None
+  crop_areas: tuple[float, float] = (0.1, 1.0)
+  crop_aspect_ratios: tuple[float, float] = (0.5, 2.0)
+  flip: float = 0.5
+  colour: float = 0.0
+  brightness: float = 0.125
+  contrast: float = 0.5
+  saturation: float = 0.5
+  hue: float = 0.05
+
+  def __post_init__(self):
+    for name in ("zoom_out", "crop", "flip", "colour", "brightness"):
+      value = getattr(self, name)
+      require(value is None or 0 <= value <= 1, f"{name} in [0, 1]", **{name: value})
+    for name in ("contrast", "saturation"):
+      value = getattr(self, name)
+      require(0 <= value <= 1, f"{name} in [0, 1]", **{name: value})
+    require(0 <= self.hue <= 0.5, "hue in [0, 0.5]", hue=self.hue)
+    require(
+      1 <= self.zoom_out_max <= 16,
+      "zoom_out_max in [1, 16]",
+      zoom_out_max=self.zoom_out_max,
+    )
+    for name, most in (("crop_areas", 1.0), ("crop_aspect_ratios", 100.0)):
+      low, high = getattr(self, name)
+      require(
+        0 < low <= high <= most,
+        f"{name} as two rising numbers above 0 and up to {most:g}",
+        **{name: (low, high)},
+      )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class DetectorTrainingConfig(TrainingConfig):
   """Of a detector.
 
@@ -160,12 +214,21 @@ class DetectorTrainingConfig(TrainingConfig):
       not trained; saves their backward pass.
     ema_decay: the exported weights are moving averages with this decay; None
       exports the last ones.
-    augment: flips and random crops; off shows every image as it is.
+    augment: pictures are changed as `augmentation` says; off shows them as they are.
     max_boxes: room for the objects of one image; where the data has more in one, there
       is as much as it needs.
     box_limit: objects of one image that training may learn, which bounds its memory;
       those behind them in the record are neither learned nor taken for background.
       None learns all.
+    augmentation: flips, crops, zooms and colours.
+    evaluate_steps: steps between two measurements of AP and AP50 on the held-out
+      images, a multiple of `summary_steps`; the last step is measured too. None
+      measures nothing until the end of the training.
+    evaluate_images: of the held-out images, only the first so many; None takes all.
+    keep: which weights are exported: those of the `last` step, or those that had the
+      `best` AP of all that were measured.
+    patience: training ends when so many measurements in a row brought no better AP;
+      None goes on to the last step.
   """
 
   optimizer: Literal["rmsprop", "momentum", "adam"] = "rmsprop"
@@ -177,9 +240,31 @@ class DetectorTrainingConfig(TrainingConfig):
   augment: bool = True
   max_boxes: int = 100
   box_limit: int | None = added(None)
+  augmentation: AugmentationConfig = added(AugmentationConfig())  # noqa: RUF009
+  evaluate_steps: int | None = added(None)
+  evaluate_images: int | None = added(None)
+  keep: Literal["last", "best"] = added("last")
+  patience: int | None = added(None)
 
   def __post_init__(self):
     super().__post_init__()
+    every = self.evaluate_steps
+    require(
+      every is None or (every > 0 and every % self.summary_steps == 0),
+      "evaluate_steps as a multiple of summary_steps",
+      evaluate_steps=every,
+      summary_steps=self.summary_steps,
+    )
+    require(
+      every is not None or (self.keep == "last" and self.patience is None),
+      "evaluate_steps, without which nothing is known to be best or no better",
+      evaluate_steps=every,
+      keep=self.keep,
+      patience=self.patience,
+    )
+    for name in ("evaluate_images", "patience"):
+      value = getattr(self, name)
+      require(value is None or value > 0, f"{name} > 0", **{name: value})
     for name in ("batch_norm_momentum", "ema_decay"):
       value = getattr(self, name)
       require(value is None or 0 < value < 1, f"0 < {name} < 1", **{name: value})

@@ -12,7 +12,10 @@ import tensorflow as tf
 
 from hardmine.schemas.categories import Categories, read_categories
 from hardmine.schemas.detector_config import DetectorConfig, detector_from_json
-from hardmine.schemas.training_config import DetectorTrainingConfig
+from hardmine.schemas.training_config import (
+  AugmentationConfig,
+  DetectorTrainingConfig,
+)
 from hardmine.trainers.callbacks import Summaries
 from hardmine.trainers.checkpoints import Checkpoints, checkpoint_dir
 from hardmine.trainers.datasets import matching_files
@@ -81,7 +84,7 @@ def _train_and_export(fn_args: Any) -> None:
       images,
       stock.num_images,
       prepared=prepared,
-      augmented=architecture.augmented if training.augment else None,
+      augmented=_augmented(architecture, training),
       batch_size=training.batch_size,
       max_boxes=stock.room(training.max_boxes, training.box_limit),
       seed=training.seed,
@@ -119,6 +122,17 @@ def _train_and_export(fn_args: Any) -> None:
       training=settings["training"],
       num_images=stock.num_images,
     )
+
+
+def _augmented(
+  architecture: type[MetaArchitecture], training: DetectorTrainingConfig
+) -> Any:
+  """How training changes a picture; None where it does not."""
+  if not training.augment:
+    return None
+  if training.augmentation == AugmentationConfig():
+    return architecture.augmented  # which may know of no settings
+  return functools.partial(architecture.augmented, settings=training.augmentation)
 
 
 def _say(line: str) -> None:

@@ -18,8 +18,12 @@ import numpy as np
 from keras import ops
 
 from hardmine.schemas.detector_config import DetectorConfig, Resizer
-from hardmine.schemas.training_config import DetectorTrainingConfig
+from hardmine.schemas.training_config import (
+  AugmentationConfig,
+  DetectorTrainingConfig,
+)
 from hardmine.trainers.detection import nms
+from hardmine.trainers.detection.augmentation import augment
 from hardmine.trainers.detection.initial_weights import load_initial_weights
 from hardmine.trainers.replicas import alone, batch_mean, batch_rows, loss_of_share
 from hardmine.trainers.workers.current import writes
@@ -30,6 +34,7 @@ else:
   _Model = object
 
 M = TypeVar("M", bound="MetaArchitecture")
+_AS_USUAL = AugmentationConfig()
 
 
 class MetaArchitecture(_Model):
@@ -41,6 +46,7 @@ class MetaArchitecture(_Model):
 
   Attributes:
     PARTS: names of the parts of the loss, each of which is logged.
+    CROP: share of the photographs that training crops where its settings do not say.
     config: the network.
     num_categories: C.
     suspects: positions in the training set of the first batch whose loss was not a
@@ -48,6 +54,7 @@ class MetaArchitecture(_Model):
   """
 
   PARTS: ClassVar[tuple[str, ...]] = ()
+  CROP: ClassVar[float] = 0.0
 
   def __init__(
     self,
@@ -109,9 +116,15 @@ class MetaArchitecture(_Model):
     """All layers but those that are models of others, in an order that stays."""
     return list(_leaf_layers(self))
 
-  @staticmethod
+  @classmethod
   def augmented(
-    pixels: Any, boxes_yxyx_norm: Any, labels: Any, is_crowd: Any, seed: Any
+    cls,
+    pixels: Any,
+    boxes_yxyx_norm: Any,
+    labels: Any,
+    is_crowd: Any,
+    seed: Any,
+    settings: AugmentationConfig = _AS_USUAL,
   ) -> tuple[Any, Any, Any, Any]:
     """A photograph and its objects as training sees them, drawn anew for every seed.
 
@@ -121,11 +134,14 @@ class MetaArchitecture(_Model):
       labels: int64 [g], from 1.
       is_crowd: int64 [g].
       seed: int64 [2]; equal ones give equal results.
+      settings: of the training.
 
     Returns:
       The first four, changed alike; there may be fewer objects.
     """
-    raise NotImplementedError
+    return augment(
+      pixels, boxes_yxyx_norm, labels, is_crowd, seed, settings, usual_crop=cls.CROP
+    )
 
   @staticmethod
   def prepared(config: Any, pixels: Any) -> Any:

@@ -20,7 +20,7 @@ from keras import ops
 from hardmine.schemas.detector_config import SSDConfig, Stretched
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.detection import anchors, box_coder, losses, targets
-from hardmine.trainers.detection.augmentation import ssd_augment
+from hardmine.trainers.detection.augmentation import SSD_CROP
 from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
@@ -43,6 +43,7 @@ class SSD(MetaArchitecture, keras.Model):
   """
 
   PARTS: ClassVar[tuple[str, ...]] = ("classification", "localization")
+  CROP: ClassVar[float] = SSD_CROP
 
   def __init__(
     self,
@@ -66,13 +67,6 @@ class SSD(MetaArchitecture, keras.Model):
     sizes = [tuple(features.shape[1:3]) for features in maps]
     self.anchors_yxyx_norm = anchors.ssd_anchors(sizes, config)
     self.cells_yxyx_norm = anchors.ssd_cells(sizes, config)
-
-  @staticmethod
-  def augmented(
-    pixels: Any, boxes_yxyx_norm: Any, labels: Any, is_crowd: Any, seed: Any
-  ) -> tuple[Any, Any, Any, Any]:
-    """Cropped and flipped."""
-    return ssd_augment(pixels, boxes_yxyx_norm, labels, is_crowd, seed)
 
   @staticmethod
   def prepared(config: SSDConfig, pixels: Any) -> Any:
