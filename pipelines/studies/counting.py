@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from hardmine.pipelines.studies.combinations import Combination
+from hardmine.schemas.config import require
 
 CONVOLUTION, POINTWISE, DEPTHWISE, DENSE, CROP = KINDS = (
   "convolution",  # kernels of more than one position
@@ -175,6 +176,8 @@ def _walked(model: Any, inputs: Any, batch: int) -> dict[str, int]:
   found: collections.Counter[str] = collections.Counter()
 
   def call(layer: Any, *arguments: Any, **options: Any) -> Any:
+    if isinstance(layer, keras.Model):
+      found.update(_walked(layer, _like(arguments[0]), batch))
     outputs = layer(*arguments, **options)
     for kind, count in _counted(layer, arguments, outputs, batch):
       found[kind] += count
@@ -186,7 +189,6 @@ def _walked(model: Any, inputs: Any, batch: int) -> dict[str, int]:
       input_tensors=inputs,
       clone_function=lambda layer: layer,
       call_function=call,
-      recursive=True,
     )
   return dict(found)
 
@@ -224,6 +226,23 @@ def _counted(
     yield DENSE, _numbers(outputs.shape, batch) * arguments[0].shape[-1]
 
 
+def _like(tensors: Any) -> Any:
+  """Inputs of the same shapes, for a model inside a model."""
+  import keras
+
+  return keras.tree.map_structure(
+    lambda one: keras.Input(batch_shape=one.shape, dtype=one.dtype), tensors
+  )
+
+
 def _numbers(shape: Any, batch: int) -> int:
-  """How many numbers a tensor holds, of which the batch may be unknown."""
-  return math.prod(batch if side is None else side for side in shape)
+  """How many numbers a tensor holds, of which the batch may be unknown.
+
+  Raises:
+    ValueError: another side is unknown too, and so is the cost.
+  """
+  first, *others = shape
+  require(
+    None not in others, "layers whose shapes follow from the picture's", shape=shape
+  )
+  return (batch if first is None else first) * math.prod(others)

@@ -49,7 +49,7 @@ def parts(request: dict[str, Any]) -> Parts:
 
 
 def _one_stage(request: dict[str, Any], resizer: Resizer) -> Parts:
-  network = _graph(request, GRAPH)
+  network = _graph(request, GRAPH, {"batch": 1})
 
   def run(pixels: np.ndarray) -> Any:
     found = network.run({PIXELS: pixels})
@@ -94,9 +94,12 @@ def _preparation(resizer: Resizer) -> Any:
   return lambda picture: prepare(picture, resizer)[np.newaxis]
 
 
-def _graph(request: dict[str, Any], name: str) -> Any:
+def _graph(
+  request: dict[str, Any], name: str, sides: dict[str, int] | None = None
+) -> Any:
+  """As a `Detector` opens it."""
   model = light_graph(request["folder"], name).read_bytes()
-  return open_graph(model, request["runtime"], request["num_threads"], {"batch": 1})
+  return open_graph(model, request["runtime"], request["num_threads"], sides)
 
 
 def _config(values: dict[str, Any]) -> PostprocessingConfig:
