@@ -167,53 +167,81 @@ def _pool_by_sparse_product(features: Any, boxes: Any, bins: int, num: int) -> A
   """A row of the matrix is a box, a column a bin at a position of a map."""
   import tensorflow as tf
 
-  batch, rows, columns = tf.unstack(tf.shape(features)[:3])
-  num_boxes = tf.shape(boxes)[1]
-  depth = features.shape[-1] // bins**2
+  shape = tf.cast(tf.shape(features)[:3], tf.int64)
+  batch, rows, columns = tf.unstack(shape)
+  num_boxes = tf.cast(tf.shape(boxes)[1], tf.int64)
   ymin, xmin, ymax, xmax = tf.unstack(tf.reshape(boxes, [-1, 4]), axis=-1)
-  row, down = _of_window(ymin, ymax, rows, bins, num)  # [b * P, bins, window]
-  column, across = _of_window(xmin, xmax, columns, bins, num)
-  shares = down[:, :, tf.newaxis, :, tf.newaxis] * across[:, tf.newaxis, :, tf.newaxis]
-  counts = tf.where(shares > 0)  # box, bin row, bin column, place in either window
-  box, y_bin, x_bin, y, x = tf.unstack(tf.cast(counts, tf.int32), axis=-1)
-  place = (box // num_boxes * rows + tf.gather_nd(row, _zip(box, y_bin, y))) * columns
-  place += tf.gather_nd(column, _zip(box, x_bin, x))
-  place = (place * bins + y_bin) * bins + x_bin
-  matrix = tf.SparseTensor(
-    tf.cast(_zip(box, place), tf.int64),
-    tf.gather_nd(shares, counts) / bins**2,
-    tf.cast(tf.stack([batch * num_boxes, batch * rows * columns * bins**2]), tf.int64),
+  row, height, down = _of_window(ymin, ymax, rows, bins, num)
+  column, width, across = _of_window(xmin, xmax, columns, bins, num)
+  # What a bin touches in one row of its map is a run, [b * P, bins * window, bins]; few
+  # operations see its single positions, as each costs as much as their product.
+  box, part = tf.range(batch * num_boxes), tf.range(bins, dtype=tf.int64)
+  y = tf.range(tf.cast(tf.shape(down)[2], tf.int64))
+  size = tf.reduce_prod(shape) * bins**2
+  above = (
+    (box // num_boxes * rows)[:, tf.newaxis, tf.newaxis] + row[..., tf.newaxis] + y
   )
+  above = (above * columns * bins + part[:, tf.newaxis]) * bins
+  above += (box * size)[:, tf.newaxis, tf.newaxis]
+  begin = _by_pairs(tf.add, above, column * bins**2 + part)
+  exists = tf.cast(y < height[..., tf.newaxis], tf.int64)
+  length = _by_pairs(tf.multiply, exists, width)
+  shares = _by_pairs(tf.multiply, down, across)
+  window = tf.cast(tf.shape(across)[2], tf.int64)
+  values = _ranges(tf.range(tf.size(length, tf.int64)) * window, length, 1)
+  matrix = tf.sparse.reshape(
+    tf.SparseTensor(
+      _ranges(begin, length, bins**2)[:, tf.newaxis],
+      tf.gather(shares, values),
+      [batch * num_boxes * size],
+    ),
+    [batch * num_boxes, size],
+  )
+  depth = features.shape[-1] // bins**2
   maps = tf.reshape(tf.cast(features, tf.float32), [-1, depth])
-  pooled = tf.sparse.sparse_dense_matmul(matrix, maps)
+  pooled = tf.sparse.sparse_dense_matmul(matrix, maps) / bins**2
   pooled = tf.reshape(pooled, [batch, num_boxes, depth])
   return tf.cast(pooled, features.dtype)
 
 
-def _of_window(first: Any, last: Any, size: Any, bins: int, num: int) -> Any:
-  """The positions that bins of a side touch, int32 [n, bins, window], and weights.
+def _by_pairs(combine: Any, first: Any, second: Any) -> Any:
+  """Each of [n, a, b] with each of [n, ...], flat, of which the first vary slowest."""
+  import tensorflow as tf
 
-  The window is as wide as the widest bin needs.
+  num = tf.shape(first)[0]
+  first, second = tf.reshape(first, [num, -1, 1]), tf.reshape(second, [num, 1, -1])
+  return tf.reshape(combine(first, second), [-1])
+
+
+def _ranges(begin: Any, length: Any, step: int) -> Any:
+  """Ranges [n] behind one another, each of its own length."""
+  import tensorflow as tf
+
+  step = tf.constant(step, tf.int64)
+  return tf.raw_ops.RaggedRange(
+    starts=begin, limits=begin + length * step, deltas=step, Tsplits=tf.int64
+  ).rt_dense_values
+
+
+def _of_window(first: Any, last: Any, size: Any, bins: int, num: int) -> Any:
+  """The positions that the bins of a side touch.
+
+  Returns:
+    Int64 [n, bins]: the first of them, and how many follow one another; and how much
+    of each the bin takes, float32 [n, bins, window], of which that many count.
   """
   import tensorflow as tf
 
   at = points(first, last, size, bins, num)
-  begin = tf.clip_by_value(
-    tf.floor(tf.reduce_min(at, axis=-1)), 0.0, tf.cast(size - 1, tf.float32)
-  )
-  end = tf.minimum(tf.reduce_max(at, axis=-1), tf.cast(size, tf.float32))
-  window = tf.maximum(tf.reduce_max(tf.cast(end - begin, tf.int32)), 0) + 2
-  positions = begin[..., tf.newaxis] + tf.range(tf.cast(window, tf.float32))
+  end = tf.cast(size - 1, tf.float32)
+  begin = tf.clip_by_value(tf.floor(tf.reduce_min(at, axis=-1)), 0.0, end)
+  last = tf.clip_by_value(tf.math.ceil(tf.reduce_max(at, axis=-1)), begin, end)
+  length = last - begin + 1
+  window = tf.maximum(tf.reduce_max(length), 0)
+  positions = begin[..., tf.newaxis] + tf.range(window)
   weights = _weights(at[..., tf.newaxis], positions[..., tf.newaxis, :], size)
   weights = tf.reduce_mean(weights, axis=-2)
-  within = tf.cast(positions, tf.int32) < size
-  return tf.cast(positions, tf.int32), tf.where(within, weights, 0.0)
-
-
-def _zip(*columns: Any) -> Any:
-  import tensorflow as tf
-
-  return tf.stack(columns, axis=-1)
+  return tf.cast(begin, tf.int64), tf.cast(length, tf.int64), weights
 
 
 def _pool_by_crops(features: Any, boxes: Any, bins: int, num: int) -> Any:
@@ -225,23 +253,19 @@ def _pool_by_crops(features: Any, boxes: Any, bins: int, num: int) -> Any:
   maps = tf.transpose(features, [0, 3, 1, 2])
   maps = tf.reshape(maps, [batch * bins**2, depth, rows, columns])
   maps = tf.transpose(maps, [0, 2, 3, 1])
-  first, last = boxes[..., :2], boxes[..., 2:]
-  edges = [first + (last - first) * (part / bins) for part in range(bins + 1)]
-  of_bins = [  # ymin and xmin of one part of each side, ymax and xmax of the next
-    tf.stack(
-      [edges[y][..., 0], edges[x][..., 1], edges[y + 1][..., 0], edges[x + 1][..., 1]],
-      axis=-1,
-    )
-    for y in range(bins)
-    for x in range(bins)
-  ]
+  shares = tf.range(bins + 1, dtype=tf.float32)[:, tf.newaxis] / bins
+  first, last = boxes[:, :, tf.newaxis, :2], boxes[:, :, tf.newaxis, 2:]
+  y, x = tf.unstack(first + (last - first) * shares, axis=-1)  # borders of all parts
+  row, column = tf.range(bins**2) // bins, tf.range(bins**2) % bins
+  of_bins = [(y, row), (x, column), (y, row + 1), (x, column + 1)]
+  of_bins = tf.stack([tf.gather(*one, axis=2) for one in of_bins], axis=-1)
   index = tf.range(batch * bins**2)
   index = tf.broadcast_to(
     tf.reshape(index, [batch, 1, bins**2]), [batch, num_boxes, bins**2]
   )
   crops = tf.image.crop_and_resize(
     tf.cast(maps, tf.float32),
-    tf.reshape(tf.stack(of_bins, axis=2), [-1, 4]),
+    tf.reshape(of_bins, [-1, 4]),
     tf.reshape(index, [-1]),
     [num, num],
   )

@@ -2,8 +2,8 @@
 
 As the authors of 1611.10012 released them: the same anchors at every position of one
 map, in pixels of the resized picture. Those of position (row, column) have their centre
-at (row s, column s) for a stride s, without an offset. An anchor of scale m and ratio r,
-width over height, is m base / sqrt(r) high and m base sqrt(r) wide.
+at (row s, column s) for a stride s, without an offset. An anchor of scale m and ratio
+r, width over height, is m base / sqrt(r) high and m base sqrt(r) wide.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""From what the first stage says to where the second looks (1506.01497, section 3.3)."""
+"""From what the first stage says to where the second looks (1506.01497, 3.3)."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def sample(
 
 
 def _rank(among: Any, noise: Any) -> Any:
-  """The place of each by its noise, int32 [batch, N]; what is not among them is last."""
+  """The place of each by its noise, int32 [batch, N]; others come last."""
   order = ops.argsort(ops.where(among, noise, float("inf")), axis=1)
   return ops.cast(ops.argsort(order, axis=1), "int32")
 

@@ -47,11 +47,11 @@ ROUNDING = 1e-6  # of a picture's side: an anchor at its border does not cross i
 
 
 class FasterRCNN(MetaArchitecture, keras.Model):
-  """Maps float32 [b, h, w, 3] pixels in [0, 255], of any size, to the first stage's say.
+  """Maps float32 [b, h, w, 3] pixels in [0, 255] to what the first stage says.
 
-  The outputs are `features`, [b, r, c, d], `objectness_logits`, [b, N, 2] with the
-  background first, `box_codes`, [b, N, 4], and `anchors_yxyx_norm`, [1, N, 4]; N
-  anchors in order of row, column, `grid_anchors`.
+  Images may be of any size. The outputs are `features`, [b, r, c, d],
+  `objectness_logits`, [b, N, 2] with the background first, `box_codes`, [b, N, 4], and
+  `anchors_yxyx_norm`, [1, N, 4]; N anchors in the order of `grid_anchors`.
 
   Attributes:
     config: the network.
@@ -133,9 +133,9 @@ class FasterRCNN(MetaArchitecture, keras.Model):
     return resizing.spec(config.resizer)
 
   @staticmethod
-  def preparation(config: FasterRCNNConfig) -> Resizer | None:
-    """None, until there is a light form for two stages."""
-    return None
+  def preparation(config: FasterRCNNConfig) -> Resizer:
+    """The config's resizer."""
+    return config.resizer
 
   def candidates(self, pixels: Any) -> tuple[Any, Any, Any]:
     """Every anchor's box and whether it holds an object, of whatever category.
