@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 OPSET = 17  # the newest that tf2onnx writes well and every runtime of ours reads
 
 
 def to_onnx(
-  function: Callable[..., dict[str, Any]], signature: Sequence[Any], opset: int = OPSET
+  function: Callable[..., dict[str, Any]],
+  signature: Sequence[Any],
+  opset: int = OPSET,
+  handlers: Mapping[str, Any] | None = None,
 ) -> Any:
   """The ModelProto of a function, its variables as constants.
 
@@ -21,6 +24,7 @@ def to_onnx(
     signature: a TensorSpec an argument, whose names name the inputs. What the function
       does not use may be missing from the graph.
     opset: of ONNX.
+    handlers: of tf2onnx, for operations that it would write otherwise.
   """
   import tensorflow as tf
 
@@ -28,7 +32,12 @@ def to_onnx(
   with _quiet():
     import tf2onnx
 
-    model, _ = tf2onnx.convert.from_function(traced, list(signature), opset=opset)
+    model, _ = tf2onnx.convert.from_function(
+      traced,
+      list(signature),
+      opset=opset,
+      custom_op_handlers=dict(handlers) if handlers else None,
+    )
   return model
 
 

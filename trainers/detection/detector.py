@@ -78,6 +78,7 @@ class Detector:
     model_dir: str | os.PathLike,
     runtime: str | None = None,
     num_threads: int | None = None,
+    max_proposals: int | None = None,
   ) -> Detector:
     """Loads what `hardmine.trainers.detection.export` wrote.
 
@@ -85,14 +86,17 @@ class Detector:
       model_dir: the exported model.
       runtime: see `hardmine.trainers.runtime.choice.choose_runtime`.
       num_threads: of one call; None takes the processors that this process may use.
+      max_proposals: of a model of two stages: how many boxes the second looks at, 1 to
+        what the model was exported with, which None is. Fewer are faster.
 
     Raises:
-      ValueError: the folder is not an exported detector, or no such runtime.
+      ValueError: the folder is not an exported detector, there is no such runtime, or
+        the model makes no proposals or not so many.
       RuntimeError: the runtime is not installed.
     """
     facts = read_facts(model_dir, "detector")
     runtime = choose_runtime(model_dir, runtime)
-    return cls(open_network(model_dir, runtime, num_threads), facts)
+    return cls(open_network(model_dir, runtime, num_threads, max_proposals), facts)
 
   def detect(self, image: np.ndarray, min_score: float = 0.0) -> Detections:
     """Finds objects in uint8 [h, w, 3] RGB pixels."""

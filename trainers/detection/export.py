@@ -4,11 +4,14 @@ Signatures:
 
     detect_encoded  images string [b], each a whole JPEG, PNG, BMP or GIF file
     detect          images uint8 [b, h, w, 3], RGB
-    both give       boxes_yxyx_px float32 [b, n, 4]: ymin, xmin, ymax, xmax in pixels
+    all give        boxes_yxyx_px float32 [b, n, 4]: ymin, xmin, ymax, xmax in pixels
                       of the image as it came
                     scores float32 [b, n], falling
                     category_ids int64 [b, n], as the data set numbers them
                     num_detections int32 [b]: what lies behind it is zeros
+
+A model of two stages has one more, `detect_of_proposals`: `detect` with max_proposals
+int32 [], how many boxes the second stage looks at, if not as many as in training.
 
 `serving_default` is `detect_encoded`. It takes pixels as they are stored: EXIF
 orientation is the caller's business (`Detector` minds it). Beside the graph,
@@ -26,13 +29,16 @@ import tensorflow as tf
 
 from hardmine.schemas.categories import Categories
 from hardmine.trainers import saved_model
-from hardmine.trainers.detection.light_export import write_light
+from hardmine.trainers.detection import nms
+from hardmine.trainers.detection.light_export import has_two_stages, write_light
 from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
 
 ENCODED = tf.TensorSpec([None], tf.string, name="images")
 PIXELS = tf.TensorSpec([None, None, None, 3], tf.uint8, name="images")
+MAX_PROPOSALS = tf.TensorSpec([], tf.int32, name="max_proposals")
+_ALL = tf.int32.max
 
 
 def export_detector(
@@ -53,13 +59,16 @@ def export_detector(
     RuntimeError: the light form does not answer as the model does.
   """
   serving = _Serving(model, categories)
+  signatures = {
+    "serving_default": serving.detect_encoded,
+    "detect_encoded": serving.detect_encoded,
+    "detect": serving.detect,
+  }
+  if has_two_stages(model):
+    signatures["detect_of_proposals"] = serving.detect_of_proposals
   saved_model.save(
     serving,
-    {
-      "serving_default": serving.detect_encoded,
-      "detect_encoded": serving.detect_encoded,
-      "detect": serving.detect,
-    },
+    signatures,
     model_dir,
     "detector",
     {
@@ -73,42 +82,72 @@ def export_detector(
 
 
 class _Serving(tf.Module):
-  """The two functions; all sizes free but the number of detections."""
+  """The functions; all sizes free but the number of detections."""
 
   def __init__(self, model: MetaArchitecture, categories: Categories):
     super().__init__()
     self.model = model
     self.category_ids = tf.constant([0, *categories.ids], tf.int64)
+    self._spec = model.prepared_spec(model.config)
+    inputs = tf.nest.map_structure(
+      lambda one: tf.TensorSpec([None, *one.shape], one.dtype), self._spec
+    )
+    # That all signatures call one function has it traced once.
+    self._detections = tf.function(
+      self._found, [inputs, tf.TensorSpec([None, 2], tf.int32), MAX_PROPOSALS]
+    )
 
   @tf.function(input_signature=[ENCODED])
   def detect_encoded(self, images):
-    def prepared(data):
-      pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
-      pixels = tf.ensure_shape(pixels, [None, None, 3])
-      return self._prepared(pixels), tf.shape(pixels)[:2]
+    if all(one.shape.is_fully_defined() for one in tf.nest.flatten(self._spec)):
+      inputs, sizes = tf.map_fn(
+        self._decoded,
+        images,
+        fn_output_signature=(self._spec, tf.TensorSpec([2], tf.int32)),
+      )
+      return self._detections(inputs, sizes, _ALL)
 
-    inputs, sizes = tf.map_fn(
-      prepared,
+    # Pictures that become different sizes are no batch.
+    def one_by_one(data):
+      inputs, size = self._decoded(data)
+      batch = tf.nest.map_structure(lambda one: one[tf.newaxis], inputs)
+      found = self._detections(batch, size[tf.newaxis], _ALL)
+      return {name: values[0] for name, values in found.items()}
+
+    answers = self._detections.get_concrete_function().structured_outputs
+    return tf.map_fn(
+      one_by_one,
       images,
-      fn_output_signature=(self._prepared_spec(), tf.TensorSpec([2], tf.int32)),
+      fn_output_signature={
+        name: tf.TensorSpec(one.shape[1:], one.dtype) for name, one in answers.items()
+      },
     )
-    return self._detections(inputs, sizes)
 
   @tf.function(input_signature=[PIXELS])
   def detect(self, images):
-    shape = tf.shape(images)
-    sizes = tf.broadcast_to(shape[1:3], tf.stack([shape[0], 2]))
-    return self._detections(self._prepared(images), sizes)
+    return self._detections(self._prepared(images), _sizes(images), _ALL)
+
+  @tf.function(input_signature=[PIXELS, MAX_PROPOSALS])
+  def detect_of_proposals(self, images, max_proposals):
+    return self._detections(self._prepared(images), _sizes(images), max_proposals)
+
+  def _decoded(self, data):
+    """What the network sees of an encoded picture, and its size."""
+    pixels = tf.io.decode_image(data, channels=3, expand_animations=False)
+    pixels = tf.ensure_shape(pixels, [None, None, 3])
+    return self._prepared(pixels), tf.shape(pixels)[:2]
 
   def _prepared(self, pixels):
     return self.model.prepared(self.model.config, pixels)
 
-  def _prepared_spec(self):
-    return self.model.prepared_spec(self.model.config)
-
-  def _detections(self, inputs, sizes):
+  def _found(self, inputs, sizes, max_proposals):
     """From a batch of inputs and int32 [b, 2] of the images' height and width."""
-    boxes, scores, labels, num = self.model.detections(inputs)
+    if has_two_stages(self.model):
+      raw = self._of_proposals(inputs, max_proposals)
+      found = nms.detections(*raw, self.model.config.postprocessing)
+    else:
+      found = self.model.detections(inputs)
+    boxes, scores, labels, num = found
     height, width = tf.unstack(tf.cast(sizes, tf.float32), axis=-1)
     scale = tf.stack([height, width, height, width], axis=-1)
     return {
@@ -117,3 +156,17 @@ class _Serving(tf.Module):
       "category_ids": tf.gather(self.category_ids, labels),
       "num_detections": num,
     }
+
+  def _of_proposals(self, inputs, max_proposals):
+    """`raw_detections` of so many: the first ones, as they come best first."""
+    features, boxes, objectness = self.model.candidates(inputs)
+    proposals, num = self.model.propose(boxes, objectness)
+    num = tf.minimum(num, max_proposals)
+    most = tf.maximum(tf.reduce_max(num), 1)  # of any image of the batch
+    return self.model.classify(features, proposals[:, :most], num)
+
+
+def _sizes(images):
+  """int32 [b, 2] of the height and width of uint8 [b, h, w, 3]."""
+  shape = tf.shape(images)
+  return tf.broadcast_to(shape[1:3], tf.stack([shape[0], 2]))

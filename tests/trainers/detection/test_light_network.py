@@ -26,21 +26,12 @@ from hardmine.trainers.detection.export import export_detector
 from hardmine.trainers.detection.light_network import LightNetwork
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from hardmine.trainers.images import decode_rgb
+from tests.trainers.detection.seeing import check_equal, pictures, seeing
 from tests.trainers.detection.tiny_extractor import TinyExtractor
 
 LIGHT_RUNTIMES = ["onnxruntime", "openvino"]
 MORE_THAN_USUAL = PostprocessingConfig(max_detections=150, max_per_class=120)
 AGNOSTIC = PostprocessingConfig(class_agnostic=True, iou_threshold=0.5)
-
-
-def seeing_detector(config, num_categories):
-  """Random weights that keep their signal: boxes and scores differ everywhere."""
-  model, rng = SSD(config, num_categories), np.random.default_rng(0)
-  for weight in model.weights:
-    if weight.path.endswith("kernel"):
-      scale = 1.4 / np.sqrt(np.prod(weight.shape[:-1]))
-      weight.assign(rng.normal(0, scale, weight.shape))
-  return model
 
 
 SETTINGS = {
@@ -66,7 +57,7 @@ def export(tmp_path_factory):
     categories = [Category(id=7 * i + 2, name=str(i)) for i in range(num_categories)]
     folder = tmp_path_factory.mktemp(name) / "model"
     export_detector(
-      seeing_detector(config, num_categories),
+      seeing(SSD(config, num_categories)),
       Categories(categories=tuple(categories)),
       folder,
     )
@@ -84,21 +75,6 @@ def exported(export):
 def light(exported, request):
   pytest.importorskip(request.param)
   return LightNetwork(exported, request.param)
-
-
-def pictures(sizes):
-  rng = np.random.default_rng(4)
-  return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
-
-
-def check_equal(found, expected):
-  """Boxes within a thousandth of a pixel, in the same order."""
-  assert len(found) == len(expected) > 0
-  np.testing.assert_array_equal(found.category_ids, expected.category_ids)
-  np.testing.assert_allclose(found.boxes_yxyx_px, expected.boxes_yxyx_px, atol=1e-3)
-  np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
-  for name in vars(expected):
-    assert getattr(found, name).dtype == getattr(expected, name).dtype
 
 
 @pytest.mark.parametrize("runtime", LIGHT_RUNTIMES)
@@ -188,7 +164,7 @@ def test_a_graph_that_answers_otherwise_is_not_exported(
   import onnx
 
   graph = onnx.load(light_graph(exported, "network"))
-  monkeypatch.setattr(onnx_export, "to_onnx", lambda *_: graph)
+  monkeypatch.setattr(onnx_export, "to_onnx", lambda *_, **__: graph)
   config = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
   with pytest.raises(RuntimeError, match=r"boxes_yxyx_norm .* up to .* apart"):
     light_export.write_light(SSD(config, 5), tmp_path)
@@ -205,7 +181,7 @@ def test_a_graph_that_does_not_run_is_not_exported(tmp_path, monkeypatch):
   )
   node = helper.make_node("Lgamma", ["pixels"], ["boxes_yxyx_norm"])
   graph = helper.make_model(helper.make_graph([node], "g", [pixels], [boxes]))
-  monkeypatch.setattr(onnx_export, "to_onnx", lambda *_: graph)
+  monkeypatch.setattr(onnx_export, "to_onnx", lambda *_, **__: graph)
   config = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
   with pytest.raises(RuntimeError, match=r"Lgamma.*perhaps a layer .* tf2onnx"):
     light_export.write_light(SSD(config, 5), tmp_path)

@@ -1,0 +1,47 @@
+"""Detectors that see something without having learned, and whether two see the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def seeing(model: Any) -> Any:
+  """Random weights that keep their signal: boxes and scores differ everywhere."""
+  rng = np.random.default_rng(0)
+  for weight in model.weights:
+    if weight.path.endswith("kernel"):
+      is_depthwise = "conv_dw" in weight.path
+      fan_in = np.prod(weight.shape[: 2 if is_depthwise else -1])
+      sharp = "objectness" in weight.path or "second_stage" in weight.path
+      scale = (8 if sharp else 1.4) / np.sqrt(fan_in)
+      weight.assign(rng.normal(0, scale, weight.shape))
+  return model
+
+
+def pictures(sizes: Any) -> list[np.ndarray]:
+  """Noise, coarse enough to look different from place to place."""
+  rng = np.random.default_rng(4)
+  return [rng.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+
+
+def check_equal(found: Any, expected: Any) -> None:
+  """Boxes within a thousandth of a pixel, in the same order but for equal scores."""
+  assert len(found) == len(expected) > 0
+  for name in vars(expected):
+    assert getattr(found, name).dtype == getattr(expected, name).dtype
+  np.testing.assert_allclose(found.scores, expected.scores, atol=1e-5)
+  left = set(range(len(expected)))
+  for index, score in enumerate(found.scores):
+    equals = [place for place in left if abs(expected.scores[place] - score) < 1e-5]
+    places = [
+      place
+      for place in equals
+      if expected.category_ids[place] == found.category_ids[index]
+      and np.allclose(
+        expected.boxes_yxyx_px[place], found.boxes_yxyx_px[index], atol=1e-3, rtol=0
+      )
+    ]
+    assert places, (index, score, found.boxes_yxyx_px[index])
+    left.remove(places[0])
