@@ -31,16 +31,23 @@ class _Watcher(keras.callbacks.Callback):
 
 
 class SaveCheckpoints(_Watcher):
-  """Saves every `every` steps and at the end."""
+  """Saves every `every` steps, at the end, and at steps that are `also` wanted."""
 
-  def __init__(self, checkpoints: Checkpoints, window: int, every: int, steps: int):
+  def __init__(
+    self,
+    checkpoints: Checkpoints,
+    window: int,
+    every: int,
+    steps: int,
+    also: Callable[[int], bool] = lambda step: False,
+  ):
     super().__init__()
     self.checkpoints, self.window, self.steps = checkpoints, window, steps
-    self.every = max(1, round(every / window))
+    self.every, self.also = max(1, round(every / window)), also
 
   def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
     step = (epoch + 1) * self.window
-    if (epoch + 1) % self.every == 0 or step == self.steps:
+    if (epoch + 1) % self.every == 0 or step == self.steps or self.also(step):
       self.checkpoints.save(self.trained, step)
 
 

@@ -27,11 +27,13 @@ class Checkpoints:
 
   Attributes:
     directory: the folder, an absolute path or the URL of a prefix.
+    pinned: steps whose checkpoints are kept, however old.
   """
 
   def __init__(self, directory: str | os.PathLike):
     self._places = folder(directory)
     self.directory = self._places.url
+    self.pinned: set[int] = set()
 
   def save(self, model: keras.Model, step: int) -> str:
     """Writes `step-N.npz`.
@@ -52,32 +54,49 @@ class Checkpoints:
       )
     buffer = io.BytesIO()
     np.savez(buffer, **values)  # pyright: ignore[reportArgumentType]
-    name = f"step-{step:09d}.npz"
-    path = self._places.at(name)
-    if is_url(path):
-      self._places.write(name, buffer.getvalue())
-    else:  # durably
-      os.makedirs(self.directory, exist_ok=True)
-      write_atomically(path, buffer.getvalue())
+    name = _name_of(step)
+    path = self._write(name, buffer.getvalue())
+    kept = {name, *map(_name_of, self.pinned)}
     for old in self._names()[:-2]:
-      if old != name:
+      if old not in kept:
         self._places.remove(old)
     return path
 
-  def restore(self, model: keras.Model) -> int:
+  def note(self, name: str) -> str | None:
+    """The text of a file beside the checkpoints; None where there is none."""
+    if name not in self._places.names():
+      return None
+    return self._places.read(name).decode()
+
+  def write_note(self, name: str, text: str) -> None:
+    """Puts a text beside the checkpoints, whole or not at all."""
+    self._write(name, text.encode())
+
+  def restore(self, model: keras.Model, step: int | None = None) -> int:
     """Loads the newest whole checkpoint into a built, compiled model.
 
     A damaged one is put aside under another name, and the one before is taken. A rate
     that never changes is a setting and stays as the model was compiled with it.
 
+    Args:
+      model: whose values are replaced.
+      step: whose checkpoint is wanted; None for the newest.
+
     Returns:
       Its step; 0 where there is none.
 
     Raises:
-      RuntimeError: the newest readable checkpoint belongs to another model, or there
-        are some and none can be read.
+      RuntimeError: the newest readable checkpoint belongs to another model, there are
+        some and none can be read, or that of the step is not there.
     """
     found = self._names()[::-1]
+    if step is not None:
+      found = [name for name in found if name == _name_of(step)]
+      if not found:
+        raise RuntimeError(
+          f"the checkpoint of step {step} is not in {self.directory}; put a copy back, "
+          "or move the folder away to start over"
+        )
     for newest in found:
       path = self._places.at(newest)
       with self._places.local_copy(newest) as copy:
@@ -106,6 +125,16 @@ class Checkpoints:
       )
     return 0
 
+  def _write(self, name: str, content: bytes) -> str:
+    """A whole file, or none; its path or URL."""
+    path = self._places.at(name)
+    if is_url(path):
+      self._places.write(name, content)
+    else:  # durably
+      os.makedirs(self.directory, exist_ok=True)
+      write_atomically(path, content)
+    return path
+
   def _names(self) -> list[str]:
     """Of all checkpoints, oldest first."""
     return sorted(fnmatch.filter(self._places.names(), "step-*.npz"))
@@ -120,6 +149,10 @@ class Checkpoints:
     else:
       os.replace(copy, self._places.at(aside))
     return aside
+
+
+def _name_of(step: int) -> str:
+  return f"step-{step:09d}.npz"
 
 
 def _finite(values: np.ndarray) -> bool:

@@ -17,6 +17,7 @@ from hardmine.schemas.training_config import TrainingConfig
 from hardmine.trainers.callbacks import Progress, SaveCheckpoints, StopOnNaN
 from hardmine.trainers.checkpoints import Checkpoints, named_state
 from hardmine.trainers.devices import device_scope, num_devices
+from hardmine.trainers.evaluations import Evaluate, Evaluations
 from hardmine.trainers.replicas import even_batches, in_step, require_even
 from hardmine.trainers.workers.current import joined
 from hardmine.trainers.workers.team import Chief, Team, Worker
@@ -34,8 +35,11 @@ def train_model(
   report: Callable[[str], None] = print,
   suspects: Callable[[M], str] = lambda _: "",
   begin: Callable[[M], None] = lambda _: None,
+  evaluations: Evaluations | None = None,
 ) -> M:
   """Trains to `config.steps`, from the newest checkpoint if there is one.
+
+  Where `evaluations` lose patience it ends before.
 
   Of several machines the chief alone reads and writes checkpoints, validates and calls
   callbacks; the model that the others return has the same weights if it was trained.
@@ -51,6 +55,7 @@ def train_model(
     report: receives progress lines.
     begin: is given the model where there is no checkpoint, before the first step.
     suspects: says on which examples the loss stopped being a number, if known.
+    evaluations: what is measured on held-out data on the way.
 
   Raises:
     ValueError: several devices or machines cannot share a batch evenly.
@@ -61,10 +66,14 @@ def train_model(
   with joined(config.strategy, report) as team, device_scope(config.strategy, report):
     require_even(config.batch_size)
     model = make_model()
-    step = _begun(model, config.steps, checkpoints, team, begin, report)
+    step = _begun(model, config.steps, checkpoints, team, begin, report, evaluations)
     if step == config.steps:
       return model
     writes = team is None or team.is_chief
+    evaluate = []
+    if evaluations is not None:
+      evaluations.team = team
+      evaluate = [Evaluate(evaluations, config.summary_steps, writes)]
     with in_step(model):
       _fit(
         model,
@@ -77,13 +86,18 @@ def train_model(
           *(
             [
               SaveCheckpoints(
-                checkpoints, config.summary_steps, config.checkpoint_steps, config.steps
+                checkpoints,
+                config.summary_steps,
+                config.checkpoint_steps,
+                config.steps,
+                evaluations.is_due if evaluations else lambda _: False,
               ),
               Progress(config.summary_steps, config.steps, report),
+              *evaluate,
               *callbacks(model),
             ]
             if writes
-            else []
+            else evaluate
           ),
         ],
         even_batches(validation) if writes else None,
@@ -104,6 +118,7 @@ def _begun(
   team: Team | None,
   begin: Callable[[Any], None],
   report: Callable[[str], None],
+  evaluations: Evaluations | None,
 ) -> int:
   """Brings a model to where its training goes on, the same on all machines.
 
@@ -117,6 +132,8 @@ def _begun(
       report(f"resuming from step {step} of {steps}")
     else:
       begin(model)
+    if evaluations is not None and evaluations.resume(model, step):
+      step = steps
   if team is None or step == steps:
     return step
   if isinstance(team, Chief):

@@ -11,7 +11,7 @@ import numpy as np
 
 from hardmine.components.detection_evaluator.annotated_set import (
   AnnotatedSet,
-  boxes_xywh_px,
+  detected_boxes,
   pixels_of,
 )
 from hardmine.schemas.categories import Categories
@@ -95,15 +95,8 @@ def measure_detector(
     seconds.append(time.perf_counter() - started)
     if (index + 1) % max(1, num_images // 20) == 0:
       report(f"{title}: {index + 1} of {num_images} images")
-  counts = [len(one.scores) for one in found]
-  category_ids = np.concatenate([one.category_ids for one in found]).astype(np.int64)
-  known = np.isin(category_ids, data.truth.category_ids)
-  boxes_yxyx_px = np.concatenate([one.boxes_yxyx_px for one in found])
-  detections = DetectedBoxes(
-    image_ids=np.repeat(data.truth.image_ids, counts)[known],
-    category_ids=category_ids[known],
-    boxes_xywh_px=boxes_xywh_px(boxes_yxyx_px[known]),
-    scores=np.concatenate([one.scores for one in found]).astype(np.float64)[known],
+  detections, num_left_out = detected_boxes(
+    data.truth, [(one.boxes_yxyx_px, one.scores, one.category_ids) for one in found]
   )
   measurement = Measurement(
     title=title,
@@ -111,7 +104,7 @@ def measure_detector(
     detections=detections,
     coco=coco_map(data.truth, detections),
     latency_seconds=float(np.mean(seconds[1:] or seconds)),
-    num_left_out=int((~known).sum()),
+    num_left_out=num_left_out,
   )
   summary = measurement.coco.summary
   report(

@@ -11,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from hardmine.schemas.categories import Categories, read_categories
+from hardmine.schemas.config import require
 from hardmine.schemas.detector_config import DetectorConfig, detector_from_json
 from hardmine.schemas.training_config import (
   AugmentationConfig,
@@ -22,11 +23,13 @@ from hardmine.trainers.datasets import matching_files
 from hardmine.trainers.detection import input_pipeline
 from hardmine.trainers.detection.drawing import ground_truth_beside_predictions
 from hardmine.trainers.detection.export import export_detector
+from hardmine.trainers.detection.held_out import METRICS, HeldOut
 from hardmine.trainers.detection.initial_weights import begin_with
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
+from hardmine.trainers.evaluations import Evaluations
 from hardmine.trainers.images import decode_rgb
 from hardmine.trainers.optimizers import averaged, compile_model, learning_rate
 from hardmine.trainers.trainer_files import on_this_machine
@@ -38,6 +41,7 @@ NUM_PICTURES = 6  # images followed in TensorBoard
 NUM_BOXES = 100  # true ones drawn of one image
 NUM_VALIDATION_BATCHES = 16
 MOMENTUM = 0.9
+FEW_IMAGES = 2  # too few for batch statistics
 
 
 def run_fn(fn_args: Any) -> None:
@@ -76,6 +80,8 @@ def _train_and_export(fn_args: Any) -> None:
     raise RuntimeError("the split `train` holds no image")
   held_out = input_pipeline.read_images(eval_files or train_files)
   print("\n".join(stock_lines(stock, len(categories), training)))
+  checkpoints = Checkpoints(checkpoint_dir(settings, train_files))
+  evaluations = _evaluations(training, eval_files, categories, checkpoints)
 
   model = train_model(
     lambda: compiled_detector(config, len(categories), training),
@@ -92,7 +98,7 @@ def _train_and_export(fn_args: Any) -> None:
       box_limit=training.box_limit,
       rows=row_share(training.batch_size),
     ),
-    Checkpoints(checkpoint_dir(settings, train_files)),
+    checkpoints,
     callbacks=lambda model: [
       Summaries(
         fn_args.model_run_dir,
@@ -111,9 +117,11 @@ def _train_and_export(fn_args: Any) -> None:
     report=_say,
     suspects=lambda model: named_suspects(model, images),
     begin=lambda model: begin_with(model, categories, _say),
+    evaluations=evaluations,
   )
   if not writes():
     return
+  facts = {} if evaluations is None else _chosen(model, evaluations, training.keep)
   with averaged(model):
     export_detector(
       model,
@@ -121,7 +129,47 @@ def _train_and_export(fn_args: Any) -> None:
       fn_args.serving_model_dir,
       training=settings["training"],
       num_images=stock.num_images,
+      **facts,
     )
+
+
+def _evaluations(
+  training: DetectorTrainingConfig,
+  eval_files: list[str],
+  categories: Categories,
+  checkpoints: Checkpoints,
+) -> Evaluations | None:
+  """What is measured while a detector is trained, if anything is asked for."""
+  if training.evaluate_steps is None:
+    return None
+  require(
+    bool(eval_files),
+    "held-out images, by which training.evaluate_steps measures; hold some back, or "
+    "set it to null",
+    eval_files=eval_files,
+  )
+  held_out = HeldOut(eval_files, categories, training.evaluate_images)
+  return Evaluations(
+    held_out.measure,
+    METRICS[0],
+    every=training.evaluate_steps,
+    steps=training.steps,
+    patience=training.patience,
+    checkpoints=checkpoints,
+    report=_say,
+  )
+
+
+def _chosen(
+  model: MetaArchitecture, evaluations: Evaluations, keep: str
+) -> dict[str, Any]:
+  """Gives a trained model the weights that are to be exported, and says which."""
+  last = max(evaluations.found)
+  step = evaluations.best_step if keep == "best" else last
+  if step != last:
+    evaluations.checkpoints.restore(model, step)
+  _say(f"exporting the weights of step {step}")
+  return {"step": step, "held_out": evaluations.found[step]}
 
 
 def _augmented(
@@ -152,6 +200,12 @@ def stock_lines(
       f"{stock.num_beyond} objects of {stock.images_beyond} images are beyond "
       f"box_limit={training.box_limit}, the first in {stock.first_beyond}: "
       "neither learned nor taken for background"
+    )
+  if training.batch_norm == "train" and training.batch_size <= FEW_IMAGES:
+    lines.append(
+      f"batch normalisation learns from {training.batch_size} images at a time, which "
+      "often trains well and detects badly: set training.batch_norm=freeze, or a "
+      f"training.batch_size above {FEW_IMAGES}"
     )
   return lines
 

@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import json
+import shutil
 import types
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hardmine.schemas.detector_config import SSDConfig
+from hardmine.components.jobs.tfrecords import write_records
+from hardmine.schemas.categories import CATEGORIES_NAME, Categories
+from hardmine.schemas.coco_example import serialize
+from hardmine.schemas.detector_config import PostprocessingConfig, SSDConfig
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.checkpoints import Checkpoints
 from hardmine.trainers.detection import input_pipeline, run_fn
+from hardmine.trainers.detection.annotated_set import (
+  AnnotatedSet,
+  detected_boxes,
+  pixels_of,
+)
 from hardmine.trainers.detection.boxes import pairwise_iou
 from hardmine.trainers.detection.detector import Detector
+from hardmine.trainers.detection.held_out import HeldOut
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from hardmine.trainers.detection.saved_model_network import SavedModelNetwork
 from hardmine.trainers.images import decode_rgb
+from hardmine.trainers.metrics.coco_map import coco_map
 from tests.trainers.detection.rectangles import CATEGORIES, rectangle
 from tests.trainers.detection.tiny_extractor import TinyExtractor
 
@@ -178,6 +190,178 @@ def test_what_a_limit_leaves_out_is_said():
   assert first == ("training on 9 images, 2 categories, up to 50 objects in one image")
   assert second.startswith("18 objects of 1 images are beyond box_limit=32, the first")
   assert "in sub/a.jpg: neither learned nor taken for background" in second
+
+
+EVALUATED = dataclasses.replace(
+  TRAINING,
+  steps=60,
+  warmup_steps=0,
+  schedule="constant",
+  summary_steps=10,
+  checkpoint_steps=60,
+  evaluate_steps=20,
+  keep="best",
+)
+
+
+@pytest.fixture(scope="module")
+def evaluated(rectangles, tmp_path_factory):
+  """The folder of a run that was measured at steps 20, 40 and 60."""
+  folder = tmp_path_factory.mktemp("evaluated")
+  run_fn.run_fn(trainer_arguments(rectangles, folder, training=EVALUATED))
+  return folder
+
+
+def checkpoints_of(folder):
+  (checkpoints,) = (folder / "checkpoints").glob("*")
+  return checkpoints
+
+
+def test_the_best_weights_are_exported_and_the_facts_say_which(evaluated):
+  facts = Detector.load(evaluated / "model").facts
+  found = json.loads((checkpoints_of(evaluated) / "evaluations.json").read_text())
+  assert list(found) == ["20", "40", "60"]
+  best = max(found.values(), key=lambda numbers: numbers["AP"])
+  assert found[str(facts["step"])] == facts["held_out"] == best
+  assert 0 <= best["AP"] <= best["AP50"] <= 1
+  model = run_fn.compiled_detector(CONFIG, 2, EVALUATED)
+  Checkpoints(checkpoints_of(evaluated)).restore(model, facts["step"])
+  assert model.model_id().hex() == facts["model_id"]
+
+
+def test_what_was_measured_is_what_the_exported_model_has(evaluated, rectangles):
+  """By the evaluator's own measure, of the model without TensorFlow."""
+  detector = Detector.load(evaluated / "model")
+  data = AnnotatedSet.of([rectangle(index) for index in range(100, 106)], CATEGORIES)
+  found = [detector.detect(pixels_of(image)) for image in data.images]
+  boxes, _ = detected_boxes(
+    data.truth, [(one.boxes_yxyx_px, one.scores, one.category_ids) for one in found]
+  )
+  summary = coco_map(data.truth, boxes).summary
+  for name, value in detector.facts["held_out"].items():
+    assert summary[name] == pytest.approx(value, abs=1e-3)
+
+
+def test_measurements_are_logged(evaluated):
+  import tensorflow as tf
+
+  tags = {
+    value.tag
+    for path in (evaluated / "logs").rglob("events*")
+    for event in tf.compat.v1.train.summary_iterator(str(path))
+    for value in event.summary.value
+  }
+  assert {"held_out_AP", "held_out_AP50"} <= tags
+
+
+@pytest.mark.slow
+def test_a_killed_run_keeps_and_ends_as_an_undisturbed_one(
+  evaluated, rectangles, tmp_path
+):
+  """A detector that is never sure enough finds nothing, so nothing gets better."""
+  settings = dataclasses.replace(EVALUATED, patience=1)
+  config = dataclasses.replace(
+    CONFIG, postprocessing=PostprocessingConfig(score_threshold=1.0)
+  )
+  for name in ("whole", "killed"):
+    arguments = trainer_arguments(rectangles, tmp_path / name, config, settings)
+    run_fn.run_fn(arguments)
+    ended = sorted(path.name for path in checkpoints_of(tmp_path / name).glob("*.npz"))
+    assert ended == ["step-000000020.npz", "step-000000040.npz"]
+    if name == "killed":  # behind step 40's checkpoint, before it was measured
+      shutil.rmtree(tmp_path / name / "model")
+      notes = checkpoints_of(tmp_path / name) / "evaluations.json"
+      whole = json.loads(notes.read_text())
+      notes.write_text(json.dumps({"20": whole["20"]}))
+      run_fn.run_fn(arguments)
+      assert json.loads(notes.read_text()) == whole
+  facts = [Detector.load(tmp_path / n / "model").facts for n in ("whole", "killed")]
+  assert facts[0]["step"] == facts[1]["step"] == 20
+  assert facts[0]["model_id"] == facts[1]["model_id"]
+
+
+@pytest.mark.slow
+def test_one_category_alone_is_learned(tmp_path):
+  """Of images that are half without any object, and some batches wholly."""
+  one = Categories(categories=CATEGORIES.categories[:1])
+  for split, indices in (("train", range(24)), ("eval", range(100, 106))):
+    path = tmp_path / "data" / f"Split-{split}" / "data_tfrecord-00000-of-00001.gz"
+    path.parent.mkdir(parents=True)
+    images = (rectangle(index) for index in indices)
+    write_records(
+      path, (serialize(i if i.labels[0] == 1 else without_objects(i)) for i in images)
+    )
+  (tmp_path / "data" / CATEGORIES_NAME).write_text(one.to_file())
+  training = dataclasses.replace(TRAINING, batch_size=4, evaluate_steps=80, keep="last")
+  run_fn.run_fn(trainer_arguments(tmp_path / "data", tmp_path, training=training))
+  notes = (checkpoints_of(tmp_path) / "evaluations.json").read_text()
+  found = [numbers["AP50"] for numbers in json.loads(notes).values()]
+  assert max(found[1:]) > 0.5
+  assert found[-1] > found[0]
+
+
+def without_objects(image):
+  none = np.zeros(0, np.int64)
+  return dataclasses.replace(
+    image,
+    boxes_yxyx_norm=np.zeros((0, 4), np.float32),
+    areas_px=np.zeros(0, np.float32),
+    names=(),
+    labels=none,
+    is_crowd=none,
+    category_ids=none,
+    annotation_ids=none,
+  )
+
+
+def test_held_out_images_without_objects_are_refused(rectangles, tmp_path):
+  path = tmp_path / "empty.gz"
+  write_records(path, [serialize(without_objects(rectangle(0)))])
+  with pytest.raises(ValueError, match=r"evaluate_steps.*num_images=1, num_objects=0"):
+    HeldOut([str(path)], CATEGORIES)
+  arguments = trainer_arguments(rectangles, tmp_path, training=EVALUATED)
+  arguments.eval_files = []
+  with pytest.raises(ValueError, match="held-out images"):
+    run_fn.run_fn(arguments)
+
+
+@pytest.mark.parametrize(
+  ("fields", "told"),
+  [
+    ({"evaluate_steps": 15}, "multiple of summary_steps"),
+    ({"evaluate_steps": None}, "keep='best'"),
+    ({"evaluate_steps": None, "keep": "last", "patience": 2}, "patience=2"),
+    ({"patience": 0}, "patience > 0"),
+  ],
+)
+def test_settings_that_cannot_be_are_refused(fields, told):
+  with pytest.raises(ValueError, match=told):
+    dataclasses.replace(EVALUATED, **fields)
+
+
+def test_unset_settings_leave_no_trace():
+  """Ids, caches and checkpoints of before stay valid."""
+  text = TRAINING.to_json()
+  assert not {"evaluate", "keep", "patience", "augmentation"} & set(
+    text.replace('"', " ").replace("_", " ").split()
+  )
+  changed = TRAINING.override(["augmentation.flip=0.25", "evaluate_steps=80"])
+  assert changed.augmentation.flip == 0.25
+  assert DetectorTrainingConfig.from_json(changed.to_json()) == changed
+
+
+def test_few_images_and_learning_batch_norm_are_warned_of():
+  stock = input_pipeline.Stock(9, 2, 0, 0, "")
+  for size, norm, warns in (
+    (1, "train", 1),
+    (2, "train", 1),
+    (8, "train", 0),
+    (1, "freeze", 0),
+  ):
+    training = dataclasses.replace(TRAINING, batch_size=size, batch_norm=norm)
+    lines = run_fn.stock_lines(stock, 2, training)
+    assert len(lines) == 1 + warns
+    assert not warns or f"from {size} images at a time" in lines[1]
 
 
 def test_nan_names_the_images(rectangles, tmp_path):
