@@ -124,8 +124,9 @@ class SSDConfig(Config):
     width: multiplier of the extractor's depths.
     resolution_px: side of the square that every image is resized to: 300 is the
       study's low resolution, 600 its high one.
-    initial_weights: `imagenet` (downloaded by Keras), the path of an `.npz` with
-      Keras weight names, or None: from nothing.
+    initial_weights: `imagenet` (downloaded by Keras), an `.npz` with Keras weight
+      names, a checkpoint of TensorFlow 1, a detector (STORE:ALIAS or its folder), or
+      None: from nothing.
     min_scale: anchor scale on the finest map, a share of the image's side.
     max_scale: anchor scale on the coarsest map.
     aspect_ratios: width over height.

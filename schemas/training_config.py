@@ -110,7 +110,7 @@ class CodecTrainingConfig(TrainingConfig):
     product_dtype: to which the recurrent units' convolutions round what they multiply
       and their results, in training only; states and weights stay float32, and so
       does every export. Processors with AMX multiply bfloat16 four times as fast.
-    initial_weights: a `weights.npz` or an exported codec to start from.
+    initial_weights: a `weights.npz` or a codec (STORE:ALIAS, a folder) to begin with.
     score_steps: steps between two scorings of a `hardmine train` on its held-out
       photographs.
   """

@@ -20,6 +20,7 @@ from hardmine.pipelines.cli.model_store_arguments import (
 from hardmine.pipelines.cli.tables import printable
 
 if TYPE_CHECKING:
+  from hardmine.serving.store.store import ModelStore
   from hardmine.trainers.detection.tf1_checkpoints.detectors import Imported
 
 _NAME = "imported"  # of the experiment that there was none of
@@ -79,35 +80,23 @@ def run_import(args: argparse.Namespace) -> int:
 
   store = open_store(args, must_exist=False)
   categories = read_categories_file(args.categories)
-  with tempfile.TemporaryDirectory(prefix="hardmine-import-") as folder:
-    model_dir = Path(folder, "model")
-    print(f"reading {printable(args.checkpoint)} ...", file=sys.stderr, flush=True)
-    found = import_detector(
-      args.checkpoint,
-      categories,
-      model_dir,
-      anchor_order=args.anchor_order,
-      averages=args.moving_average,
-    )
-    reason = reason_of(args)
-    told = f"imported from {args.checkpoint}"
-    version = store.add(
-      model_dir,
-      kind="detector",
-      model_id=found.model_id,
-      experiment={"name": _NAME, "detector": json.loads(found.config)},
-      metrics={},
-      verdict={"passed": False, "results": []},
-      lineage={"imported_from": _facts(found, args)},
-      reason=dataclasses.replace(
-        reason, why="; ".join(filter(None, [told, reason.why]))
-      ),
-    )
+  print(f"reading {printable(args.checkpoint)} ...", file=sys.stderr, flush=True)
+  found = import_detector(
+    args.checkpoint,
+    categories,
+    anchor_order=args.anchor_order,
+    averages=args.moving_average,
+  )
+  version = _known(store, found)
+  already = version is not None
+  if version is None:
+    version = _add(store, found, args)
   if args.json:
     print_json(
       {
         "store": store.url,
         "version": version,
+        "already": already,
         "model_id": found.model_id,
         **_facts(found, args),
       }
@@ -115,11 +104,52 @@ def run_import(args: argparse.Namespace) -> int:
     return 0
   for line in [*found.report.lines(), *(f"  {note}" for note in found.notes)]:
     print(printable(line))
+  if already:
+    print(f"version {version} is this detector already")
+    return 0
   print(
     f"version {version}: {len(categories)} categories; not measured yet: "
     f"`hardmine models promote {version} --to ALIAS --override REASON` puts it to use"
   )
   return 0
+
+
+def _known(store: ModelStore, found: Imported) -> int | None:
+  """The version that is the same detector, if there is one."""
+  number = store.newest("model_id", found.model_id) if store.exists() else None
+  if number is None or store.version(number).experiment != _experiment(found):
+    return None
+  return number
+
+
+def _experiment(found: Imported) -> dict[str, Any]:
+  """What it was made by, as far as is known."""
+  return {
+    "name": _NAME,
+    "detector": json.loads(found.model.config.to_json()),
+    "categories": json.loads(found.categories.to_json())["categories"],
+  }
+
+
+def _add(store: ModelStore, found: Imported, args: argparse.Namespace) -> int:
+  """Exports it into the store; the number of the version."""
+  with tempfile.TemporaryDirectory(prefix="hardmine-import-") as folder:
+    model_dir = Path(folder, "model")
+    found.export(model_dir)
+    reason = reason_of(args)
+    told = f"imported from {args.checkpoint}"
+    return store.add(
+      model_dir,
+      kind="detector",
+      model_id=found.model_id,
+      experiment=_experiment(found),
+      metrics={},
+      verdict={"passed": False, "results": []},
+      lineage={"imported_from": _facts(found, args)},
+      reason=dataclasses.replace(
+        reason, why="; ".join(filter(None, [told, reason.why]))
+      ),
+    )
 
 
 def _facts(found: Imported, args: argparse.Namespace) -> dict[str, Any]:

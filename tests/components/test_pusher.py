@@ -77,6 +77,26 @@ def test_a_blessed_model_becomes_a_version_and_the_candidate(push, tmp_path):
   assert [entry.who for entry in store.audit()] == ["pipeline tiny"] * 2
 
 
+@pytest.mark.parametrize("kind", ["config", "training"])
+def test_the_lineage_says_from_which_version_a_model_began(push, tmp_path, kind):
+  before = ModelStore(tmp_path / "before")
+  first = write_model(tmp_path / "first", "b")
+  before.add(first, **facts("b"))
+  path = tmp_path / "model" / "Format-Serving" / "assets.extra" / "codec.json"
+  own = json.loads(path.read_text())
+  said: dict = {"initial_weights": f"{before.url}/versions/1"}
+  own[kind] = said if kind == "config" else json.dumps(said)
+  path.write_text(json.dumps(own))
+  push()
+  one = before.version(1)
+  assert ModelStore(tmp_path / "store").version(1).lineage["began_with"] == {
+    "store": before.url,
+    "version": 1,
+    "digest": one.digest,
+    "model_id": one.model_id,
+  }
+
+
 def test_a_second_run_with_the_same_model_pushes_no_second_version(push, tmp_path):
   push()
   push(run_id="run-2")

@@ -16,8 +16,8 @@ from hardmine.trainers.detection.tf1_checkpoints.report import Report
 PREFIXES = (
   "",
   "FeatureExtractor/",
+  "SecondStageFeatureExtractor/",  # the first stage has some of its layers in vain
   "FirstStageFeatureExtractor/",
-  "SecondStageFeatureExtractor/",
 )
 
 

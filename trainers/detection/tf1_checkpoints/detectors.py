@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import os
-from typing import Any, Literal
+from typing import Any
 
-import numpy as np
-
-from hardmine.schemas.categories import Categories
+from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.config import require
 from hardmine.schemas.files import sha256_of
-from hardmine.trainers.detection.anchors import cell_sides
 from hardmine.trainers.detection.export import export_detector
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 from hardmine.trainers.detection.tf1_checkpoints.backbones import backbone_places
-from hardmine.trainers.detection.tf1_checkpoints.filling import Place, fill
-from hardmine.trainers.detection.tf1_checkpoints.names import family_of
-from hardmine.trainers.detection.tf1_checkpoints.pipeline_config import (
+from hardmine.trainers.detection.tf1_checkpoints.described import (
+  AnchorOrder,
   Described,
-  described,
 )
+from hardmine.trainers.detection.tf1_checkpoints.filling import fill
+from hardmine.trainers.detection.tf1_checkpoints.names import family_of
+from hardmine.trainers.detection.tf1_checkpoints.pipeline_config import described
 from hardmine.trainers.detection.tf1_checkpoints.reading import (
   PIPELINE_CONFIG,
   folder_of,
@@ -29,8 +26,6 @@ from hardmine.trainers.detection.tf1_checkpoints.reading import (
 )
 from hardmine.trainers.detection.tf1_checkpoints.report import Report
 
-AnchorOrder = Literal["later", "2017"]
-_PREFIX = "FeatureExtractor/"
 _RESIZE = (
   "pictures are resized around the centres of pixels, in TensorFlow 1 it was around "
   "their corners: boxes may differ by a fraction of a pixel"
@@ -42,35 +37,45 @@ class Imported:
   """A detector that was brought over.
 
   Attributes:
-    model_id: hex digits.
-    config: as JSON.
+    model: ours, with its weights.
+    categories: what its labels mean.
+    source: where it comes from, as a person named it.
     report: what became of every variable.
     sha256: of the checkpoint's files, by name.
     notes: where it may answer otherwise than it did, or what was left out.
   """
 
-  model_id: str
-  config: str
+  model: Any
+  categories: Categories
+  source: str
   report: Report
   sha256: dict[str, str]
   notes: tuple[str, ...]
+
+  @property
+  def model_id(self) -> str:
+    """Hex digits."""
+    return self.model.model_id().hex()
+
+  def export(self, model_dir: str | os.PathLike) -> None:
+    """Writes the exported model into a folder that does not exist yet or is empty."""
+    imported = {"source": self.source, "notes": list(self.notes)}
+    export_detector(self.model, self.categories, model_dir, imported=imported)
 
 
 def import_detector(
   source: str,
   categories: Categories,
-  model_dir: str | os.PathLike,
   *,
   anchor_order: AnchorOrder = "later",
   averages: bool = False,
 ) -> Imported:
-  """Writes the exported model of a released detector.
+  """A released detector as a network of ours, all of it or nothing.
 
   Args:
     source: a folder or .tar.gz with a checkpoint and its `pipeline.config`.
     categories: with the ids that the detector was trained by; ids of its classes that
       have no category are never detected.
-    model_dir: a folder that does not exist yet or is empty.
     anchor_order: of the anchors in a cell: `2017` for checkpoints of June 2017, which
       have the square between two scales behind the first ratio and not last.
     averages: take a variable's moving average where there is one.
@@ -86,101 +91,57 @@ def import_detector(
     )
     with open(path, encoding="utf-8") as file:
       found = described(file.read(), f"{source}: {PIPELINE_CONFIG}")
-    _require_categories(categories, found)
+    categories, notes = _completed(categories, found)
     model = meta_architecture(found.config)(found.config, len(categories))
     here = place if name is None else os.path.join(place, name)
     with opened(here, averages) as checkpoint:
       checkpoint.title = source
+      places = {
+        **backbone_places(model.leaf_layers, found.config.feature_extractor),
+        **found.places(model, categories.ids, anchor_order),
+      }
       report = fill(
         model.leaf_layers,
-        _places(model, categories, found, anchor_order),
+        places,
         checkpoint,
         found.epsilon,
         family_of(found.config.feature_extractor).first_layer,
       )
+    report = report.without(found.left_over)
     report.require("the detector of its pipeline.config", whole=True)
-    notes = (_RESIZE, *_unnamed(categories, found))
-    export_detector(
-      model, categories, model_dir, imported={"source": source, "notes": list(notes)}
-    )
     return Imported(
-      model_id=model.model_id().hex(),
-      config=found.config.to_json(),
+      model=model,
+      categories=categories,
+      source=source,
       report=report,
       sha256={
         one: sha256_of(os.path.join(place, one))
         for one in sorted(os.listdir(place))
         if one == PIPELINE_CONFIG or ".ckpt" in one
       },
-      notes=notes,
+      notes=(_RESIZE, *notes),
     )
 
 
-def _require_categories(categories: Categories, found: Described) -> None:
+def _completed(
+  categories: Categories, found: Described
+) -> tuple[Categories, tuple[str, ...]]:
+  """The categories that the network gets, and what is to be said of the others."""
   beyond = [one for one in categories.ids if not 1 <= one <= found.num_classes]
   require(
     not beyond,
     f"categories with ids from 1 to {found.num_classes}, as the detector's classes",
     ids=beyond,
   )
-  require(
-    found.config.classification == "sigmoid" or len(categories) == found.num_classes,
-    f"all {found.num_classes} categories, which compete with each other (softmax)",
-    num_categories=len(categories),
+  there = dict(zip(categories.ids, categories.names))
+  num = found.num_classes - len(there)
+  if not num:
+    return categories, ()
+  if not found.competing:
+    return categories, (f"{num} classes without a category are never detected",)
+  whole = tuple(
+    Category(id=number, name=there.get(number, f"unnamed {number}"))
+    for number in range(1, found.num_classes + 1)
   )
-
-
-def _unnamed(categories: Categories, found: Described) -> list[str]:
-  num = found.num_classes - len(categories)
-  return [f"{num} classes without a category are never detected"] if num else []
-
-
-def _places(
-  model: Any, categories: Categories, found: Described, anchor_order: AnchorOrder
-) -> dict[str, Place]:
-  """The backbone's, those of the added maps and those of the predictors."""
-  config = found.config
-  places = backbone_places(model.leaf_layers, config.feature_extractor)
-  root = f"{_PREFIX}{family_of(config.feature_extractor).root}/{found.last_layer}"
-  by_name = {layer.name: layer for layer in model.leaf_layers}
-  for number in range(2, 7):
-    for step, kernel in ((1, "1x1"), (2, "3x3")):
-      layer = by_name.get(f"extra_{number}_{kernel}")
-      if layer is not None:
-        size = f"{kernel}{'_s2' * (step == 2)}_{layer.filters}"
-        scope = f"{root}_{step}_Conv2d_{number}_{size}"
-        places[layer.name] = Place(scopes=(scope,))
-  num_maps = sum(name.endswith("_box_codes") for name in by_name)
-  columns = [0, *categories.ids]
-  for number, sides in enumerate(cell_sides(num_maps, config)):
-    order = _order(len(sides), number, anchor_order)
-    scope = f"BoxPredictor_{number}"
-    for kind, name, size, chosen in (
-      ("box_codes", "BoxEncodingPredictor", 4, [0, 1, 2, 3]),
-      ("class_logits", "ClassPredictor", found.num_classes + 1, columns),
-    ):
-      places[f"predictor_{number}_{kind}"] = Place(
-        scopes=(f"{scope}/{name}",),
-        change=functools.partial(_chosen, order=order, size=size, columns=chosen),
-      )
-  return places
-
-
-def _order(num_anchors: int, number: int, anchor_order: AnchorOrder) -> list[int]:
-  """Where in a cell of the checkpoint each of our anchors is."""
-  if number == 0 or anchor_order == "later":
-    return list(range(num_anchors))
-  return [0, *range(2, num_anchors), 1]
-
-
-def _chosen(
-  values: np.ndarray, *, order: list[int], size: int, columns: list[int]
-) -> np.ndarray:
-  """Of predictor outputs (anchor, column) those of our anchors and columns.
-
-  What is of another size is left as it is: the report then tells.
-  """
-  if values.shape[-1] != len(order) * size:
-    return values
-  whole = values.reshape(*values.shape[:-1], len(order), size)
-  return whole[..., order, :][..., columns].reshape(*values.shape[:-1], -1)
+  told = f"{num} classes without a category compete as `unnamed N`"
+  return Categories(categories=whole), (told,)

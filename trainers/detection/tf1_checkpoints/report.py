@@ -50,6 +50,17 @@ class Report:
       found.append(f"  of training alone, passed over: {counts}")
     return [*found, *(f"  {note}" for note in self.notes)]
 
+  def without(self, beginnings: Sequence[str]) -> Report:
+    """The same, with unused variables whose names begin so as those of training."""
+    known = [name for name in self.unused if name.startswith(tuple(beginnings))]
+    if not known:
+      return self
+    return dataclasses.replace(
+      self,
+      unused=tuple(name for name in self.unused if name not in known),
+      ignored={**self.ignored, "made in vain": len(known)},
+    )
+
   def require(self, network: str, *, whole: bool = False) -> None:
     """Refuses a checkpoint that would be loaded by halves.
 

@@ -164,17 +164,21 @@ class _Parser:
 
 def _unquoted(text: str) -> str:
   """Of C's escapes, where a byte above 127 is part of a letter in UTF-8."""
-  if text.isascii():
-    return ast.literal_eval(f"b{text}").decode("utf-8", "replace")
-  return re.sub(r"\\(.)", r"\1", text[1:-1])
+  escaped = (
+    one if one.isascii() else "".join(f"\\x{byte:02x}" for byte in one.encode())
+    for one in text
+  )
+  plain = "".join(escaped)
+  return ast.literal_eval(f"b{plain}").decode("utf-8", "replace")
 
 
 def _plain(text: str) -> Any:
   if text in _WORDS:
     return _WORDS[text]
+  number = re.sub(r"(?<=[\d.])f$", "", text)
   for kind in (int, float):
     try:
-      return kind(text.removesuffix("f") if kind is float else text)
+      return kind(number)
     except ValueError:
       continue
   return text

@@ -1,0 +1,94 @@
+"""References to a store where a training begins: the version, before anything runs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import pytest
+
+from hardmine.pipelines.experiments import find
+from hardmine.pipelines.initial_weights import KEY, initial_weights_of, resolved
+from hardmine.serving.store.store import ModelStore
+from tests.serving.store import fake_models
+
+
+@pytest.fixture(params=["disk", "bucket"])
+def store(request, tmp_path):
+  """Codecs a and b as versions 1 and 2, a detector as 3; `production` is 1."""
+  place = tmp_path / "store"
+  url = str(place) if request.param == "disk" else f"memory://bucket{place}"
+  found = ModelStore(url)
+  for content, kind in (("a", "codec"), ("b", "codec"), ("c", "detector")):
+    model = fake_models.write_model(tmp_path / content, content, kind)
+    facts = fake_models.facts(content, kind=kind)
+    found.add(model, **facts)
+  found.move("production", 1, reason=fake_models.by("ann"))
+  found.move("detector", 3, reason=fake_models.by("ann"))
+  return found
+
+
+def codec(weights):
+  return find("codec_cpu").override([f"training.initial_weights={weights}"])
+
+
+def test_an_alias_becomes_the_version_that_it_means(store):
+  experiment, told = resolved(codec(f"{store.url}:production"))
+  assert initial_weights_of(experiment) == f"{store.url}/versions/1"
+  assert json.loads(told[KEY]) == {
+    "store": store.url,
+    "version": 1,
+    "digest": store.version(1).digest,
+    "model_id": store.version(1).model_id,
+  }
+  # everything else is as it was
+  again = dataclasses.replace(experiment.training, initial_weights=None)
+  again = dataclasses.replace(experiment, training=again)
+  assert again == find("codec_cpu")
+
+
+def test_settings_change_when_the_alias_moves_and_not_otherwise(store):
+  before = resolved(codec(f"{store.url}:production"))
+  assert resolved(codec(f"{store.url}:1")) == before
+  store.move("production", 2, reason=fake_models.by("ann"))
+  after = resolved(codec(f"{store.url}:production"))
+  assert before[0].training.to_json() != after[0].training.to_json()
+  assert before[1] != after[1]
+
+
+def test_a_detector_begins_with_a_detector(store):
+  experiment = find("ssd_small_set")
+  (of_detector,) = [f"detector.initial_weights={store.url}:detector"]
+  found, _ = resolved(experiment.override([of_detector]))
+  assert found.detector.initial_weights == f"{store.url}/versions/3"
+
+
+@pytest.mark.parametrize(
+  ("name", "match"),
+  [
+    ("staging", r"alias of .*production.*Received: 'staging'"),
+    ("9", r"or a version \(1, 2, 3\)"),
+    ("3", "a codec to begin with.*detector"),
+  ],
+)
+def test_what_is_not_there_is_told_in_a_line(store, name, match):
+  with pytest.raises(ValueError, match=match) as error:
+    resolved(codec(f"{store.url}:{name}"))
+  assert "\n" not in str(error.value)
+
+
+def test_a_version_that_was_removed_is_told(store):
+  store.gc(1, reason=fake_models.by("gc"))
+  with pytest.raises(ValueError, match="or a version"):
+    resolved(codec(f"{store.url}:2"))
+  with pytest.raises(ValueError, match=r"model store before the colon"):
+    resolved(codec(f"{store.url}x:production"))
+
+
+def test_other_weights_stay_as_they_are(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+  (tmp_path / "odd:name").write_text("")
+  for weights in ("odd:name", "weights.npz", "s3://bucket/model", "runs/a:b/c"):
+    assert resolved(codec(weights)) == (codec(weights), {})
+  assert resolved(find("codec_cpu")) == (find("codec_cpu"), {})
+  assert resolved(find("ssd_small_set")) == (find("ssd_small_set"), {})
