@@ -116,12 +116,16 @@ def chart(
   return picture(label, parts, y_label)
 
 
-def key(color: str, shape: str) -> str:
-  """A mark for a legend."""
-  mark = _shape((12.0, 5.0), shape)
+def key(shape: str, at: tuple[float, float] = (0.0, 0.0)) -> str:
+  """A mark for a legend, in the colour that is around it."""
+  return f"{_shape(at, shape)}/>"
+
+
+def swatch(color: str, shape: str) -> str:
+  """The same as a picture of its own, of the size that the page gives it."""
   return (
-    f'<svg class="swatch" viewBox="0 0 24 10" aria-hidden="true"><g fill="{color}">'
-    f"{mark}/></g></svg>"
+    '<svg class="swatch" viewBox="0 0 24 10" aria-hidden="true">'
+    f'<g fill="{color}">{key(shape, (12.0, 5.0))}</g></svg>'
   )
 
 

@@ -98,7 +98,7 @@ class Combination:
 
   @property
   def top_1(self) -> float | None:
-    """The extractor's accuracy on ImageNet in the paper, a share, if it says so."""
+    """The extractor's accuracy on ImageNet in per cent, where it is known."""
     return getattr(self.config.feature_extractor, "TOP_1", None)
 
   @property

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from hardmine.pipelines.studies.chart import Mark, Series, chart, key
+from hardmine.pipelines.studies.chart import Mark, Series, chart, key, swatch
 from hardmine.pipelines.studies.combinations import EXTRACTORS, META_ARCHITECTURES
 from hardmine.pipelines.studies.tables import SIZES, frontier
 from hardmine.serving.pages.conventions import INK
@@ -34,6 +34,12 @@ _CHOICES = (
   *("meta_architecture", "feature_extractor", "output_stride", "width"),
   *("num_categories", "resolution_px", "num_proposals"),
 )
+# In words, on the axis, and its unit.
+_MEASURES = {
+  "ms": ("Time", "milliseconds a picture", 1.0),
+  "AP": ("Precision", "AP, IoU 0.50 to 0.95", 1.0),
+  "multiply_adds": ("Multiply-adds", "multiply-adds, 10⁹", 1e9),
+}
 _SIZE_COLOURS = dict(zip(SIZES, ("#d55e00", "#0072b2", "#1e293b")))
 
 
@@ -45,24 +51,9 @@ def figures(rows: Rows) -> list[tuple[str, str, str]]:
   known = [row for row in rows if None not in (row["ms"], row["value"])]
   scaled = _value(by_precision)
   found = [
-    (
-      "tradeoff",
-      f"{what} against time; grey: the frontier, which none beats in both",
-      chart(
-        f"{what} against time",
-        [Series(marks=tuple(_mark(row, row["ms"], scaled(row)) for row in known))],
-        x_label="milliseconds a picture",
-        y_label=value,
-        log_x=True,
-        log_y=not by_precision,
-        frontier=[
-          (row["ms"], scaled(row))
-          for name in frontier(rows)
-          for row in known
-          if row["name"] == name
-        ],
-      ),
-    ),
+    _tradeoff(known, f"{what} against time", value, by_precision)
+    if by_precision or any(row["measured"] for row in rows)
+    else against_parameters(known),
     ("sizes", "Precision by size of the object", _sizes(known)),
     (
       "top-1",
@@ -72,9 +63,7 @@ def figures(rows: Rows) -> list[tuple[str, str, str]]:
         [
           Series(
             marks=tuple(
-              _mark(row, 100 * row["top_1"], scaled(row))
-              for row in known
-              if row["top_1"]
+              _mark(row, row["top_1"], scaled(row)) for row in known if row["top_1"]
             )
           )
         ],
@@ -83,27 +72,82 @@ def figures(rows: Rows) -> list[tuple[str, str, str]]:
         log_y=not by_precision,
       ),
     ),
-    *_against(known, "num_proposals", "number of proposals", by_precision),
-    *_against(known, "resolution_px", "pixels of the shorter side", by_precision),
+    *(
+      against(known, column, x_label, measure)
+      for column, x_label in (
+        ("num_proposals", "number of proposals"),
+        ("resolution_px", "pixels of the shorter side"),
+      )
+      for measure in ("ms", "AP")
+    ),
   ]
   return [one for one in found if one[2]]
 
 
+def _tradeoff(
+  known: Rows, label: str, value: str, by_precision: bool
+) -> tuple[str, str, str]:
+  scaled = _value(by_precision)
+  by_name = {row["name"]: row for row in known}
+  best = [by_name[name] for name in frontier(known)]
+  plot = chart(
+    label,
+    [Series(marks=tuple(_mark(row, row["ms"], scaled(row)) for row in known))],
+    x_label="milliseconds a picture",
+    y_label=value,
+    log_x=True,
+    log_y=not by_precision,
+    frontier=[(row["ms"], scaled(row)) for row in best],
+  )
+  return "tradeoff", f"{label}; grey: the frontier, which none beats in both", plot
+
+
+def against_parameters(known: Rows) -> tuple[str, str, str]:
+  """For estimates, which are made of multiply-adds and say nothing against these."""
+  label = "Multiply-adds against parameters"
+  plot = chart(
+    label,
+    [
+      Series(
+        marks=tuple(
+          _mark(row, row["parameters"] / 1e6, row["multiply_adds"] / 1e9)
+          for row in known
+        )
+      )
+    ],
+    x_label="parameters, millions",
+    y_label="multiply-adds, 10⁹",
+    log_x=True,
+    log_y=True,
+  )
+  return "parameters", label, plot
+
+
 def legend(rows: Rows) -> str:
   """Colours and shapes of what is in rows, as a list."""
-  items = []
-  for column, table in (
-    ("feature_extractor", _COLOURS),
-    ("meta_architecture", _SHAPES),
-  ):
-    for name in dict.fromkeys(row[column] for row in rows):
-      color, shape = INK, "circle"
-      if table is _COLOURS:
-        color = _COLOURS.get(name, INK)
-      else:
-        shape = _SHAPES.get(name, "circle")
-      items.append(f"<li>{key(color, shape)}{escaped(title(name))}</li>")
+  items = (
+    f"<li>{swatch(color, shape)}{escaped(name)}</li>"
+    for column in ("feature_extractor", "meta_architecture")
+    for name, color, shape in _keys(rows, column)
+  )
   return f'<ul class="legend">{"".join(items)}</ul>'
+
+
+def keys(rows: Rows, column: str) -> list[tuple[str, str, str]]:
+  """Of what is in a column: its name in words, its colour, and a mark in SVG."""
+  return [(name, color, key(shape)) for name, color, shape in _keys(rows, column)]
+
+
+def _keys(rows: Rows, column: str) -> list[tuple[str, str, str]]:
+  by_color = column == "feature_extractor"
+  return [
+    (
+      title(name),
+      _COLOURS.get(name, INK) if by_color else INK,
+      "circle" if by_color else _SHAPES.get(name, "circle"),
+    )
+    for name in dict.fromkeys(row[column] for row in rows)
+  ]
 
 
 def title(name: str) -> str:
@@ -119,10 +163,19 @@ def _mark(row: Mapping[str, Any], x: float, y: float, color: str = "") -> Mark:
   return Mark(
     x=x,
     y=y,
-    text=f"{row['name']}: {row['ms']:,.1f} ms",
+    text=_told(row),
     color=color or _COLOURS.get(row["feature_extractor"], INK),
     shape=_SHAPES.get(row["meta_architecture"], "circle"),
   )
+
+
+def _told(row: Mapping[str, Any]) -> str:
+  """What a detector is, and its time."""
+  return row["name"] + (f": {row['ms']:,.1f} ms" if row["ms"] is not None else "")
+
+
+def _network(row: Mapping[str, Any]) -> tuple[Any, ...]:
+  return tuple(row[name] for name in _CHOICES[:-2])
 
 
 def _sizes(rows: Rows) -> str:
@@ -142,50 +195,48 @@ def _sizes(rows: Rows) -> str:
     log_x=True,
   )
   items = (
-    f"<li>{key(color, 'circle')}{size.removeprefix('AP_')}</li>"
+    f"<li>{swatch(color, 'circle')}{size.removeprefix('AP_')}</li>"
     for size, color in _SIZE_COLOURS.items()
   )
   return plot and f'{plot}<ul class="legend">{"".join(items)}</ul>'
 
 
-def _against(
-  rows: Rows, column: str, x_label: str, by_precision: bool
-) -> Iterable[tuple[str, str, str]]:
-  """Time, and precision where it is known, of detectors that differ in one column."""
+def against(
+  rows: Rows, column: str, x_label: str, measure: str
+) -> tuple[str, str, str]:
+  """What detectors that differ in one column make of it.
+
+  Args:
+    rows: of `tables.flat`.
+    column: `num_proposals` or `resolution_px`.
+    x_label: in words.
+    measure: `ms`, `AP` or `multiply_adds`; rows that lack it are left out.
+  """
+  what, y_label, unit = _MEASURES[measure]
+  if column == "resolution_px":  # a line a network, and not one a number of proposals
+    most: dict[Any, int] = collections.defaultdict(int)
+    for row in rows:
+      most[_network(row)] = max(most[_network(row)], row["num_proposals"] or 0)
+    rows = [row for row in rows if (row["num_proposals"] or 0) == most[_network(row)]]
   groups = collections.defaultdict(list)
-  others = [name for name in _CHOICES if name != column]
   for row in rows:
-    if row[column] is not None:
-      groups[tuple(row[name] for name in others)].append(row)
-  several = [
-    sorted(group, key=lambda row: row[column])
-    for group in groups.values()
-    if len({row[column] for row in group}) > 1
-  ]
-  for name, caption, y_label in (
-    ("ms", "Time", "milliseconds a picture"),
-    ("AP", "Precision", "AP, IoU 0.50 to 0.95"),
-  ):
-    if name == "AP" and not by_precision:
-      continue
-    series = [
-      Series(
-        marks=tuple(
-          _mark(row, row[column], row[name]) for row in group if row[name] is not None
-        ),
-        joined=True,
-        dashed=group[0]["output_stride"] == 8,
+    if row[column] is not None and row[measure] is not None:
+      others = tuple(row[name] for name in _CHOICES if name != column)
+      groups[others].append(row)
+  series = []
+  for group in groups.values():
+    group.sort(key=lambda row: row[column])
+    if len({row[column] for row in group}) > 1:
+      marks = (_mark(row, row[column], row[measure] / unit) for row in group)
+      series.append(
+        Series(marks=tuple(marks), joined=True, dashed=group[0]["output_stride"] == 8)
       )
-      for group in several
-    ]
-    yield (
-      f"{column.replace('_', '-')}-{name.lower()}",
-      f"{caption} against {x_label}; dashed: output stride 8",
-      chart(
-        f"{caption} against {x_label}",
-        [one for one in series if one.marks],
-        x_label=x_label,
-        y_label=y_label,
-        log_y=name == "ms",
-      ),
-    )
+  plot = chart(
+    f"{what} against the {x_label}",
+    series,
+    x_label=x_label,
+    y_label=y_label,
+    log_y=measure != "AP",
+  )
+  name = f"{column.replace('_', '-')}-{measure.replace('_', '-').lower()}"
+  return name, f"{what} against the {x_label}; dashed: output stride 8", plot

@@ -33,7 +33,7 @@ def render(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> str:
   if len(failed) > _MOST_PROBLEMS:
     problems.append(f"and {len(failed) - _MOST_PROBLEMS} more, see the table")
   heads, cells = shown(rows)
-  on_frontier = frontier(rows)
+  on_frontier = frontier([row for row in rows if row["on_frontier"]])
   by_name = {row["name"]: row for row in rows}
   return render_page(
     TEMPLATE,

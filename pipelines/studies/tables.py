@@ -25,7 +25,7 @@ def flat(
 
   `ms` is what figures are drawn with: of the first runtime, else the estimate; `value`
   likewise: AP where any row has one, else multiply-adds. `on_frontier` marks rows that
-  none beats in both.
+  none beats in both, where something was measured.
 
   Args:
     rows: what was counted and measured.
@@ -36,8 +36,10 @@ def flat(
   by_precision = any(row["AP"] is not None for row in found)
   for row in found:
     row["value"] = row["AP"] if by_precision else row["multiply_adds"]
-  for name in frontier(found):
-    next(row for row in found if row["name"] == name)["on_frontier"] = True
+  if runtimes or by_precision:  # estimates are made of multiply-adds: nothing to weigh
+    best = set(frontier(found))
+    for row in found:
+      row["on_frontier"] = row["name"] in best
   return found
 
 
@@ -132,6 +134,7 @@ def _flat(
     "multiply_adds": cost and cost.multiply_adds,
     "crop_multiply_adds": cost and cost.second_stage.get(CROP),
     "estimated_ms": estimate,
+    "measured": bool(row.times),
     "ms": estimate if not runtimes else None,
   }
   for runtime in runtimes:

@@ -1,0 +1,129 @@
+"""Writes what the documentation says of the study's costs, so that nobody types it.
+
+    python -m hardmine.pipelines.studies.documentation docs/choose_a_detector.md
+
+fills the part of the page between its two marks, and draws the pictures beside it.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from hardmine.pipelines.studies import figures, tables
+from hardmine.pipelines.studies.combinations import (
+  EXTRACTORS,
+  META_ARCHITECTURES,
+  everything,
+)
+from hardmine.pipelines.studies.sweep import counted
+from hardmine.schemas.config import require
+from hardmine.schemas.files import write_atomically
+from hardmine.serving.pages.axes import HEIGHT, ROW_PX, WIDTH
+from hardmine.serving.pages.svg import words
+
+BEGIN = "<!-- made by python -m hardmine.pipelines.studies.documentation -->"
+END = "<!-- until here -->"
+_CHOICES = ("feature_extractor", "meta_architecture", "resolution_px", "num_proposals")
+_STYLE = (
+  "font-family: Helvetica, Arial, sans-serif; font-size: 12.5px; fill: #475569; "
+  "background: #fff"
+)
+_COLUMNS = (
+  ("ssd", 300, None),
+  ("ssd", 600, None),
+  ("rfcn", 300, 300),
+  ("rfcn", 600, 300),
+  ("faster_rcnn", 300, 10),
+  ("faster_rcnn", 300, 300),
+  ("faster_rcnn", 600, 300),
+)
+
+
+def main(path: str) -> None:
+  """Rewrites the part of a page.
+
+  Raises:
+    ValueError: it has no such part.
+  """
+  page, rows = Path(path), costs()
+  text = page.read_text("utf-8")
+  parts = re.split(f"({re.escape(BEGIN)}|{re.escape(END)})", text)
+  require(len(parts) == 5, f"a page with {BEGIN} and {END}", path=path)
+  parts[2] = f"\n{block(rows)}"
+  write_atomically(page, "".join(parts))
+  for name, svg in pictures(rows).items():
+    write_atomically(page.with_name(f"{page.stem}_{name}.svg"), svg)
+
+
+def costs() -> list[dict[str, Any]]:
+  """Rows of all pairs at width 1 with the coarser map."""
+  chosen = [one for one in everything() if one.output_stride in (None, 16)]
+  return tables.flat(counted(chosen, None), (), None)
+
+
+def block(rows: Sequence[dict[str, Any]]) -> str:
+  """Multiply-adds of all pairs, and the orders that follow from them."""
+  known = {tuple(row[name] for name in _CHOICES): row for row in rows}
+
+  def cost(extractor: str, column: tuple[str, int, int | None]) -> float:
+    return known[(extractor, *column)]["multiply_adds"] / 1e9
+
+  ranked = sorted(EXTRACTORS, key=lambda extractor: cost(extractor, _COLUMNS[-1]))
+  heads = ["feature extractor", "top-1"] + [
+    f"{figures.title(kind)}, {side} px" + (f", {num} proposals" if num else "")
+    for kind, side, num in _COLUMNS
+  ]
+  lines = ["| " + " | ".join(heads) + " |", "|---" + "|---:" * (len(heads) - 1) + "|"]
+  for extractor in ranked:
+    top_1 = known[(extractor, *_COLUMNS[0])]["top_1"]
+    cells = [f"{cost(extractor, column):,.2f}" for column in _COLUMNS]
+    lines.append(
+      f"| {figures.title(extractor)} | {top_1 or ''} | " + " | ".join(cells) + " |"
+    )
+  lines += ["", "From least to most multiply-adds:", ""]
+  for kind in META_ARCHITECTURES:
+    column = next(one for one in reversed(_COLUMNS) if one[0] == kind)
+    order = sorted(EXTRACTORS, key=lambda one: cost(one, column))
+    names = ", ".join(map(figures.title, order))
+    lines.append(f"* {figures.title(kind)} at {column[1]} px: {names}")
+  for extractor in ranked:
+    columns = [("ssd", 600, None), ("rfcn", 600, 300), ("faster_rcnn", 600, 300)]
+    columns.sort(key=lambda column: cost(extractor, column))
+    names = ", ".join(figures.title(column[0]) for column in columns)
+    lines.append(f"* {figures.title(extractor)} at 600 px, 300 proposals: {names}")
+  return "\n".join(lines) + "\n"
+
+
+def pictures(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
+  """Files of their own, by name."""
+  found = (
+    figures.against_parameters(rows),
+    figures.against(rows, "num_proposals", "number of proposals", "multiply_adds"),
+  )
+  return {name: _alone(plot, rows) for name, _, plot in found}
+
+
+def _alone(plot: str, rows: Sequence[dict[str, Any]]) -> str:
+  """An `<svg>` element of a page as a file, with a legend in it."""
+  names = [figures.keys(rows, column) for column in _CHOICES[:2]]
+  legend = [
+    f'<g transform="translate({24 + 200 * column} {HEIGHT + 8 + ROW_PX * row})">'
+    f'<g fill="{color}">{mark}</g>{words((12, 4), name, "start")}</g>'
+    for column, entries in enumerate(names)
+    for row, (name, color, mark) in enumerate(entries)
+  ]
+  height = HEIGHT + ROW_PX * max(map(len, names)) + 8
+  head = (
+    f'<svg xmlns="http://www.w3.org/2000/svg" width="{1.5 * WIDTH:g}" '
+    f'viewBox="0 0 {WIDTH} {height}" style="{_STYLE}"'
+  )
+  whole = plot.replace(f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}"', head, 1)
+  return f"{whole.removesuffix('</svg>')}{''.join(legend)}</svg>\n"
+
+
+if __name__ == "__main__":
+  main(*sys.argv[1:])
