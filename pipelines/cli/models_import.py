@@ -33,10 +33,10 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
     "import",
     run_import,
     "add a detector that the Object Detection API trained",
-    "Brings a detector of TensorFlow 1 (SSD on MobileNet v1 or Inception V2) into the "
-    "store, by the names of its variables and its pipeline.config; all of it or "
-    "nothing. It has not been measured: `hardmine evaluate coco` does that, and "
-    "`promote --override` puts it to use.",
+    "Brings a detector of TensorFlow 1 (SSD, Faster R-CNN or R-FCN) into the store, by "
+    "the names of its variables and its pipeline.config; all of it or nothing. Nobody "
+    "has measured it here, so it has passed no gate: `hardmine evaluate coco` measures "
+    "it, and `promote --override` puts it to use.",
   )
   parser.add_argument(
     "checkpoint",
@@ -49,7 +49,7 @@ def add_actions(actions: argparse._SubParsersAction) -> None:
     metavar="FILE",
     required=True,
     help="what its classes are: a label map (.pbtxt), a categories.json, or COCO's "
-    "annotations (.json); classes that it leaves out are never detected",
+    "annotations (.json); of an SSD, classes that it leaves out are never detected",
   )
   parser.add_argument(
     "--anchor-order",

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
+from hardmine.pipelines.cli.train import _local_weights
 from hardmine.pipelines.experiments import find
 from hardmine.pipelines.initial_weights import KEY, initial_weights_of, resolved
 from hardmine.serving.store.store import ModelStore
@@ -14,8 +16,9 @@ from tests.serving.store import fake_models
 
 
 @pytest.fixture(params=["disk", "bucket"])
-def store(request, tmp_path):
+def store(request, tmp_path, monkeypatch):
   """Codecs a and b as versions 1 and 2, a detector as 3; `production` is 1."""
+  monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
   place = tmp_path / "store"
   url = str(place) if request.param == "disk" else f"memory://bucket{place}"
   found = ModelStore(url)
@@ -92,3 +95,12 @@ def test_other_weights_stay_as_they_are(tmp_path, monkeypatch):
     assert resolved(codec(weights)) == (codec(weights), {})
   assert resolved(find("codec_cpu")) == (find("codec_cpu"), {})
   assert resolved(find("ssd_small_set")) == (find("ssd_small_set"), {})
+
+
+def test_a_training_for_days_copies_what_the_alias_means(store):
+  found = Path(str(_local_weights(f"{store.url}:production")))
+  assert (found / "saved_model.pb").read_text() == "graph a"
+  for weights in (None, "weights.npz", "runs/model"):
+    assert _local_weights(weights) == weights
+  with pytest.raises(ValueError, match="an exported codec"):
+    _local_weights(f"{store.url}:detector")

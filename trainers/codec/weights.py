@@ -13,7 +13,7 @@ import numpy as np
 from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import LIGHT, read_facts
 from hardmine.schemas.files import write_atomically
-from hardmine.schemas.local_copies import local_copy
+from hardmine.schemas.local_copies import is_there, local_copy
 from hardmine.schemas.uris import is_url
 from hardmine.trainers import saved_model
 from hardmine.trainers.codec.model import RecurrentCodec
@@ -48,12 +48,14 @@ def load_weights(path: str | os.PathLike, codec: RecurrentCodec) -> None:
   Raises:
     ValueError: no such file, or the weights of another network.
   """
-  if is_url(path):
-    with local_copy(os.fspath(path), wanted=_is_wanted) as model_dir:
-      _load_exported(Path(model_dir), codec)
+  name = os.fspath(path)
+  if is_url(name):
+    require(is_there(name), "weights that exist", path=name)
+    with local_copy(name, wanted=_is_wanted) as model_dir:
+      _load_exported(model_dir, codec, name)
     return
   if Path(path).is_dir():
-    _load_exported(Path(path), codec)
+    _load_exported(name, codec, name)
     return
   require(Path(path).is_file(), "a file of weights that exists", path=str(path))
   try:
@@ -74,13 +76,13 @@ def _is_wanted(name: str) -> bool:
   return not name.startswith(LIGHT)
 
 
-def _load_exported(model_dir: Path, codec: RecurrentCodec) -> None:
-  """From a SavedModel."""
+def _load_exported(model_dir: str, codec: RecurrentCodec, title: str) -> None:
+  """From a SavedModel, which a person knows by a title."""
   facts = read_facts(model_dir, "codec")
-  _require_same_config(model_dir, json.dumps(facts["config"]), codec)
+  _require_same_config(title, json.dumps(facts["config"]), codec)
   filled = {id(one) for one in saved_model.read_variables(model_dir, "codec", codec)}
   missing = [one for one in codec.trainable_variables if id(one) not in filled]
-  require(not missing, "all weights of the codec in its export", path=str(model_dir))
+  require(not missing, "all weights of the codec in its export", path=title)
 
 
 def _require_same_config(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -12,6 +13,7 @@ import tensorflow as tf
 
 from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.detector_config import SSDConfig
+from hardmine.schemas.folders import folder
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers import saved_model
 from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
@@ -70,8 +72,14 @@ def weights(model):
   }
 
 
-def test_the_same_categories_keep_everything(exported):
+@pytest.mark.parametrize("kind", ["disk", "bucket"])
+def test_the_same_categories_keep_everything(exported, kind):
   source, theirs = exported
+  if kind == "bucket":
+    bucket = folder(f"memory://bucket{source}")
+    for path in filter(Path.is_file, Path(source).rglob("*")):
+      bucket.write(str(path.relative_to(source)), path.read_bytes())
+    source = bucket.url
   lines = []
   ours = weights(begun(source, say=lines.append, resolution_px=64))
   for name, value in weights(theirs).items():
@@ -135,14 +143,12 @@ def test_a_backbone_from_a_checkpoint(tmp_path, capsys):
   randomize(theirs, 5)
   values = backbone_values(theirs.leaf_layers, MobileNetV1, "FeatureExtractor/")
   write(tmp_path / "model.ckpt", values)
-  for source in (tmp_path, tmp_path / "model.ckpt"):
-    config = dataclasses.replace(config, initial_weights=str(source))
-    ours = SSD.to_train(config, 2, TRAINING)
-    wanted = weights(theirs)
-    for name, value in weights(ours).items():
-      if MobileNetV1.block_of(name.split("/")[0]) is not None:
-        np.testing.assert_array_equal(value, wanted[name])
-    assert f"{len(values)} variables matched" in capsys.readouterr().out
+  config = dataclasses.replace(config, initial_weights=str(tmp_path))
+  ours, wanted = weights(SSD.to_train(config, 2, TRAINING)), weights(theirs)
+  for name, value in ours.items():
+    if MobileNetV1.block_of(name.split("/")[0]) is not None:
+      np.testing.assert_array_equal(value, wanted[name])
+  assert f"{len(values)} variables matched" in capsys.readouterr().out
 
 
 def test_the_moving_average_begins_with_the_weights(exported):

@@ -41,7 +41,7 @@ FAMILIES = [
 ]
 
 
-SLOW = (InceptionV3, InceptionResNetV2, SlimResNet101)
+SLOW = (InceptionV2, InceptionV3, InceptionResNetV2, SlimResNet101)
 
 
 @functools.cache
