@@ -16,7 +16,7 @@ from hardmine.pipelines.cli.model_ref import split_store_reference
 from hardmine.schemas.config import require
 from hardmine.schemas.experiment import CodecExperiment, Experiment
 from hardmine.schemas.files import sha256_of
-from hardmine.schemas.uris import is_url
+from hardmine.schemas.uris import absolute, is_url, join
 
 KEY = "initial_version"
 
@@ -83,8 +83,9 @@ def version_of(url: str, name: str, kind: str) -> tuple[str, dict[str, Any]]:
     initial_weights=f"{url}:{name}",
     kind=version.kind,
   )
-  return f"{store.url}/versions/{version.number}", {
-    "store": store.url,
+  place = absolute(store.url)  # the same however the store is spelled
+  return join(place, "versions", str(version.number)), {
+    "store": place,
     "version": version.number,
     "digest": version.digest,
     "model_id": version.model_id,

@@ -99,6 +99,7 @@ def run_import(args: argparse.Namespace) -> int:
         "already": already,
         "model_id": found.model_id,
         **_facts(found, args),
+        "report": dataclasses.asdict(found.report),
       }
     )
     return 0
@@ -153,12 +154,13 @@ def _add(store: ModelStore, found: Imported, args: argparse.Namespace) -> int:
 
 
 def _facts(found: Imported, args: argparse.Namespace) -> dict[str, Any]:
-  """Of the lineage and the JSON."""
+  """What the lineage and the JSON say."""
   return {
     "checkpoint": args.checkpoint,
     "sha256": found.sha256,
     "anchor_order": args.anchor_order,
     "moving_average": args.moving_average,
-    "report": dataclasses.asdict(found.report),
-    "notes": list(found.notes),
+    "num_weights": found.report.num_weights,
+    "num_variables": len(found.report.matched),
+    "notes": [*found.report.notes, *found.notes],
   }

@@ -59,6 +59,15 @@ def test_settings_change_when_the_alias_moves_and_not_otherwise(store):
   assert before[1] != after[1]
 
 
+@pytest.mark.parametrize("store", ["disk"], indirect=True)
+def test_a_store_is_one_however_it_is_spelled(store, tmp_path, monkeypatch):
+  (tmp_path / "link").symlink_to(store.url)
+  monkeypatch.chdir(tmp_path)
+  whole = resolved(codec(f"{store.url}:production"))
+  for name in ("store", "./store/", "link", f"{tmp_path}/link/../store"):
+    assert resolved(codec(f"{name}:production")) == whole
+
+
 def test_a_detector_begins_with_a_detector(store):
   experiment = find("ssd_small_set")
   (of_detector,) = [f"detector.initial_weights={store.url}:detector"]
