@@ -78,6 +78,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="leave out all but the surest N of a photograph (default: "
     f"{_MAX_SHOWN} in lines and drawings, all in --json)",
   )
+  parser.add_argument(
+    "--proposals",
+    type=int,
+    metavar="N",
+    help="how many places a model of two stages (Faster R-CNN, R-FCN) looks at: fewer "
+    "are faster and find less (default: all that it was exported with)",
+  )
   add_categories(parser, "find only objects of these categories")
   parser.add_argument("--json", action="store_true", help="print one JSON object")
   results = parser.add_argument_group("results in COCO's format")
@@ -125,7 +132,7 @@ def run(args: argparse.Namespace) -> int:
   results = results_file(args, [item.source for item in items])
   runtime = runtime_of(model_dir, args)
   threads = threads_of_each(batch.num_at_once(items), runtime)
-  detector = Detector.load(model_dir, runtime, threads)
+  detector = Detector.load(model_dir, runtime, threads, args.proposals)
   categories = _categories(args, detector)
   if results is not None:
     results.match(categories)

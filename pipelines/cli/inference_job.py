@@ -44,6 +44,11 @@ def detect(args: argparse.Namespace) -> int:
     coco=args.coco,
     annotations=args.annotations,
   )
+  require(
+    args.proposals is None,
+    "no --proposals with --images, where a model looks at all that it proposes",
+    proposals=args.proposals,
+  )
   model_dir = choose_model(args.model, kind="detector")
   categories = None
   if args.categories is not None:

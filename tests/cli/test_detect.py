@@ -40,9 +40,7 @@ class TwoObjects:
 def folder(tmp_path, monkeypatch):
   """Holds photo.jpg, black.png and the folder `model`."""
   monkeypatch.delenv("HARDMINE_MODEL", raising=False)
-  monkeypatch.setattr(
-    Detector, "load", lambda path, runtime=None, num_threads=None: TwoObjects()
-  )
+  monkeypatch.setattr(Detector, "load", lambda *_: TwoObjects())
   monkeypatch.chdir(tmp_path)
   for name, facts in (("model", "detector.json"), ("codec", "codec.json")):
     (tmp_path / name / "assets.extra" / "light").mkdir(parents=True)
@@ -279,9 +277,7 @@ class Weak(TwoObjects):
 
 @pytest.fixture
 def weak(monkeypatch):
-  monkeypatch.setattr(
-    Detector, "load", lambda path, runtime=None, num_threads=None: Weak()
-  )
+  monkeypatch.setattr(Detector, "load", lambda *_: Weak())
 
 
 def test_what_is_not_shown_is_counted(weak, capsys):

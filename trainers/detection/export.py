@@ -88,9 +88,8 @@ class _Serving(tf.Module):
     super().__init__()
     self.model = model
     self.category_ids = tf.constant([0, *categories.ids], tf.int64)
-    self._spec = model.prepared_spec(model.config)
     inputs = tf.nest.map_structure(
-      lambda one: tf.TensorSpec([None, *one.shape], one.dtype), self._spec
+      lambda one: tf.TensorSpec([None, *one.shape], one.dtype), self._prepared_spec()
     )
     # That all signatures call one function has it traced once.
     self._detections = tf.function(
@@ -99,11 +98,12 @@ class _Serving(tf.Module):
 
   @tf.function(input_signature=[ENCODED])
   def detect_encoded(self, images):
-    if all(one.shape.is_fully_defined() for one in tf.nest.flatten(self._spec)):
+    spec = self._prepared_spec()
+    if all(one.shape.is_fully_defined() for one in tf.nest.flatten(spec)):
       inputs, sizes = tf.map_fn(
         self._decoded,
         images,
-        fn_output_signature=(self._spec, tf.TensorSpec([2], tf.int32)),
+        fn_output_signature=(spec, tf.TensorSpec([2], tf.int32)),
       )
       return self._detections(inputs, sizes, _ALL)
 
@@ -139,6 +139,9 @@ class _Serving(tf.Module):
 
   def _prepared(self, pixels):
     return self.model.prepared(self.model.config, pixels)
+
+  def _prepared_spec(self):
+    return self.model.prepared_spec(self.model.config)
 
   def _found(self, inputs, sizes, max_proposals):
     """From a batch of inputs and int32 [b, 2] of the images' height and width."""

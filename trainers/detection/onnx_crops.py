@@ -60,6 +60,8 @@ def _crop_and_resize(graph: Any, node: Any, name: str, arguments: list[Any]) -> 
     crops = write("Mul", crops, _mask(write, corners, ends, size))
   (dtype,), (shape,) = node.output_dtypes, node.output_shapes
   outputs = node.output
+  # Behind a reshape that changes nothing, all channels would be put last, and back.
+  unchanged = [] if one_mean else _only_reshaped(graph, node)
   graph.remove_node(name)
   graph.make_node(
     "Transpose",
@@ -70,6 +72,8 @@ def _crop_and_resize(graph: Any, node: Any, name: str, arguments: list[Any]) -> 
     dtypes=[dtype],
     shapes=[[-1, *points, shape[3] if shape else -1]],
   )
+  for reshaped in unchanged:
+    graph.replace_all_inputs(reshaped, outputs[0])
 
 
 class _Writer:
@@ -101,6 +105,25 @@ def _only_averaged(graph: Any, node: Any) -> bool:
     return False
   axes = users[0].inputs[1]
   return axes.is_const() and sorted(np.ravel(axes.get_tensor_value())) == [1, 2]
+
+
+def _only_reshaped(graph: Any, node: Any) -> list[str]:
+  """What reshapes make of crops, one after the other, that ends in their own shape."""
+  found, name = [], node.output[0]
+  while True:
+    users = graph.find_output_consumers(name)
+    if len(users) != 1 or users[0].type != "Reshape" or name in graph.outputs:
+      break
+    found.append(name := users[0].output[0])
+  own = graph.get_shape(node.output[0])
+  while found and not _is_shape(graph.get_shape(found[-1]), own):
+    found.pop()
+  return found[-1:]
+
+
+def _is_shape(shape: list[int] | None, own: list[int] | None) -> bool:
+  """Whether all axes but the first, of which nothing is known, are the same."""
+  return bool(shape and own) and shape[1:] == own[1:] and min(shape[1:]) > 0
 
 
 def _numbers(write: _Writer, boxes: str) -> str:

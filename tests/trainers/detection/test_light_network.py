@@ -148,6 +148,12 @@ def test_a_picture_without_pixels_is_refused(light):
     light.detect(np.zeros((0, 5, 3), np.uint8))
 
 
+@pytest.mark.parametrize("runtime", ["onnxruntime", "tensorflow"])
+def test_one_stage_makes_no_proposals(exported, runtime):
+  with pytest.raises(ValueError, match=r"^Expected a model of two stages.*makes none"):
+    Detector.load(exported, runtime, max_proposals=10)
+
+
 def test_several_threads_may_ask(light):
   images = pictures([(60 + 7 * i, 80) for i in range(16)])
   expected = [light.detect(image) for image in images]

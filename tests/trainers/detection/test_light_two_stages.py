@@ -6,6 +6,7 @@ import concurrent.futures
 import functools
 import io
 import json
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hardmine.pipelines.cli.main import main
 from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.detector_config import (
   FasterRCNNConfig,
@@ -22,9 +24,11 @@ from hardmine.schemas.detector_config import (
   RFCNConfig,
   Stretched,
 )
-from hardmine.schemas.exported_model import has_light_form, read_light_facts
+from hardmine.schemas.exported_model import LIGHT, has_light_form, read_light_facts
+from hardmine.serving.probe.ask_model import ask
 from hardmine.trainers import onnx_export
 from hardmine.trainers.detection import light_export
+from hardmine.trainers.detection.conversion import convert_detector
 from hardmine.trainers.detection.detector import Detector
 from hardmine.trainers.detection.export import export_detector
 from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
@@ -248,6 +252,38 @@ def test_graphs_that_answer_otherwise_are_not_exported(tmp_path, monkeypatch):
   with pytest.raises(RuntimeError, match=r"second_stage.*scores .* up to .* apart"):
     light_export.write_light(model, tmp_path)
   assert not has_light_form(tmp_path)
+
+
+def test_the_command_takes_a_number_of_proposals(exported, tmp_path, capsys):
+  Image.fromarray(pictures([(70, 90)])[0]).save(tmp_path / "a.png")
+  words = ["detect", str(tmp_path / "a.png"), "--model", str(exported), "--json"]
+  found = []
+  for more in ([], ["--proposals", "2"]):
+    assert main([*words, "--min-score", "0", *more]) == 0
+    found.append(json.loads(capsys.readouterr().out)["images"][0]["objects"])
+  assert 0 < len(found[1]) <= 2 * NUM_CATEGORIES < len(found[0])
+  assert main([*words, "--proposals", "301"]) == 2
+  assert "Expected 1 to 300 proposals" in capsys.readouterr().err
+  job = ["detect", "--images", str(tmp_path), "--output", str(tmp_path / "made")]
+  assert main([*job, *words[2:], "--proposals", "2"]) == 2
+  assert "no --proposals with --images" in capsys.readouterr().err
+
+
+def test_the_probe_finds_it_sound(exported):
+  outcome = ask(exported)
+  assert outcome.passed, outcome.reason
+  assert json.loads(outcome.last_line)["runtime"] == "onnxruntime"
+
+
+@slow
+@pytest.mark.parametrize("name", ["faster_rcnn", "rfcn_mobilenet"])
+def test_an_export_of_before_gets_a_light_form(export, tmp_path, name):
+  before, (image,) = export(name), pictures([(120, 90)])
+  shutil.copytree(before, tmp_path / "before")
+  shutil.rmtree(tmp_path / "before" / LIGHT)
+  convert_detector(tmp_path / "before", tmp_path / "after")
+  after = Detector.load(tmp_path / "after", "onnxruntime")
+  check_equal(after.detect(image), loaded(before, "onnxruntime").detect(image))
 
 
 ALONE = """
