@@ -76,7 +76,12 @@ def add_study_arguments(parser: argparse.ArgumentParser) -> None:
   own.add_argument(
     "--proposals",
     metavar="N,...",
-    help="measure your own with each of these numbers of proposals, if they have any",
+    help="measure your own of two stages with each of these numbers of proposals",
+  )
+  own.add_argument(
+    "--resolutions",
+    metavar="PX,...",
+    help="and with pictures whose shorter side is each of these",
   )
   own.add_argument(
     "--images", metavar="DIR", help="annotated images to measure --model on"

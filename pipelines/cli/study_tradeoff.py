@@ -94,10 +94,11 @@ def _combinations(args: argparse.Namespace) -> list[Combination]:
   from hardmine.pipelines.cli.model_ref import resolve_model
   from hardmine.pipelines.studies.own import experiments, models
 
-  numbers = _numbers(args.proposals)
+  sides = _numbers("resolutions", args.resolutions)
+  numbers = _numbers("proposals", args.proposals)
   trained = [(ref, resolve_model(ref, "detector")) for ref in args.model]
   own = [*experiments(args.experiment, args.categories), *models(trained)]
-  found += [one for each in own for one in study.variants(each, numbers)]
+  found += [one for each in own for one in study.variants(each, sides, numbers)]
   require(bool(found), f"--experiment or --model beside --only {NONE}", only=args.only)
   names = [one.name for one in found]
   for name in names:
@@ -105,13 +106,13 @@ def _combinations(args: argparse.Namespace) -> list[Combination]:
   return found
 
 
-def _numbers(text: str | None) -> list[int]:
+def _numbers(name: str, text: str | None) -> list[int]:
   words = [word.strip() for word in (text or "").split(",") if word.strip()]
   for word in words:
     require(
       word.isdecimal() and int(word) > 0,
-      "--proposals as whole numbers with commas between, such as 10,50,300",
-      proposals=word,
+      f"--{name} as whole numbers with commas between, such as 50,300",
+      **{name: word},
     )
   return list(dict.fromkeys(map(int, words)))
 

@@ -201,19 +201,45 @@ def chosen(combinations: Sequence[Combination], patterns: Iterable[str]) -> list
   ]
 
 
-def variants(one: Combination, numbers: Sequence[int]) -> list[Combination]:
-  """A detector with each number of proposals; itself, where it has one stage."""
-  config = one.config
-  if not numbers or not isinstance(config, FasterRCNNConfig):
+def variants(
+  one: Combination, resolutions_px: Sequence[int] = (), numbers: Sequence[int] = ()
+) -> list[Combination]:
+  """A detector at each resolution with each number of proposals.
+
+  Neither is of the weights of two stages, nor is there anything to choose of one stage.
+
+  Args:
+    one: the detector.
+    resolutions_px: shorter sides that pictures are resized to; none keeps its own.
+    numbers: of proposals, likewise.
+  """
+  if not isinstance(one.config, FasterRCNNConfig):
     return [one]
-  return [
-    dataclasses.replace(
-      one,
-      name=f"{one.name}-proposals_{num}",
-      config=dataclasses.replace(config, proposals=_with_proposals(config, num)),
-    )
-    for num in numbers
-  ]
+  found = [one]
+  if resolutions_px:
+    found = [_at_resolution(each, side) for each in found for side in resolutions_px]
+  if numbers:
+    found = [_looking_at(each, num) for each in found for num in numbers]
+  return found
+
+
+def _at_resolution(one: Combination, side_px: int) -> Combination:
+  longest = _MAX_SIDES_PX.get(side_px, round(side_px * 1024 / 600))
+  resizer = KeptProportions(min_side_px=side_px, max_side_px=longest)
+  return dataclasses.replace(
+    one,
+    name=f"{one.name}-{side_px}",
+    config=dataclasses.replace(one.config, resizer=resizer),
+  )
+
+
+def _looking_at(one: Combination, num: int) -> Combination:
+  proposals = _with_proposals(one.config, num)
+  return dataclasses.replace(
+    one,
+    name=f"{one.name}-proposals_{num}",
+    config=dataclasses.replace(one.config, proposals=proposals),
+  )
 
 
 def extractor_class(name: str) -> type:
@@ -258,5 +284,5 @@ def _combination(
   )
 
 
-def _with_proposals(config: FasterRCNNConfig, num: int) -> ProposalConfig:
+def _with_proposals(config: Any, num: int) -> ProposalConfig:
   return dataclasses.replace(config.proposals, max_proposals=num)

@@ -74,7 +74,7 @@ class Counter:
   def __init__(self) -> None:
     self._network = ""
     self._model: Any = None
-    self._stages: dict[Any, dict[str, int]] = {}
+    self._stages: dict[Any, dict[Any, int]] = {}
 
   def cost(self, one: Combination) -> Cost:
     """What a combination costs.
@@ -100,16 +100,13 @@ class Counter:
       )
     size = one.size_px
     first = self._once(size, lambda: layer_costs(model.first_stage, size))
-    # a straight line in the number of proposals
-    single, double = (
-      self._once((size, few), lambda few=few: _second_stage_costs(model, size, few))
-      for few in (1, 2)
-    )
-    each = {kind: double.get(kind, 0) - count for kind, count in single.items()}
-    second = {kind: count + (num - 1) * each[kind] for kind, count in single.items()}
+    looked_at = self._once((size, "boxes"), lambda: _second_stage_costs(model, size))
+    second: collections.Counter[str] = collections.Counter()
+    for (kind, of_each), count in looked_at.items():
+      second[kind] += num * count if of_each else count
     return Cost(parameters=parameters, first_stage=first, second_stage=second)
 
-  def _once(self, key: Any, count: Any) -> dict[str, int]:
+  def _once(self, key: Any, count: Any) -> dict[Any, int]:
     if key not in self._stages:
       self._stages[key] = count()
     return self._stages[key]
@@ -135,26 +132,29 @@ def built(one: Combination, *, with_values: bool = False) -> Any:
     return meta_architecture(one.config)(one.config, one.num_categories)
 
 
-def layer_costs(
-  model: Any, size_px: tuple[int, int], num_boxes: int | None = None
-) -> dict[str, int]:
+def layer_costs(model: Any, size_px: tuple[int, int]) -> dict[str, int]:
   """Multiply-adds by kind of a functional Keras model for one picture.
 
   Args:
     model: maps pixels [b, h, w, 3] to whatever.
     size_px: rows and columns of the picture.
-    num_boxes: what a batch of unknown size in it counts as; else 1.
+
+  Raises:
+    ValueError: the picture's shape does not tell that of every layer.
   """
   import keras
 
-  rows, columns = size_px
-  inputs = keras.Input((rows, columns, 3), batch_size=1)
-  return _walked(model, inputs, num_boxes or 1)
+  inputs = keras.Input((*size_px, 3), batch_size=1)
+  found: collections.Counter[str] = collections.Counter()
+  for (kind, _), count in _walked(model, inputs).items():
+    found[kind] += count
+  return dict(found)
 
 
 def _second_stage_costs(
-  model: Any, size_px: tuple[int, int], num_boxes: int
-) -> dict[str, int]:
+  model: Any, size_px: tuple[int, int]
+) -> dict[tuple[str, bool], int]:
+  """By kind and by whether each proposal costs so much; otherwise all do together."""
   import keras
 
   stage = model.second_stage
@@ -163,24 +163,23 @@ def _second_stage_costs(
   depth = stage.input["features"].shape[-1]
   inputs = {
     "features": keras.Input((rows, columns, depth), batch_size=1, name="features"),
-    "boxes_yxyx_norm": keras.Input(
-      (num_boxes, 4), batch_size=1, name="boxes_yxyx_norm"
-    ),
+    "boxes_yxyx_norm": keras.Input((1, 4), batch_size=1, name="boxes_yxyx_norm"),
   }
-  return _walked(stage, inputs, num_boxes)
+  return _walked(stage, inputs)
 
 
-def _walked(model: Any, inputs: Any, batch: int) -> dict[str, int]:
+def _walked(model: Any, inputs: Any) -> dict[tuple[str, bool], int]:
+  """Of one picture with one proposal: a batch of unknown size is that of proposals."""
   import keras
 
-  found: collections.Counter[str] = collections.Counter()
+  found: collections.Counter[tuple[str, bool]] = collections.Counter()
 
   def call(layer: Any, *arguments: Any, **options: Any) -> Any:
     if isinstance(layer, keras.Model):
-      found.update(_walked(layer, _like(arguments[0]), batch))
+      found.update(_walked(layer, _like(arguments[0])))
     outputs = layer(*arguments, **options)
-    for kind, count in _counted(layer, arguments, outputs, batch):
-      found[kind] += count
+    for kind, count in _counted(layer, arguments, outputs):
+      found[kind, kind == CROP or outputs.shape[0] is None] += count
     return outputs
 
   with keras.StatelessScope(initialize_variables=False):
@@ -193,10 +192,8 @@ def _walked(model: Any, inputs: Any, batch: int) -> dict[str, int]:
   return dict(found)
 
 
-def _counted(
-  layer: Any, arguments: Any, outputs: Any, batch: int
-) -> Iterator[tuple[str, int]]:
-  """Kind and multiply-adds of what one layer does to one batch."""
+def _counted(layer: Any, arguments: Any, outputs: Any) -> Iterator[tuple[str, int]]:
+  """Kind and multiply-adds of what one layer does."""
   from keras import layers
 
   from hardmine.trainers.detection.meta_architectures.two_stage_layers import (
@@ -205,25 +202,25 @@ def _counted(
   )
 
   if isinstance(layer, Crops):
-    yield CROP, _numbers(outputs.shape, batch) * _TAPS
+    yield CROP, _numbers(outputs.shape) * _TAPS
   elif isinstance(layer, PositionSensitive):
-    yield CROP, _numbers(outputs.shape, batch) * layer.crop_px**2 * _TAPS
+    yield CROP, _numbers(outputs.shape) * layer.crop_px**2 * _TAPS
   elif isinstance(layer, layers.SeparableConv2D):
     kernel, pointwise = layer.depthwise_kernel.shape, layer.pointwise_kernel.shape
-    places = _numbers(outputs.shape[:-1], batch)
+    places = _numbers(outputs.shape[:-1])
     yield DEPTHWISE, places * math.prod(kernel)
     yield POINTWISE, places * math.prod(pointwise)
   elif isinstance(layer, layers.DepthwiseConv2D):
     rows, columns = layer.kernel_size
-    yield DEPTHWISE, _numbers(outputs.shape, batch) * rows * columns
+    yield DEPTHWISE, _numbers(outputs.shape) * rows * columns
   elif isinstance(layer, layers.Conv2D):
     kernel = tuple(layer.kernel.shape)
     kind = POINTWISE if kernel[:2] == (1, 1) else CONVOLUTION
-    yield kind, _numbers(outputs.shape[:-1], batch) * math.prod(kernel)
+    yield kind, _numbers(outputs.shape[:-1]) * math.prod(kernel)
   elif isinstance(layer, layers.Dense):
-    yield DENSE, _numbers(outputs.shape[:-1], batch) * math.prod(layer.kernel.shape)
+    yield DENSE, _numbers(outputs.shape[:-1]) * math.prod(layer.kernel.shape)
   elif type(layer).__name__ == "Matmul":  # of `keras.ops`, which has no public name
-    yield DENSE, _numbers(outputs.shape, batch) * arguments[0].shape[-1]
+    yield DENSE, _numbers(outputs.shape) * arguments[0].shape[-1]
 
 
 def _like(tensors: Any) -> Any:
@@ -235,8 +232,8 @@ def _like(tensors: Any) -> Any:
   )
 
 
-def _numbers(shape: Any, batch: int) -> int:
-  """How many numbers a tensor holds, of which the batch may be unknown.
+def _numbers(shape: Any) -> int:
+  """How many numbers a tensor holds; a batch of unknown size is one.
 
   Raises:
     ValueError: another side is unknown too, and so is the cost.
@@ -245,4 +242,4 @@ def _numbers(shape: Any, batch: int) -> int:
   require(
     None not in others, "layers whose shapes follow from the picture's", shape=shape
   )
-  return (batch if first is None else first) * math.prod(others)
+  return (1 if first is None else first) * math.prod(others)

@@ -60,14 +60,13 @@ def main(path: str) -> None:
 
 
 def costs() -> list[dict[str, Any]]:
-  """Rows of all pairs at width 1 with the coarser map."""
-  chosen = [one for one in everything() if one.output_stride in (None, 16)]
-  return tables.flat(counted(chosen, None), (), None)
+  """Rows of all combinations at width 1."""
+  return tables.flat(counted(everything(), None), (), None)
 
 
 def block(rows: Sequence[dict[str, Any]]) -> str:
   """Multiply-adds of all pairs, and the orders that follow from them."""
-  known = {tuple(row[name] for name in _CHOICES): row for row in rows}
+  known = {tuple(row[name] for name in _CHOICES): row for row in _coarse(rows)}
 
   def cost(extractor: str, column: tuple[str, int, int | None]) -> float:
     return known[(extractor, *column)]["multiply_adds"] / 1e9
@@ -100,11 +99,17 @@ def block(rows: Sequence[dict[str, Any]]) -> str:
 
 def pictures(rows: Sequence[dict[str, Any]]) -> dict[str, str]:
   """Files of their own, by name."""
+  rows = _coarse(rows)
   found = (
     figures.against_parameters(rows),
     figures.against(rows, "num_proposals", "number of proposals", "multiply_adds"),
   )
   return {name: _alone(plot, rows) for name, _, plot in found}
+
+
+def _coarse(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+  """Those with a position every 16 pixels, which all pairs have."""
+  return [row for row in rows if row["output_stride"] != 8]
 
 
 def _alone(plot: str, rows: Sequence[dict[str, Any]]) -> str:

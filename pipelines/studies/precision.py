@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
+
+from hardmine.schemas.exported_model import LIGHT_FACTS, read_light_facts
+from hardmine.trainers.detection.preparation import Prepared
 
 SPLIT = "study"
 
@@ -47,8 +54,8 @@ def evaluated(request: dict[str, Any]) -> dict[str, Any]:
   """Finds objects in every image of the records, and compares.
 
   Args:
-    request: `model`, a folder; `records`; `max_images`, or None; `num_proposals`, or
-      None; `num_threads`, or None.
+    request: `one`, a combination with a model; `records`; `max_images` and
+      `num_threads`, or None.
 
   Returns:
     `summary`, COCO's twelve numbers, -1 where there is nothing to measure on;
@@ -60,23 +67,45 @@ def evaluated(request: dict[str, Any]) -> dict[str, Any]:
     SplitRecords,
   )
   from hardmine.components.detection_evaluator.measurement import measure_detector
+  from hardmine.pipelines.studies.combinations import Combination
   from hardmine.schemas.categories import read_categories
   from hardmine.trainers.detection.detector import Detector
 
-  options = {}
-  if request["num_proposals"] is not None:
-    options["max_proposals"] = request["num_proposals"]
-  detector = Detector.load(
-    request["model"], num_threads=request["num_threads"], **options
-  )
+  one = Combination.of(request["one"])
+  assert one.model is not None
+  with tempfile.TemporaryDirectory(prefix="hardmine-study-") as scratch:
+    detector = Detector.load(
+      _resizing(one, Path(scratch, "model")),
+      num_threads=request["num_threads"],
+      max_proposals=one.num_proposals,
+    )
   records = Path(request["records"])
   data = AnnotatedSet.of(
     SplitRecords(records, request["max_images"]), read_categories(str(records))
   )
-  found = measure_detector(detector, data, request["model"])
+  found = measure_detector(detector, data, one.name)
   return {
     "summary": found.coco.summary,
     "latency_seconds": found.latency_seconds,
     "num_images": len(data.names),
     "num_objects": data.num_objects,
   }
+
+
+def _resizing(one: Any, folder: Path) -> str:
+  """The model's folder, or a view of it that resizes pictures as the combination says.
+
+  Args:
+    one: a combination with a model.
+    folder: of the view, where one is needed.
+  """
+  if one.num_proposals is None:
+    return one.model
+  preparation = json.loads(Prepared(preparation=one.config.resizer).to_json())
+  facts = read_light_facts(one.model)
+  if facts["preparation"] == preparation["preparation"]:
+    return one.model
+  shutil.copytree(os.path.abspath(one.model), folder, copy_function=os.symlink)
+  (folder / LIGHT_FACTS).unlink()
+  (folder / LIGHT_FACTS).write_text(json.dumps({**facts, **preparation}), "utf-8")
+  return str(folder)

@@ -174,6 +174,7 @@ class Sweep:
     for row in trained:
       facts = {
         "what": "precision",
+        "config": row.one.config.to_json(),
         "model_id": _model_id(row.one),
         "num_proposals": row.one.num_proposals,
         "data": self.data["digest"],
@@ -186,10 +187,9 @@ class Sweep:
       if row.precision is None:
         request = {
           "do": "evaluate",
-          "model": row.one.model,
           "records": records,
           "max_images": how.max_images,
-          "num_proposals": row.one.num_proposals,
+          "one": row.one.plain(),
           "num_threads": how.num_threads,
         }
         try:

@@ -1,9 +1,11 @@
 """The process that `asking` starts: reads a request as JSON, answers with a line of it.
 
-{"do": "export", "one": {...}, "folder": ...}      a network's light form
-{"do": "time", "one": {...}, "runtime": ..., "folder": ..., "num_threads": ...,
- "repeats": ..., "seconds": ..., "photographs": [...]}
-{"do": "evaluate", "model": ..., "records": ..., "num_proposals": ..., ...}
+`do` says what, and the rest is what the function behind it asks for:
+
+* `export`: a network's light form (`tensorflow_parts.export`)
+* `time`: of each part of a detection (`timing.timed`)
+* `convert`: annotated images to records (`precision.converted`)
+* `evaluate`: what a trained model finds in these (`precision.evaluated`)
 """
 
 from __future__ import annotations
