@@ -57,9 +57,6 @@ def create_pipeline(experiment: CodecExperiment, site: Site):
   from hardmine.components.patch_gen.component import PatchGen
 
   experiment, initial = initial_weights.resolved(experiment)
-  weights = experiment.training.initial_weights
-  if weights is not None and not initial:
-    initial = {"initial_weights_sha256": initial_weights.content_of(weights)}
   patch_gen = PatchGen(config=experiment.mining)
   examples = patch_gen.outputs["examples"]
   validation = stages.validation(site, examples, "patch_example.pbtxt")

@@ -8,6 +8,7 @@ URL, which a worker that knows no store can read.
 from __future__ import annotations
 
 import dataclasses
+import glob
 import json
 import os
 from typing import Any
@@ -35,17 +36,19 @@ def resolved(experiment: Any) -> tuple[Any, dict[str, str]]:
 
   Returns:
     The experiment with a folder or URL where it named a store's alias or version; and
-    entries for a Trainer's `custom_config`, by which it is not reused for others.
+    entries for a Trainer's `custom_config`, by which it is not reused for others:
+    which version it is, or hashes of local files.
 
   Raises:
-    ValueError: there is no such store, alias or version, or it holds another kind.
+    ValueError: there is no such store, alias or version, or it holds another kind; or
+      a codec's weights are not there.
     RuntimeError: the store cannot be reached or is damaged.
   """
   reference = initial_weights_of(experiment)
   kind = "codec" if isinstance(experiment, CodecExperiment) else "detector"
   parts = store_reference(reference)
   if parts is None:
-    return experiment, {}
+    return experiment, _contents(reference, kind)
   place, facts = version_of(*parts, kind)
   return _with_weights(experiment, place), {KEY: json.dumps(facts, sort_keys=True)}
 
@@ -98,14 +101,27 @@ def _with_weights(experiment: Experiment, place: str) -> Any:
   return dataclasses.replace(experiment, **{name: part})
 
 
-def content_of(path: str) -> str:
-  """Hashes of a file or of all files of a folder, so that others train anew.
+def _contents(reference: str | None, kind: str) -> dict[str, str]:
+  """Hashes of local files, so that others in the same place train anew.
+
+  Not of an `.npz` for a detector, which was never looked at: a root of before would
+  train once more.
 
   Raises:
-    ValueError: it is not there; better now than after hours.
+    ValueError: a codec's weights are not there; better now than after mining.
   """
-  require(os.path.exists(path), "weights that exist", initial_weights=path)
-  files = [path]
-  if os.path.isdir(path):
-    files = sorted(os.path.join(d, f) for d, _, names in os.walk(path) for f in names)
-  return " ".join(sha256_of(file) for file in files)
+  if reference is None or is_url(reference) or reference == "imagenet":
+    return {}
+  if kind == "detector" and reference.endswith(".npz"):
+    return {}
+  paths = [reference, *glob.glob(f"{glob.escape(reference)}.*")]  # of a checkpoint
+  if kind == "codec":
+    require(os.path.exists(reference), "weights that exist", initial_weights=reference)
+    paths = [reference]
+  files = [path for path in sorted(paths) if os.path.isfile(path)]
+  if os.path.isdir(reference):
+    tree = os.walk(reference)
+    files = sorted(os.path.join(place, name) for place, _, own in tree for name in own)
+  if not files:
+    return {}  # a detector's Trainer says what is wrong
+  return {"initial_weights_sha256": " ".join(sha256_of(file) for file in files)}

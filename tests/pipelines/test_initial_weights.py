@@ -99,11 +99,42 @@ def test_a_version_that_was_removed_is_told(store):
 
 def test_other_weights_stay_as_they_are(tmp_path, monkeypatch):
   monkeypatch.chdir(tmp_path)
-  (tmp_path / "odd:name").write_text("")
-  for weights in ("odd:name", "weights.npz", "s3://bucket/model", "runs/a:b/c"):
+  for weights in ("s3://bucket/model", "s3://bucket/a:b/c"):
     assert resolved(codec(weights)) == (codec(weights), {})
   assert resolved(find("codec_cpu")) == (find("codec_cpu"), {})
   assert resolved(find("ssd_small_set")) == (find("ssd_small_set"), {})
+  with pytest.raises(ValueError, match="weights that exist"):
+    resolved(codec("weights.npz"))
+
+
+def test_other_content_in_the_same_place_is_told(tmp_path, monkeypatch):
+  monkeypatch.chdir(tmp_path)
+
+  def told(experiment, weights):
+    part = "training" if experiment == "codec_cpu" else "detector"
+    words = [f"{part}.initial_weights={weights}"]
+    return resolved(find(experiment).override(words))[1]
+
+  (tmp_path / "folder").mkdir()
+  found = []
+  for content in ("a", "b"):
+    for name in ("odd:name", "folder/x", "m.ckpt.index", "m.ckpt.data-00000-of-00001"):
+      (tmp_path / name).write_text(content)
+    found.append(
+      [
+        told("codec_cpu", "odd:name"),
+        told("codec_cpu", "folder"),
+        told("ssd_small_set", "folder"),
+        told("ssd_small_set", "m.ckpt"),
+      ]
+    )
+  for before, after in zip(*found):
+    assert before != after
+    assert set(before) == {"initial_weights_sha256"}
+  assert len(found[0][3]["initial_weights_sha256"].split()) == 2
+  (tmp_path / "weights.npz").write_text("")
+  for weights in ("weights.npz", "nothing.ckpt"):
+    assert told("ssd_small_set", weights) == {}
 
 
 def test_a_training_for_days_copies_what_the_alias_means(store):
