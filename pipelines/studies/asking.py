@@ -7,7 +7,11 @@ import subprocess
 import sys
 from typing import Any
 
-_WORKER = "hardmine.pipelines.studies.worker"
+# Without the current folder, whose modules are no code of ours.
+_WORKER = (
+  "import sys; sys.path[:] = filter(None, sys.path); "
+  "from hardmine.pipelines.studies.worker import main; sys.exit(main())"
+)
 _LONGEST_REASON = 300
 
 
@@ -26,7 +30,7 @@ def ask(request: dict[str, Any], *, limit_seconds: float) -> Any:
     Failed: it has died, or said why it could not.
   """
   process = subprocess.Popen(
-    [sys.executable, "-m", _WORKER],
+    [sys.executable, "-c", _WORKER],
     stdin=subprocess.PIPE,
     stdout=subprocess.PIPE,
     stderr=subprocess.PIPE,

@@ -218,7 +218,8 @@ def _counted(layer: Any, arguments: Any, outputs: Any) -> Iterator[tuple[str, in
     kind = POINTWISE if kernel[:2] == (1, 1) else CONVOLUTION
     yield kind, _numbers(outputs.shape[:-1]) * math.prod(kernel)
   elif isinstance(layer, layers.Dense):
-    yield DENSE, _numbers(outputs.shape[:-1]) * math.prod(layer.kernel.shape)
+    weights: Any = layer.kernel
+    yield DENSE, _numbers(outputs.shape[:-1]) * math.prod(weights.shape)
   elif type(layer).__name__ == "Matmul":  # of `keras.ops`, which has no public name
     yield DENSE, _numbers(outputs.shape) * arguments[0].shape[-1]
 

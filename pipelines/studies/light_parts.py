@@ -43,7 +43,8 @@ def parts(request: dict[str, Any]) -> Parts:
     found = _two_stages(request, resizer, proposing)
 
   def suppress(shapes: Any) -> None:
-    suppression.detections(*_load(*shapes), postprocessing)
+    boxes, scores = _load(*shapes)
+    suppression.detections(boxes, scores, postprocessing)
 
   return {**found, POSTPROCESSING: suppress}
 
@@ -71,10 +72,10 @@ def _two_stages(
     return found[names.FEATURES], _load((num_boxes, 4), (num_boxes, 1))
 
   def propose(found: Any) -> Any:
-    features, load = found
-    boxes = suppression.detections(*load, proposing).boxes_yxyx_norm
+    features, (boxes, scores) = found
+    kept = suppression.detections(boxes, scores, proposing).boxes_yxyx_norm
     padded = np.zeros((request["num_proposals"], 4), np.float32)
-    padded[: len(boxes)] = boxes  # the same work for every picture
+    padded[: len(kept)] = kept  # the same work for every picture
     return features, padded
 
   def run_second(found: Any) -> Any:

@@ -162,7 +162,7 @@ class Sweep:
     if how.images is None or not trained:
       return
     records = str(scratch / "records")
-    self.data = ask(
+    data = ask(
       {
         "do": "convert",
         "images": os.path.abspath(how.images),
@@ -171,13 +171,14 @@ class Sweep:
       },
       limit_seconds=how.limit_seconds,
     )
+    self.data = data
     for row in trained:
       facts = {
         "what": "precision",
         "config": row.one.config.to_json(),
         "model_id": _model_id(row.one),
         "num_proposals": row.one.num_proposals,
-        "data": self.data["digest"],
+        "data": data["digest"],
         "max_images": how.max_images,
         "machine": self._machine,
         "num_threads": how.num_threads,
