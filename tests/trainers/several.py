@@ -1,9 +1,10 @@
 """A training as one of several processes: `-m tests.trainers.several KIND FOLDER`.
 
 KIND is `codec`, `recipe`, `ssd` or `frozen`. What a process does is told by its
-environment: TF_CONFIG, NUM_DEVICES (virtual ones, then the strategy is `mirrored`) and
-KILL_AT (a step before which it kills itself). The losses of the steps go to
-FOLDER/losses.json, the model's weights to FOLDER/weights.npz.
+environment: TF_CONFIG, NUM_DEVICES (virtual ones, then the strategy is `mirrored`),
+KILL_AT (a step before which it kills itself) and PATIENCE (a detector that never finds
+anything is measured every four steps, and ends behind so many measurements more). The
+losses of the steps go to FOLDER/losses.json, the model's weights to FOLDER/weights.npz.
 """
 
 from __future__ import annotations
@@ -77,11 +78,12 @@ def codec(kind, common):
 
 def detector(kind, common):
   """The module that trains, and its settings."""
-  from hardmine.schemas.detector_config import SSDConfig
+  from hardmine.schemas.detector_config import PostprocessingConfig, SSDConfig
   from hardmine.schemas.training_config import DetectorTrainingConfig
   from hardmine.trainers.detection import run_fn
   from tests.trainers.detection.tiny_extractor import TinyExtractor
 
+  patience = int(os.environ.get("PATIENCE", 0))
   config = DetectorTrainingConfig(
     **common,
     optimizer="momentum",
@@ -90,8 +92,13 @@ def detector(kind, common):
     batch_norm_momentum=0.9,
     batch_norm="freeze" if kind == "frozen" else "train",
     max_boxes=4,
+    **({"evaluate_steps": 4, "keep": "best", "patience": patience} if patience else {}),
   )
-  ssd = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
+  ssd = SSDConfig(
+    feature_extractor=TinyExtractor,
+    resolution_px=96,
+    postprocessing=PostprocessingConfig(score_threshold=1.0 if patience else 1e-2),
+  )
   return run_fn, {"detector": ssd.to_json(), "training": config.to_json()}
 
 

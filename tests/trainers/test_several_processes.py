@@ -145,6 +145,20 @@ def test_after_a_kill_all_end_and_go_on_to_the_same_weights(two):
     np.testing.assert_array_equal(value, expected[name], err_msg=name)
 
 
+def test_all_end_together_when_nothing_gets_better(folder):
+  """Step 4 is the best of those that find nothing; another two are waited for."""
+  where = folder / "ssd-patience"
+  train("ssd", where, size=2, PATIENCE=2)
+  assert len(losses(where)) == len(losses(where, "-1")) == 12
+  (notes,) = where.rglob("evaluations.json")
+  assert list(json.loads(notes.read_text())) == ["4", "8", "12"]
+  kept = sorted(path.name for path in notes.parent.glob("*.npz"))
+  assert kept == [f"step-{step:09d}.npz" for step in (4, 8, 12)]
+  assert (where / "model" / "saved_model.pb").is_file()
+  train("ssd", where, size=2, PATIENCE=2)  # there is nothing left to do
+  assert len(losses(where)) == 12
+
+
 def test_a_worker_that_does_not_come_is_one_line(folder):
   chief, _ = environments(2)
   ((status, (line,)),) = end(

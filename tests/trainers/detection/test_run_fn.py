@@ -399,11 +399,22 @@ def test_frozen_parts_stay_and_others_move(rectangles, tmp_path, optimizer):
 
 
 @pytest.mark.slow
-def test_softmax_l2_and_bipartite_train_too(rectangles, tmp_path):
-  config = dataclasses.replace(
-    CONFIG, classification="softmax", localization="l2", matcher="bipartite"
-  )
+@pytest.mark.parametrize(
+  "fields",
+  [
+    {"classification": "softmax", "localization": "l2", "matcher": "bipartite"},
+    {"matcher": "center", "localization": "iou", "box_coding": "corners"},
+    {"box_coding": "sqrt", "duplicate_iou": 0.99},
+  ],
+  ids=lambda fields: " ".join(map(str, fields.values())),
+)
+def test_other_choices_train_and_export_too(rectangles, tmp_path, fields):
+  config = dataclasses.replace(CONFIG, **fields)
   training = dataclasses.replace(TRAINING, steps=2, warmup_steps=0, summary_steps=2)
   run_fn.run_fn(trainer_arguments(rectangles, tmp_path, config, training))
-  found = Detector.load(tmp_path / "model").detect(np.zeros((50, 40, 3), np.uint8))
-  assert np.isfinite(found.scores).all()
+  pixels = decode_rgb(rectangle(102).encoded)
+  found = Detector.load(tmp_path / "model").detect(pixels)
+  assert len(found) > 0
+  boxes, scores, _ = SavedModelNetwork(tmp_path / "model").detect(pixels)
+  np.testing.assert_allclose(found.scores, scores, atol=1e-5)
+  np.testing.assert_allclose(found.boxes_yxyx_px, boxes, atol=1e-3)
