@@ -136,12 +136,10 @@ def test_each_command_of_the_page_works(home, words):
 @pytest.mark.slow
 def test_it_goes_on_where_it_stopped_and_mixes_no_settings(home):
   data = ("--images", "animals", "--annotations", "animals.json")
-  words = ("--proposals", "1,8", "--resolutions", "64,96", *data, "--output", "out")
+  words = ("--proposals", "1,8", "--resolutions", "96", *data, "--output", "out")
   assert study(*words) == 0
   found, files = rows("out"), measured("out")
-  assert list(found) == [
-    f"model-{side}-proposals_{num}" for side in (64, 96) for num in (1, 8)
-  ]
+  assert list(found) == ["model-96-proposals_1", "model-96-proposals_8"]
   for row in found.values():
     assert 0 <= row["AP"] <= 1
     assert row["evaluated_images"] == 3
@@ -149,15 +147,15 @@ def test_it_goes_on_where_it_stopped_and_mixes_no_settings(home):
     assert row["onnxruntime__peak_mib"] > row["onnxruntime__idle_mib"] > 0
     parts = ("preparation", "first_stage", "proposals", "second_stage")
     assert all(row[f"onnxruntime__{part}_ms"] >= 0 for part in parts)
-  costs = [row["multiply_adds"] for row in found.values()]
-  assert costs == sorted(set(costs))
-  assert len(files) == 4 * 2  # a time and a precision of each
+  fewer, more = (row["multiply_adds"] for row in found.values())
+  assert fewer < more
+  assert len(files) == 2 * 2  # a time and a precision of each
   assert study(*words) == 0
   assert measured("out") == files
   for name, row in rows("out").items():  # estimates are made anew
     assert {**row, "estimated_ms": 0} == {**found[name], "estimated_ms": 0}
   assert study(*words, "--repeats", "2") == 0
-  assert len(measured("out")) == 12
+  assert len(measured("out")) == 6
   assert files.items() < measured("out").items()
 
 
