@@ -16,7 +16,7 @@ lies beyond the paper is said below.
 A source is a folder of images with a COCO JSON file or a folder of Pascal VOC XML.
 `detector.initial_weights` may also name an `.npz` file, or be null.
 
-A step of two pictures of 400x300 takes 0.25 processor seconds on two cores, the training
+A step of two pictures of 400x300 takes 0.25 processor seconds on two cores, all of it
 some 12 processor minutes.
 """
 
