@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from hardmine.trainers.detection.light_network import (
   require_pixels,
 )
 from hardmine.trainers.runtime.choice import open_graph
+from hardmine.trainers.runtime.graph import Value
 
 FIRST, SECOND = "first_stage", "second_stage"
 FEATURES, CANDIDATES, OBJECTNESS = "features", "candidates_yxyx_norm", "objectness"
@@ -32,7 +34,8 @@ PROPOSALS = "proposals_yxyx_norm"
 class TwoStageNetwork:
   """See `hardmine.trainers.detection.detection_network.DetectionNetwork`.
 
-  Several threads may ask one.
+  Several threads may ask one. The graphs are for any size of picture: ONNX Runtime was
+  no faster where it knew the size.
   """
 
   def __init__(
@@ -82,14 +85,26 @@ class TwoStageNetwork:
     Raises:
       ValueError: the network does not take that size.
     """
+    seen = self.see(pixels)
+    return self.look(seen, self.propose(seen))
+
+  def see(self, pixels: np.ndarray) -> dict[str, Value]:
+    """What the first graph gives; see `raw`."""
     require_pixels(pixels, self._shape)
-    seen = self._first.run({PIXELS: pixels})
-    objectness = seen[OBJECTNESS].numpy()[:, np.newaxis]
-    proposed = suppression.detections(
-      seen[CANDIDATES].numpy(), objectness, self._proposals
-    ).boxes_yxyx_norm
-    if not len(proposed):
+    return self._first.run({PIXELS: pixels})
+
+  def propose(self, seen: Mapping[str, Value]) -> np.ndarray:
+    """The places to look at, best first: float32 [P, 4]."""
+    boxes, objectness = (seen[name].numpy() for name in (CANDIDATES, OBJECTNESS))
+    scores = objectness[:, np.newaxis]
+    return suppression.detections(boxes, scores, self._proposals).boxes_yxyx_norm
+
+  def look(
+    self, seen: Mapping[str, Value], proposals_yxyx_norm: np.ndarray
+  ) -> tuple[np.ndarray, np.ndarray]:
+    """What the second graph gives; see `raw`."""
+    if not len(proposals_yxyx_norm):
       shape = (0, self._num_categories)
       return np.zeros((*shape, 4), np.float32), np.zeros(shape, np.float32)
-    found = self._second.run({FEATURES: seen[FEATURES], PROPOSALS: proposed})
+    found = self._second.run({FEATURES: seen[FEATURES], PROPOSALS: proposals_yxyx_norm})
     return found[BOXES].numpy(), found[SCORES].numpy()

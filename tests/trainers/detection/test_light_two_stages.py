@@ -80,7 +80,7 @@ ALL = [
 
 
 def proposals():
-  return ProposalConfig(base_px=64, depth=16)
+  return ProposalConfig(base_px=64.0, depth=16)
 
 
 @pytest.fixture(scope="module")
