@@ -53,7 +53,6 @@ def gathered(mask: Any, num: int, *values: Any) -> list[Any]:
   Returns:
     The mask and the values, [batch, num, ...]; the mask is 0 for those behind.
   """
-  num = ops.minimum(num, ops.shape(mask)[1])
   rows = ops.argsort(-mask, axis=1)[:, :num]  # stable
   return [_rows(value, rows) for value in (mask, *values)]
 

@@ -21,10 +21,9 @@ from keras import ops
 from hardmine.schemas.detector_config import FasterRCNNConfig, Resizer
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.detection import box_coder, proposals, resizing
-from hardmine.trainers.detection.boxes import area, clip
+from hardmine.trainers.detection.boxes import clip
 from hardmine.trainers.detection.grid_anchors import grid_anchors, inside, sides_px
 from hardmine.trainers.detection.hard_examples import worst_distinct
-from hardmine.trainers.detection.matchers import IGNORED, argmax_matches
 from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
@@ -34,11 +33,15 @@ from hardmine.trainers.detection.meta_architectures.two_stage_layers import (
   PerProposal,
 )
 from hardmine.trainers.detection.sampling import gathered, sample
-from hardmine.trainers.detection.targets import Targets, assign_by
+from hardmine.trainers.detection.targets import Targets
 from hardmine.trainers.detection.two_stage_losses import (
   image_mean,
   proposal_losses,
   region_losses,
+)
+from hardmine.trainers.detection.two_stage_targets import (
+  anchor_targets,
+  proposal_targets,
 )
 from hardmine.trainers.replicas import own_rows
 
@@ -219,7 +222,7 @@ class FasterRCNN(MetaArchitecture, keras.Model):
     training = outputs.get("training", False)
     anchors = outputs["anchors_yxyx_norm"][0]
     counts = inside(anchors, _widened(WHOLE_IMAGE))
-    targets = self._anchor_targets(truth, anchors, counts)
+    targets = anchor_targets(truth, anchors, counts, self.config)
     first = self.config.proposals
     sampled = sample(
       targets.positive,
@@ -241,40 +244,13 @@ class FasterRCNN(MetaArchitecture, keras.Model):
     losses += self._region_loss(outputs["features"], found, truth, training)
     return sum(losses), dict(zip(self.PARTS, losses))
 
-  def _anchor_targets(self, truth: Any, anchors: Any, counts: Any) -> Targets:
-    """Of the first stage; of anchors [N, 4] those that `counts` [N] says take part."""
-    first = self.config.proposals
-
-    def match(iou: Any, valid: Any, boxes: Any) -> Any:
-      del boxes
-      iou = ops.where(ops.expand_dims(counts, 1), iou, 0)
-      matches = argmax_matches(iou, valid, first.matched_iou, first.unmatched_iou)
-      return ops.where(counts, matches, IGNORED)
-
-    return self._assigned(match, truth, anchors)
-
-  def _assigned(self, match: Any, truth: Any, regions: Any) -> Targets:
-    return assign_by(
-      match,
-      truth["boxes_yxyx_norm"],
-      truth["labels"],
-      regions,
-      self.config.box_coding,
-      truth["is_crowd"],
-    )
-
   def _region_loss(
     self, features: Any, found: Any, truth: Any, training: bool
   ) -> tuple[Any, Any]:
     """Of the second stage; proposals [b, P, 4] without area are none."""
     config = self.config
-
-    def match(iou: Any, valid: Any, boxes: Any) -> Any:
-      del boxes
-      return argmax_matches(iou, valid, config.matched_iou, claims=False)
-
-    targets = self._assigned(match, truth, found)
-    counts = targets.weights * ops.cast(area(found) > 0, "float32")
+    targets = proposal_targets(truth, found, config)
+    counts = targets.weights
     if config.hard_examples is None:
       counts = sample(
         targets.positive,
