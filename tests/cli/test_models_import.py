@@ -7,7 +7,6 @@ import tarfile
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from hardmine.pipelines.cli.main import main
 from hardmine.serving.store.store import ModelStore
@@ -64,24 +63,12 @@ def test_a_downloaded_detector_is_a_version_that_detects(tmp_path, files, capsys
   _, scores = answers(files, pixels[np.newaxis])
   np.testing.assert_allclose(found.scores[0], scores[:, [0, 1, 3]].max(), atol=1e-4)
 
-  assert main(["models", "list", "--store", str(tmp_path / "store")]) == 0
   # the same once more is the same version
   assert main([*words, "--json"]) == 0
   told = capsys.readouterr().out
   again = json.loads(told[told.index("{") :])
   assert (again["version"], again["already"]) == (1, True)
   assert sorted(again["report"]["matched"]) == sorted(files)
-  move = ["models", "promote", "1", "--to", "production"]
-  move += ["--store", str(tmp_path / "store")]
-  assert main(move) == 3
-  assert main([*move, "--override", "the study's own"]) == 0
-  photo = tmp_path / "photo.png"
-  Image.fromarray(pixels).save(photo)
-  reference = f"{tmp_path / 'store'}:production"
-  capsys.readouterr()
-  assert main(["detect", str(photo), "--model", reference, "--min-score", "0"]) == 0
-  out = capsys.readouterr().out
-  assert any(name in out for name in detector.categories.names)
 
 
 def test_what_is_no_detector_is_a_line_and_no_store(tmp_path, files, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import re
 import shlex
 import tarfile
@@ -12,10 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from hardmine.pipelines.cli import run
+from hardmine.pipelines.cli.experiment_arguments import chosen_experiment
+from hardmine.pipelines.cli.main import main
+from hardmine.pipelines.initial_weights import resolved
+from hardmine.schemas.categories import Categories, Category
 from hardmine.serving.store.store import ModelStore
 from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
-from tests.cli.process import hardmine
-from tests.cli.test_your_own_data import SMALL, draw
+from hardmine.trainers.detection.initial_weights import begin_with
+from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from tests.serving.store import fake_models
 from tests.trainers.detection.tf1_checkpoints.released import release
 from tests.trainers.detection.tf1_checkpoints.writing import (
@@ -29,6 +35,8 @@ LABELS = "".join(
   f"item {{ id: {i} name: 'n{i}' display_name: 'c{i}' }}\n" for i in (1, 3)
 )
 
+ANIMALS = Categories(categories=(Category(id=1, name="animal"),))
+
 
 def commands():
   text = PAGE.read_text("utf-8").replace("\\\n", " ")
@@ -37,20 +45,10 @@ def commands():
   return [shlex.split(line)[1:] for line in lines]
 
 
-def small(words):
-  """The same story, but small: the page's own weights stay."""
-  if words[0] != "run":
-    return words
-  names = {one.partition("=")[0] for one in words if "initial_weights=" in one}
-  settings = [one for one in SMALL[words[1]] if one.partition("=")[0] not in names]
-  return [*words, *(part for one in settings for part in ("--set", one))]
-
-
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-  """Downloads of width 0.25, annotated images, photographs and a codecs' store."""
+  """Downloads of width 0.25, a photograph and a store of codecs."""
   home = tmp_path_factory.mktemp("weights")
-  draw(home / "animals", 0, 30)
   release(home / "ssd")
   with tarfile.open(
     home / "ssd_mobilenet_v1_coco_2018_01_28.tar.gz", "w:gz"
@@ -67,33 +65,42 @@ def home(tmp_path_factory):
   codecs = ModelStore(home / "codecs")
   codecs.add(fake_models.write_model(home / "a"), **fake_models.facts())
   codecs.move("production", 1, reason=fake_models.by("ann"))
-  photos = [f"photos/{number}.jpg" for number in range(3)]
-  for seed, name in enumerate(["photo.jpg", *photos, "held_out/0.png"]):
+  pixels = np.random.default_rng(0).integers(0, 256, (192, 192, 3), np.uint8)
+  for name in ("photo.jpg", "animals/0.jpg", "photos/0.jpg", "held_out/0.png"):
     (home / name).parent.mkdir(exist_ok=True)
-    pixels = np.random.default_rng(seed).integers(0, 256, (192, 192, 3), np.uint8)
     Image.fromarray(pixels).save(home / name)
+  (home / "animals.json").write_text("{}")
   return home
 
 
+def begun(words):
+  """What a run would begin with, without the hour that it takes."""
+  parser = argparse.ArgumentParser()
+  run.add_arguments(parser)
+  small = ["--set", "detector.width=0.25"] if words[1] == "ssd_small_set" else []
+  experiment, _ = chosen_experiment(parser.parse_args([*words[1:], *small]))
+  found, told = resolved(experiment)
+  assert told
+  if words[1] != "ssd_small_set":
+    assert found.training.initial_weights.endswith("/codecs/versions/1")
+    return []
+  said = []
+  model = SSD.to_train(found.detector, 1, found.training)
+  begin_with(model, ANIMALS, said.append)
+  return said
+
+
 @pytest.mark.slow
-def test_the_page_is_true(home):
-  said = {}
+def test_the_page_is_true(home, monkeypatch, capsys):
+  monkeypatch.chdir(home)
+  said = ""
   for words in commands():
-    whole = small(words)
-    if words[0] == "run" and "detector.initial_weights=zoo:production" not in words:
-      # the Trainer is another test's; the graph is made of the weights already
-      whole += ["--to", "CocoGen" if words[1] == "ssd_small_set" else "PatchGen"]
-    done = hardmine(home, whole)
-    assert done.returncode == 0, (whole, done.stdout, done.stderr)
-    said[words[0], words[-1]] = done.stdout
-  assert "variables matched" in said["models", "mscoco_label_map.pbtxt"]
-  log = said["run", "detector.width=1"]
-  assert f"beginning with {home / 'zoo'}/versions/1: " in log
-  assert "made anew, as the categories differ: 6 layers, predictor_0_class_" in log
-  zoo, store = ModelStore(home / "zoo"), ModelStore(home / "runs/ssd_small_set/store")
-  assert store.version(1).lineage["began_with"] == {
-    "store": zoo.url,
-    "version": 1,
-    "digest": zoo.version(1).digest,
-    "model_id": zoo.version(1).model_id,
-  }
+    if words[0] == "run":
+      said += "\n".join(begun(words))
+    else:
+      assert main(words) == 0, words
+  out = capsys.readouterr().out
+  assert "mobilenet_v1_0.75_224.tgz: 135 weights, 135 variables matched" in out
+  assert "ssd_mobilenet_v1_coco_2018_01_28.tar.gz: 199 weights, 199 variables" in out
+  assert f"beginning with {home / 'zoo'}/versions/1: " in said
+  assert "made anew, as the categories differ: 6 layers, predictor_0_class_" in said

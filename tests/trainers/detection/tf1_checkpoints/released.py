@@ -167,7 +167,8 @@ def answers(values, images, anchor_order="later"):
       + values[f"{scope}/{name}/biases"]
       for name in ("BoxEncodingPredictor", "ClassPredictor")
     )
-    anchors = _anchors(number, *features.shape[1:3], anchor_order)
+    rows, columns = features.shape[1:3]
+    anchors = _anchors(number, rows, columns, anchor_order)
     boxes.append(_decoded(np.asarray(codes[0]).reshape(-1, 4), anchors))
     logits = np.asarray(logits[0]).reshape(-1, NUM_CLASSES + 1)
     scores.append(1 / (1 + np.exp(-logits[:, 1:])))

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from hardmine.schemas.categories import Categories, Category
+from hardmine.schemas.detector_config import SSDConfig
 from hardmine.trainers.detection.feature_extractors.released_inception_v2 import (
   ReleasedInceptionV2Relu6,
 )
@@ -90,6 +91,7 @@ def test_an_ssd_on_inception_v2_comes_back(tmp_path):
   )
   text = text.replace("kernel_size: 1", "kernel_size: 3")
   found = described(text, "pipeline.config")
+  assert isinstance(found.config, SSDConfig)
   assert found.config.feature_extractor is ReleasedInceptionV2Relu6
   theirs, ours = (SSD(found.config, n) for n in (NUM_CLASSES, NUM_CLASSES))
   randomize(theirs, 1)

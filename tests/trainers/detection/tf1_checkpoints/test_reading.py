@@ -91,5 +91,5 @@ def test_an_empty_folder_and_a_lost_part_are_told(place, tmp_path):
 
 
 def test_a_checkpoint_of_tensorflow_2_is_told(tmp_path):
-  tf.train.Checkpoint(a=tf.Variable([1.0])).write(str(tmp_path / "ckpt"))
+  tf.train.Checkpoint(a=tf.Variable(tf.ones([1]))).write(str(tmp_path / "ckpt"))
   refused(tmp_path / "ckpt", "TensorFlow 2, which keeps objects")

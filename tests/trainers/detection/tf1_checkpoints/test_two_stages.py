@@ -191,6 +191,7 @@ def test_a_two_stage_detector_comes_back(tmp_path, kind, predictor, heads):
     np.testing.assert_allclose(np.asarray(one), np.asarray(other), atol=1e-5)
   # of two of the classes the columns of these
   few = found.places(ours, (2, 4), "later")["second_stage_class_logits"].change
+  assert few is not None
   groups = 9 if heads is RFCN_HEADS else 1
   numbers = np.arange(groups * (NUM_CLASSES + 1))
   wanted = numbers.reshape(groups, -1)[:, [0, 2, 4]].ravel()
