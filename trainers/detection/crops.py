@@ -217,9 +217,11 @@ def _ranges(begin: Any, length: Any, step: int) -> Any:
   """Ranges [n] behind one another, each of its own length."""
   import tensorflow as tf
 
-  step = tf.constant(step, tf.int64)
   return tf.raw_ops.RaggedRange(
-    starts=begin, limits=begin + length * step, deltas=step, Tsplits=tf.int64
+    starts=begin,
+    limits=begin + length * step,
+    deltas=tf.constant(step, tf.int64),
+    Tsplits=tf.int64,
   ).rt_dense_values
 
 
@@ -239,7 +241,7 @@ def _of_window(first: Any, last: Any, size: Any, bins: int, num: int) -> Any:
   length = last - begin + 1
   window = tf.maximum(tf.reduce_max(length), 0)
   positions = begin[..., tf.newaxis] + tf.range(window)
-  weights = _weights(at[..., tf.newaxis], positions[..., tf.newaxis, :], size)
+  weights = _weights(at[..., tf.newaxis], tf.expand_dims(positions, -2), size)
   weights = tf.reduce_mean(weights, axis=-2)
   return tf.cast(begin, tf.int64), tf.cast(length, tf.int64), weights
 

@@ -53,5 +53,5 @@ def grid_anchors(
 def inside(anchors_yxyx: Any, window_yxyx: Any) -> Any:
   """Which of [N, 4] do not cross a window's border: bool [N]."""
   begin, end = anchors_yxyx[:, :2], anchors_yxyx[:, 2:]
-  window = ops.convert_to_tensor(window_yxyx, dtype="float32")
+  window: Any = ops.convert_to_tensor(window_yxyx, dtype="float32")
   return ops.all((begin >= window[:2]) & (end <= window[2:]), axis=1)

@@ -64,6 +64,6 @@ def test_pairs_find_the_same_where_tensorflow_is_not_at_hand(candidates):
   for limit in (7, 40, 900):
     settings = proposals.suppression_of(CONFIG, limit)
     expected, num = proposed(*candidates, limit=limit)
-    found, num_found = proposals._by_pairs(*candidates, settings)
+    found, num_found = proposals._by_pairs(candidates[0], candidates[1], settings)
     np.testing.assert_array_equal(num_found, num)
     np.testing.assert_array_equal(found, expected)

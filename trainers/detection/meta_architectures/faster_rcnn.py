@@ -81,8 +81,8 @@ class FasterRCNN(MetaArchitecture, keras.Model):
     super().__init__(config, num_categories, training, **kwargs)
     momentum = training.batch_norm_momentum if training else 0.9997
     self.first_stage = _first_stage(config, momentum)
-    shape = self.first_stage.output["features"].shape[1:]
-    features = keras.Input(shape, name="features")
+    outputs: Any = self.first_stage.output
+    features = keras.Input(outputs["features"].shape[1:], name="features")
     boxes = keras.Input((None, 4), name="boxes_yxyx_norm")
     self.second_stage = keras.Model(
       {"features": features, "boxes_yxyx_norm": boxes},

@@ -40,7 +40,8 @@ class PositionSensitive(keras.layers.Layer):
 
   def call(self, inputs: Any) -> Any:
     """Keras' own interface."""
-    return position_sensitive(*inputs, self.bins, self.crop_px)
+    maps, boxes = inputs
+    return position_sensitive(maps, boxes, self.bins, self.crop_px)
 
   def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
     """Keras' own interface."""

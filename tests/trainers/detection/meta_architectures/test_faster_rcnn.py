@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import keras
 import numpy as np
@@ -298,7 +299,7 @@ def test_frozen_layers_are_found_in_both_stages():
 def test_two_images_are_learned(config):
   model = compiled_detector(config, 2, TRAINING)
   data = tf.data.Dataset.from_tensors(batch(model)).repeat()
-  quiet = 0
+  quiet: Any = 0
   history = model.fit(data, epochs=3, steps_per_epoch=20, verbose=quiet).history
   assert set(history) == {"loss", *PARTS}
   assert history["loss"][2] < 0.7 * history["loss"][0]
