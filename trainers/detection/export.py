@@ -59,7 +59,7 @@ def export_detector(
     RuntimeError: the light form does not answer as the model does.
   """
   serving = _Serving(model, categories)
-  signatures = {
+  signatures: dict[str, Any] = {
     "serving_default": serving.detect_encoded,
     "detect_encoded": serving.detect_encoded,
     "detect": serving.detect,
@@ -146,8 +146,8 @@ class _Serving(tf.Module):
   def _found(self, inputs, sizes, max_proposals):
     """From a batch of inputs and int32 [b, 2] of the images' height and width."""
     if has_two_stages(self.model):
-      raw = self._of_proposals(inputs, max_proposals)
-      found = nms.detections(*raw, self.model.config.postprocessing)
+      boxes, scores = self._of_proposals(inputs, max_proposals)
+      found = nms.detections(boxes, scores, self.model.config.postprocessing)
     else:
       found = self.model.detections(inputs)
     boxes, scores, labels, num = found

@@ -43,7 +43,8 @@ def one_stage(
   path = light_graph(model_dir, GRAPH)
   pictures = np.random.default_rng(0).integers(0, 256, (2, *_SIZES[0], 3), np.uint8)
   pixels = _prepared(path, model, pictures, preparation)
-  expected = dict(zip((BOXES, SCORES), model.raw_detections(pixels)))
+  boxes, scores = model.raw_detections(pixels)
+  expected = {BOXES: boxes, SCORES: scores}
   _compare(path, _run(path, {PIXELS: pixels.numpy()}), expected)
 
 

@@ -136,7 +136,9 @@ def _only_reshaped(graph: Any, node: Any) -> list[str]:
 
 def _is_shape(shape: list[int] | None, own: list[int] | None) -> bool:
   """Whether all axes but the first, of which nothing is known, are the same."""
-  return bool(shape and own) and shape[1:] == own[1:] and min(shape[1:]) > 0
+  if not shape or not own:
+    return False
+  return shape[1:] == own[1:] and min(own[1:]) > 0
 
 
 def _numbers(write: _Writer, boxes: str) -> str:
@@ -148,7 +150,7 @@ def _numbers(write: _Writer, boxes: str) -> str:
 
 def _ends(write: _Writer, image: str) -> str:
   """float32 [4]: the last row, column, row and column of a map [b, h, w, c]."""
-  sides = write("Slice", write("Shape", image), *np.int64([[1], [3], [0]]))
+  sides = write("Slice", write("Shape", image), *_whole([1], [3], [0]))
   sides = write("Cast", sides, to=_FLOAT)
   ends = write("Sub", sides, np.ones(1, np.float32))
   return write("Concat", ends, ends, axis=0)
@@ -182,12 +184,18 @@ def _mask(write: _Writer, corners: str, ends: str, size: list[int]) -> str:
     product = np.zeros((4, num), np.float32)
     product[first], product[first + 2] = 1 - shares, shares
     at = write("MatMul", corners, product)  # [P, num]
-    end = write("Slice", ends, *np.int64([[first], [first + 1], [0]]))
+    end = write("Slice", ends, *_whole([first], [first + 1], [0]))
+    beyond = write("Add", end, np.array([_ROUNDING], np.float32))
     inside = write(
       "And",
-      write("GreaterOrEqual", at, np.float32([-_ROUNDING])),
-      write("LessOrEqual", at, write("Add", end, np.float32([_ROUNDING]))),
+      write("GreaterOrEqual", at, np.array([-_ROUNDING], np.float32)),
+      write("LessOrEqual", at, beyond),
     )
-    axes = np.int64([1, 3] if first == 0 else [1, 2])
+    (axes,) = _whole([1, 3] if first == 0 else [1, 2])
     sides.append(write("Unsqueeze", write("Cast", inside, to=_FLOAT), axes))
   return write("Mul", *sides)
+
+
+def _whole(*values: list[int]) -> list[np.ndarray]:
+  """Each as int64."""
+  return [np.array(one, np.int64) for one in values]
