@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -155,7 +156,9 @@ def test_all_end_together_when_nothing_gets_better(folder):
   kept = sorted(path.name for path in notes.parent.glob("*.npz"))
   assert kept == [f"step-{step:09d}.npz" for step in (4, 8, 12)]
   assert (where / "model" / "saved_model.pb").is_file()
-  train("ssd", where, size=2, PATIENCE=2)  # there is nothing left to do
+  shutil.rmtree(where / "model")
+  train("ssd", where, size=2, PATIENCE=2)  # there is nothing left to train
+  assert (where / "model" / "saved_model.pb").is_file()
   assert len(losses(where)) == 12
 
 

@@ -58,7 +58,9 @@ def worst_distinct(
   first). Nothing is learned through the choice.
 
   On a processor TensorFlow's kernel does it; what XLA compiles looks at a matrix of all
-  pairs, with the same result.
+  pairs, with the same result. The kernel takes some 45 ms of processor time for the
+  1,917 anchors of a 300-pixel SSD: a step of 8 pictures on MobileNet of width 0.75 took
+  0.85 processor seconds instead of 0.48.
 
   Args:
     boxes_yxyx: float [batch, N, 4], in whatever unit.

@@ -173,7 +173,8 @@ def batched(
   Pictures of several sizes are filled with black at the bottom and the right, to the
   height and width of the largest in the batch, and their boxes become shares of that.
   """
-  spec = examples.element_spec[0]
+  element: Any = examples.element_spec
+  spec = element[0]
   if not isinstance(spec, tf.TensorSpec) or spec.shape.is_fully_defined():
     return examples.batch(batch_size, drop_remainder)
 

@@ -32,7 +32,9 @@ def l2(codes: Any, target_codes: Any) -> Any:
   return 0.5 * ops.sum(ops.square(codes - target_codes), axis=-1)
 
 
-def iou(codes: Any, target_codes: Any, anchors_yxyx: Any, coding: str = "log") -> Any:
+def iou(
+  codes: Any, target_codes: Any, anchors_yxyx: Any, coding: box_coder.Coding = "log"
+) -> Any:
   """1 - IoU of the boxes that two codes of an anchor mean; [..., 4] to [...].
 
   Boxes that share nothing have a loss of 1 and no slope: nothing says which way to go.

@@ -47,7 +47,8 @@ def argmax_matches(
   best = ops.max(iou, axis=2)
   matches = ops.where(best >= matched_iou, own, BACKGROUND)
   if unmatched_iou is not None:
-    between = (best < matched_iou) & (best >= unmatched_iou) & (best > 0)
+    between = ops.logical_and(best < matched_iou, best >= unmatched_iou)
+    between = ops.logical_and(between, best > 0)
     matches = ops.where(between, IGNORED, matches)
   if not claims:
     return matches
