@@ -240,7 +240,7 @@ def _of_window(first: Any, last: Any, size: Any, bins: int, num: int) -> Any:
   last = tf.clip_by_value(tf.math.ceil(tf.reduce_max(at, axis=-1)), begin, end)
   length = last - begin + 1
   window = tf.maximum(tf.reduce_max(length), 0)
-  positions = begin[..., tf.newaxis] + tf.range(window)
+  positions = tf.expand_dims(begin, -1) + tf.range(window)
   weights = _weights(at[..., tf.newaxis], tf.expand_dims(positions, -2), size)
   weights = tf.reduce_mean(weights, axis=-2)
   return tf.cast(begin, tf.int64), tf.cast(length, tf.int64), weights
