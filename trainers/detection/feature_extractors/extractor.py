@@ -82,12 +82,13 @@ class FeatureExtractor(abc.ABC):
     """The rest of the backbone, behind `first_stage` or a crop of its map.
 
     Args:
-      features: Keras tensor [b, r, c, d], d as `first_stage` gives it.
+      features: Keras tensor [b, r, c, d], d as `first_stage` gives it; r and c at
+        least 3.
       width: multiplier of all depths.
       batch_norm_momentum: of the moving statistics.
 
     Returns:
-      Keras tensor [b, r, c, d] or [b, ceil(r / 2), ceil(c / 2), d], by the family; d is
+      Keras tensor [b, r, c, d], or half as many rows and columns, by the family; d is
       another. Names of layers go on where the first stage's end.
 
     Raises:

@@ -89,10 +89,15 @@ class InceptionResNetV2(FeatureExtractor):
   def second_stage(features: Any, width: float, batch_norm_momentum: float) -> Any:
     """From Mixed_7a, which halves the resolution, to Conv2d_7b: 1536 deep at width 1.
 
-    Padded like the first stage: 9x9 of a crop of 17x17, and something of any crop.
+    Its strided layers are not padded, as when it was trained on ImageNet and in the
+    released detectors: 8x8 of a crop of 17x17.
     """
     conv = Convolutions(
-      width, batch_norm_momentum, scale=False, first=_FIRST_STAGE_CONVOLUTIONS
+      width,
+      batch_norm_momentum,
+      scale=False,
+      padding="valid",
+      first=_FIRST_STAGE_CONVOLUTIONS,
     )
     return _from_mixed_7a(features, conv)
 

@@ -68,8 +68,18 @@ class InceptionV3(FeatureExtractor):
 
   @staticmethod
   def second_stage(features: Any, width: float, batch_norm_momentum: float) -> Any:
-    """From Mixed_7a, which halves the resolution, to Mixed_7c: 2048 deep at width 1."""
-    conv = Convolutions(width, batch_norm_momentum, scale=False, first=_ENDS[_MIXED_6E])
+    """From Mixed_7a, which halves the resolution, to Mixed_7c: 2048 deep at width 1.
+
+    Its strided layers are not padded, as when it was trained on ImageNet: 8x8 of a crop
+    of 17x17.
+    """
+    conv = Convolutions(
+      width,
+      batch_norm_momentum,
+      scale=False,
+      padding="valid",
+      first=_ENDS[_MIXED_6E],
+    )
     return _up_to_mixed_7c(features, conv)
 
   @staticmethod

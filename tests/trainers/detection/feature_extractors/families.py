@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import re
 from collections.abc import Callable
 from typing import Any
@@ -37,6 +38,7 @@ class Family:
     middle: name of the layer there with which our first stage ends; None: it has none.
     end: likewise of the second stage; None: the last.
     changes: settings of its layers that the stages have otherwise, by name.
+    unchanged_behind: the second stage has Keras' settings, unpadded where strided.
     ssd_maps: layers there that SSD predicts from.
     sides: of SSD's maps at 300 pixels; none: its maps are tested elsewhere.
     width: at which all are built.
@@ -50,6 +52,7 @@ class Family:
   middle: str | None
   end: str | None = None
   changes: Callable[[Any], dict[str, Any]] = lambda layer: {}
+  unchanged_behind: bool = False
   ssd_maps: tuple[str, ...] = ()
   sides: tuple[int, ...] = ()
   width: float = NARROW
@@ -76,7 +79,15 @@ class Family:
       for layer in reference.layers:
         for name, value in self.changes(layer).items():
           patch.setattr(layer, name, value)
+        if self.unchanged_behind and layer.name == self.middle:
+          break
       yield
+
+  def side_behind(self, side: int) -> int:
+    """Positions of the second stage's map along a side of so many."""
+    if self.unchanged_behind:
+      return (side - 3) // self.strides_behind + 1
+    return math.ceil(side / self.strides_behind)
 
 
 def _of_keras(name: str, **arguments: Any) -> Callable[[], keras.Model]:
@@ -154,6 +165,7 @@ FAMILIES = {
     _of_keras("InceptionV3"),
     "mixed7",
     changes=padded,
+    unchanged_behind=True,
     ssd_maps=("mixed2", "mixed7", "mixed10"),
     sides=(35, 17, 8, 4, 2, 1),
   ),
@@ -174,6 +186,7 @@ FAMILIES = {
     _of_keras("InceptionResNetV2"),
     "block17_20_ac",
     changes=padded,
+    unchanged_behind=True,
     ssd_maps=("mixed_6a", "conv_7b_ac"),
     sides=(17, 8, 4, 2, 1),
   ),
