@@ -1,8 +1,8 @@
 """What a large picture takes: `encode` and `decode` under a limit of address space.
 
 Whole commands with a model of width 1/8 (untrained), two iterations, each under
-`ulimit -v` of 3 GB: processor seconds a megapixel, as a multiple of what a small picture
-takes from file to file once the model is loaded, and the most memory that was held.
+`ulimit -v` of 3 GB: processor seconds a megapixel, as a multiple of what a small
+picture takes from file to file once the model is loaded, and the most memory held.
 
     python benchmarks/large_pictures.py [WIDTHxHEIGHT...]
 """

@@ -24,10 +24,10 @@ from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
 from hardmine.schemas.exported_model import LIGHT_FACTS, light_graph
 from hardmine.schemas.files import write_atomically
 from hardmine.trainers import onnx_export
-from hardmine.trainers.codec.graph_form import light_form
 from hardmine.trainers.codec.light_check import check_step
 from hardmine.trainers.codec.model import RecurrentCodec
 from hardmine.trainers.codec.reach import reach_facts
+from hardmine.trainers.graph_form import light_form
 from hardmine.trainers.onnx_blocks import in_blocks
 from hardmine.trainers.onnx_gates import split_gates
 from hardmine.trainers.onnx_layout import FIRST, channels_first

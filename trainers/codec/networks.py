@@ -21,7 +21,7 @@ import keras
 from keras import ops
 
 from hardmine.schemas.codec_config import CODE_DEPTH, CodecConfig
-from hardmine.trainers.codec.graph_form import is_light
+from hardmine.trainers.graph_form import is_light
 
 
 def scaled_depth(depth: int, width: float) -> int:

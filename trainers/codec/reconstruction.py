@@ -19,8 +19,8 @@ import keras
 from keras import ops
 
 from hardmine.schemas.codec_config import STRIDE_PX, CodecConfig
-from hardmine.trainers.codec.graph_form import is_light
 from hardmine.trainers.codec.networks import plain_conv
+from hardmine.trainers.graph_form import is_light
 
 
 class Reconstruction(keras.layers.Layer):

@@ -239,7 +239,7 @@ def recolour(image: Any, seed: Any, settings: AugmentationConfig) -> Any:
 
 def _saturated(factor: Any) -> Any:
   """[3, 3], from the right of a row of red, green, blue: away from its grey."""
-  grey = tf.constant(np.tile(np.float32(_GREY)[:, np.newaxis], 3))
+  grey = tf.constant(np.tile(np.array(_GREY, np.float32)[:, np.newaxis], 3))
   return factor * tf.eye(3) + (1 - factor) * grey
 
 
@@ -248,7 +248,7 @@ def _turned(angle: Any) -> Any:
   axis = tf.fill([3, 3], 1 / 3)
   root = math.sqrt(1 / 3)
   across = tf.constant(
-    np.float32([[0, root, -root], [-root, 0, root], [root, -root, 0]])
+    np.array([[0, root, -root], [-root, 0, root], [root, -root, 0]], np.float32)
   )
   return tf.cos(angle) * (tf.eye(3) - axis) + axis + tf.sin(angle) * across
 

@@ -12,6 +12,7 @@ code. All functions are elementwise in the leading axes and run on every backend
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from keras import ops
@@ -68,7 +69,8 @@ def contains_center(cells_yxyx: Any, boxes_yxyx: Any) -> Any:
     ops.expand_dims(value, -2)
     for value in ops.unstack(to_centers(boxes_yxyx), 4, axis=-1)
   )
-  return (top <= y) & (y < bottom) & (left <= x) & (x < right)
+  conditions = (top <= y, y < bottom, left <= x, x < right)
+  return functools.reduce(ops.logical_and, conditions)
 
 
 def paired_iou(a_yxyx: Any, b_yxyx: Any) -> Any:

@@ -26,7 +26,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from hardmine.trainers.codec.graph_form import is_light
+from hardmine.trainers.graph_form import is_light
 
 # Within so little of the map's border a box ends at this distance from it: rounding
 # must not put its outermost points beyond.

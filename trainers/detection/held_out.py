@@ -32,7 +32,7 @@ class _Records:
 
   def __iter__(self) -> Iterator[AnnotatedImage]:
     number = -1 if self.max_images is None else self.max_images
-    records = tf.data.TFRecordDataset(self.files, "GZIP").take(number)
+    records: Any = tf.data.TFRecordDataset(self.files, "GZIP").take(number)
     return map(from_example, records.as_numpy_iterator())
 
 

@@ -35,7 +35,6 @@ import tensorflow as tf
 from hardmine.schemas.exported_model import LIGHT_FACTS, light_graph
 from hardmine.schemas.files import write_atomically
 from hardmine.trainers import onnx_export
-from hardmine.trainers.codec.graph_form import light_form
 from hardmine.trainers.detection import light_check, onnx_crops
 from hardmine.trainers.detection.boxes import clip
 from hardmine.trainers.detection.light_network import BOXES, GRAPH, PIXELS, SCORES
@@ -52,6 +51,7 @@ from hardmine.trainers.detection.meta_architectures.meta_architecture import (
 )
 from hardmine.trainers.detection.preparation import Prepared
 from hardmine.trainers.detection.proposals import suppression_of
+from hardmine.trainers.graph_form import light_form
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -8,9 +8,9 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardmine.trainers.codec.graph_form import light_form
 from hardmine.trainers.detection import crops
 from hardmine.trainers.detection.boxes import flip_horizontal
+from hardmine.trainers.graph_form import light_form
 
 ROWS, COLUMNS = 7, 9
 RAMP = np.stack(

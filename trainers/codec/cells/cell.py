@@ -15,7 +15,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from hardmine.trainers.codec.graph_form import is_light
+from hardmine.trainers.graph_form import is_light
 
 
 class ConvCell(keras.layers.Layer):
