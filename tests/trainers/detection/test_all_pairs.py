@@ -1,0 +1,96 @@
+"""Every meta-architecture on every feature extractor learns, and answers everywhere."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+
+from hardmine.schemas.categories import Categories, Category
+from hardmine.schemas.detector_config import (
+  FasterRCNNConfig,
+  KeptProportions,
+  PostprocessingConfig,
+  ProposalConfig,
+  RFCNConfig,
+  SSDConfig,
+)
+from hardmine.schemas.training_config import DetectorTrainingConfig
+from hardmine.trainers.detection.detector import Detector
+from hardmine.trainers.detection.export import export_detector
+from hardmine.trainers.detection.meta_architectures.known import meta_architecture
+from tests.trainers.detection.feature_extractors.families import FAMILIES, NARROW
+from tests.trainers.detection.seeing import check_equal, moderate, pictures, seeing
+from tests.trainers.detection.tiny_two_stages import batch
+
+# All that suppression leaves: a limit would cut between scores that are nearly equal.
+UNLIMITED = PostprocessingConfig(max_per_class=2000, max_detections=4000)
+TWO_STAGES = {
+  "width": NARROW,
+  "postprocessing": UNLIMITED,
+  "resizer": KeptProportions(min_side_px=96, max_side_px=128),
+  "proposals": ProposalConfig(base_px=64.0, depth=16),
+}
+KINDS = {
+  "ssd": lambda extractor: SSDConfig(
+    feature_extractor=extractor,
+    width=NARROW,
+    resolution_px=160,
+    postprocessing=UNLIMITED,
+  ),
+  "faster_rcnn": lambda extractor: FasterRCNNConfig(
+    feature_extractor=extractor, **TWO_STAGES
+  ),
+  "rfcn": lambda extractor: RFCNConfig(
+    feature_extractor=extractor, depth=24, **TWO_STAGES
+  ),
+}
+CATEGORIES = Categories(
+  categories=(Category(id=3, name="orange"), Category(id=8, name="blue"))
+)
+
+
+@pytest.fixture(params=KINDS)
+def detector(request, family):
+  """An untrained one for two categories."""
+  config = KINDS[request.param](family.extractor)
+  keras.utils.set_random_seed(0)
+  training = DetectorTrainingConfig(steps=2, summary_steps=1, batch_size=2)
+  return meta_architecture(config)(config, 2, training)
+
+
+@pytest.fixture(params=FAMILIES)
+def family(request):
+  return FAMILIES[request.param]
+
+
+def loss_of(detector, pixels, truth):
+  """Of the same draws whenever it is asked for, and normed as training does it."""
+  outputs = detector(pixels, training=True)
+  return float(detector.batch_loss(outputs, truth)[0])
+
+
+@pytest.mark.slow
+def test_it_learns_and_answers_alike_on_every_runtime(detector, tmp_path):
+  """Trained eagerly: a graph of hundreds of layers takes far longer to trace."""
+  pixels, truth = batch(detector)
+  before = loss_of(detector, pixels, truth)
+  optimizer = keras.optimizers.SGD(0.003, global_clipnorm=1.0)
+  detector.compile(optimizer=optimizer, run_eagerly=True)
+  for _ in range(2):
+    detector.train_on_batch(pixels, truth)
+  after = loss_of(detector, pixels, truth)
+  assert np.isfinite(before)
+  assert after < before
+
+  export_detector(moderate(seeing(detector), pixels), CATEGORIES, tmp_path / "model")
+  light = [
+    Detector.load(tmp_path / "model", runtime)
+    for runtime in ("onnxruntime", "openvino")
+    if runtime != "openvino" or pytest.importorskip(runtime)
+  ]
+  whole = Detector.load(tmp_path / "model", "tensorflow")
+  for image in pictures([(96, 96), (77, 131)]):
+    expected = whole.detect(image)
+    for one in light:
+      check_equal(one.detect(image), expected, apart=1e-4)
