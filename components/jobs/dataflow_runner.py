@@ -307,7 +307,7 @@ def _in_time(cancel: Callable[[], str | None], job: str) -> None:
       _LOGGER.error("the job was not cancelled", exc_info=True)
       outcome.append(f"cancel it yourself, {job}: {_said(error)}")
 
-  thread = threading.Thread(target=work, daemon=True)
+  thread = threading.Thread(target=work, name="cancellation", daemon=True)
   thread.start()
   thread.join(_CANCEL_SECONDS)
   if not outcome:

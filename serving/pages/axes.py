@@ -87,13 +87,23 @@ def round_numbers(
   """
   rough = (high - low) / most_steps
   power = 10.0 ** math.floor(math.log10(rough))
-  step = next(power * f for f in (1, 2, 5, 10) if power * f >= 0.999 * rough)
+  finer, step = next(
+    (power * before, power * f)
+    for before, f in ((0.5, 1), (1, 2), (2, 5), (5, 10))
+    if power * f >= 0.999 * rough
+  )
+  if not _multiples(low, high, step):  # an axis of one or two steps may lie between two
+    step = finer
   step = max(1.0, step) if whole else step
-  first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
   digits = max(0, -math.floor(math.log10(step) + 1e-9))
   return [
-    Tick(value=n * step, text=f"{n * step:,.{digits}f}") for n in range(first, last + 1)
+    Tick(value=n * step, text=f"{n * step:,.{digits}f}")
+    for n in _multiples(low, high, step)
   ]
+
+
+def _multiples(low: float, high: float, step: float) -> range:
+  return range(math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9) + 1)
 
 
 def columns_that_fit(scale: Scale, whole: bool = False) -> list[Tick]:

@@ -414,6 +414,7 @@ def test_a_kill_before_the_answer_cancels_what_was_submitted(google):
   check_cancelled(process, google, signal.SIGTERM)
 
 
+@pytest.mark.slow
 def test_a_cancellation_that_google_does_not_answer_is_told(google, capsys):
   from hardmine.components.jobs import dataflow_runner
 
@@ -435,6 +436,12 @@ def test_a_cancellation_that_google_does_not_answer_is_told(google, capsys):
     dataflow_runner.dataflow_runner.DataflowRunner = before
   *_, last = capsys.readouterr().err.splitlines()
   assert last.startswith("hardmine: Dataflow did not answer within 4 s, cancel it:")
+  # It would go on asking, and draw random delays, beside the tests that follow.
+  google.refuses.clear()
+  for thread in threading.enumerate():
+    if thread.name == "cancellation":
+      thread.join(60)
+      assert not thread.is_alive()
 
 
 ON_A_WORKER = """

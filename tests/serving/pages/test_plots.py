@@ -7,7 +7,7 @@ import re
 from xml.etree import ElementTree
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hardmine.serving.pages.axes import (
@@ -147,6 +147,7 @@ def test_what_is_left_of_a_curve_is_in_order_and_has_its_points(points, low, hig
 
 
 @given(st.lists(VALUES, min_size=1), st.integers(2, 8))
+@example([0.421875], 2)
 def test_numbers_on_an_axis_are_round_few_and_in_range(values, most_steps):
   low, high = padded(values)
   assert low < min(values) <= max(values) < high
