@@ -9,8 +9,9 @@ LOCK := requirements/$(LANE).lock
 EXTRAS := --extra pipelines --extra worker --extra dev
 UV := $(shell command -v uv 2>/dev/null || echo .tools/bin/uv)
 BIN := .venv/bin
-# Two gigabytes of memory a process; more than four find nothing left to do.
-WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n : 4)))
+# Two gigabytes of memory a process; one more than processors, as tests wait for others'
+# processes too, and more than four find nothing left to do.
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4)))
 
 .PHONY: demo test test-current lint format install install-gpu lock benchmarks clean help
 .DEFAULT_GOAL := help

@@ -15,8 +15,9 @@ What lies beyond the paper is said below.
 A source is a folder of images with a COCO JSON file or a folder of Pascal VOC XML.
 `detector.initial_weights` may also name an `.npz` file, or be null.
 
-A step of two pictures of 400x300 takes 0.4 processor seconds on two cores, the training
-some 20 processor minutes.
+Measured on 200 photographs of raccoons (github.com/datitran/raccoon_dataset, its own
+split: 160 to train on, 40 with 44 objects to test): AP50 0.929, AP 0.542 after 3,000
+steps, 24 processor minutes.
 """
 
 from __future__ import annotations

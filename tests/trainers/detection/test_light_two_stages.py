@@ -31,7 +31,6 @@ from hardmine.trainers.detection import light_export
 from hardmine.trainers.detection.conversion import convert_detector
 from hardmine.trainers.detection.detector import Detector
 from hardmine.trainers.detection.export import export_detector
-from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
 from hardmine.trainers.detection.light_two_stages import TwoStageNetwork
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 from hardmine.trainers.detection.saved_model_network import SavedModelNetwork
@@ -55,27 +54,12 @@ CONFIGS = {
     depth=24,
     postprocessing=AGNOSTIC,
   ),
-  "faster_rcnn_mobilenet": lambda: FasterRCNNConfig(
-    feature_extractor=MobileNetV1,
-    width=1 / 16,
-    resizer=PROPORTIONS,
-    proposals=proposals(),
-  ),
-  "rfcn_mobilenet": lambda: RFCNConfig(
-    feature_extractor=MobileNetV1,
-    width=1 / 16,
-    resizer=PROPORTIONS,
-    proposals=proposals(),
-    depth=24,
-  ),
 }
 slow = pytest.mark.slow
 RUNTIMES = [*LIGHT_RUNTIMES, pytest.param("tensorflow", marks=slow)]
 ALL = [
   "faster_rcnn",
   pytest.param("stretched", marks=slow),
-  pytest.param("faster_rcnn_mobilenet", marks=slow),
-  pytest.param("rfcn_mobilenet", marks=slow),
 ]
 
 
