@@ -1,4 +1,4 @@
-"""Every meta-architecture on every feature extractor learns, and answers everywhere."""
+"""Both two-stage detectors learn on every extractor, and answer alike everywhere."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from hardmine.schemas.detector_config import (
   PostprocessingConfig,
   ProposalConfig,
   RFCNConfig,
-  SSDConfig,
 )
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.detection.detector import Detector
 from hardmine.trainers.detection.export import export_detector
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
-from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from tests.trainers.detection.feature_extractors.families import FAMILIES, NARROW
 from tests.trainers.detection.seeing import check_equal, moderate, pictures, seeing
 from tests.trainers.detection.tiny_two_stages import batch
@@ -33,12 +31,6 @@ TWO_STAGES = {
   "proposals": ProposalConfig(base_px=64.0, depth=16),
 }
 KINDS = {
-  "ssd": lambda extractor: SSDConfig(
-    feature_extractor=extractor,
-    width=NARROW,
-    resolution_px=160,
-    postprocessing=UNLIMITED,
-  ),
   "faster_rcnn": lambda extractor: FasterRCNNConfig(
     feature_extractor=extractor, **TWO_STAGES
   ),
@@ -75,15 +67,14 @@ def loss_of(detector, pixels, truth):
 def test_it_learns_and_answers_alike_on_every_runtime(detector, tmp_path):
   """Trained eagerly: a graph of hundreds of layers takes far longer to trace."""
   pixels, truth = batch(detector)
-  if not isinstance(detector, SSD):  # that it learns is tested with its extractors
-    before = loss_of(detector, pixels, truth)
-    optimizer = keras.optimizers.SGD(0.003, global_clipnorm=1.0)
-    detector.compile(optimizer=optimizer, run_eagerly=True)
-    for _ in range(2):
-      detector.train_on_batch(pixels, truth)
-    after = loss_of(detector, pixels, truth)
-    assert np.isfinite(before)
-    assert after < before
+  before = loss_of(detector, pixels, truth)
+  optimizer = keras.optimizers.SGD(0.003, global_clipnorm=1.0)
+  detector.compile(optimizer=optimizer, run_eagerly=True)
+  for _ in range(2):
+    detector.train_on_batch(pixels, truth)
+  after = loss_of(detector, pixels, truth)
+  assert np.isfinite(before)
+  assert after < before
 
   export_detector(moderate(seeing(detector), pixels), CATEGORIES, tmp_path / "model")
   light = [
