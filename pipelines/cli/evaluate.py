@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hardmine.pipelines.cli import evaluate_coco, evaluate_rate_distortion
+from hardmine.pipelines.cli.kinds import add_kinds
 
 HELP = "Measures a codec on photographs, or a detector's boxes against true ones."
 KINDS = {
@@ -15,11 +16,7 @@ KINDS = {
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the kinds of evaluation and their arguments."""
-  kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-  for name, module in KINDS.items():
-    module.add_arguments(
-      kinds.add_parser(name, help=module.SUMMARY, description=module.HELP)
-    )
+  add_kinds(parser, KINDS)
 
 
 def run(args: argparse.Namespace) -> int:

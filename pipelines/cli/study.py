@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from hardmine.pipelines.cli import study_tradeoff
+from hardmine.pipelines.cli.kinds import add_kinds
 
 HELP = "Measures many models side by side, and shows what buys what."
 KINDS = {"tradeoff": study_tradeoff}
@@ -12,11 +13,7 @@ KINDS = {"tradeoff": study_tradeoff}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
   """Adds the kinds of studies and their arguments."""
-  kinds = parser.add_subparsers(dest="kind", metavar="KIND", required=True)
-  for name, module in KINDS.items():
-    module.add_arguments(
-      kinds.add_parser(name, help=module.SUMMARY, description=module.HELP)
-    )
+  add_kinds(parser, KINDS)
 
 
 def run(args: argparse.Namespace) -> int:
