@@ -12,14 +12,18 @@ import openvino
 
 from hardmine.trainers.runtime.graph import Value
 
+# The one of this process, for ever. Its plugin gives the thread that first compiles a
+# stack for signals, and unmaps it at its end without asking whose turn it is: where a
+# later core ends first, or one ends in another thread, the next signal kills the process.
+_CORE = openvino.Core()
+
 
 class OpenVinoGraph:
   """See `hardmine.trainers.runtime.graph.Graph`."""
 
   def __init__(self, model: str | os.PathLike | bytes, num_threads: int):
-    core = openvino.Core()
-    self._compiled = core.compile_model(
-      core.read_model(model if isinstance(model, bytes) else os.fspath(model)),
+    self._compiled = _CORE.compile_model(
+      _CORE.read_model(model if isinstance(model, bytes) else os.fspath(model)),
       "CPU",
       {
         "INFERENCE_NUM_THREADS": num_threads,
