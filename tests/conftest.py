@@ -26,6 +26,14 @@ def pytest_collection_modifyitems(items):
   items.sort(key=lambda item: "e2e" not in item.path.parts)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+  """A process that died ends the run with the test it was at: xdist waits for ever."""
+  if error:
+    session = node.config.pluginmanager.getplugin("dsession")
+    session.shouldstop = f"{node.gateway.id} died: {error}"
+
+
 @pytest.fixture(scope="session", autouse=True)
 def signals_as_usual():
   """Whoever started the tests may ignore some, as `nohup` and `&` do."""
