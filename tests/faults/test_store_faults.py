@@ -23,6 +23,7 @@ from tests.serving.store.fake_models import add, by, facts, write_model
 
 # Each takes a tenth of a second; continuous integration takes them all.
 NUM_KILLS = 200 if os.environ.get("HARDMINE_ALL_TESTS") else 40
+ENOUGH_ADDED, MAX_KILLS = 20, 1000  # a busy machine needs more of them
 
 
 @pytest.fixture
@@ -39,6 +40,10 @@ def in_child(work) -> int:
     finally:
       os._exit(0)
   return child
+
+
+def num_added(store: ModelStore) -> int:
+  return sum(entry.action == "add" for entry in store.audit())
 
 
 def check_whole(store: ModelStore) -> None:
@@ -89,7 +94,9 @@ def test_writers_killed_at_any_moment_leave_nothing_half_made(fast_dir):
       if n % 3 == 0:
         store.gc(4, reason=reason)
 
-  for kill in range(NUM_KILLS):
+  for kill in range(MAX_KILLS):
+    if kill >= NUM_KILLS and num_added(store) > ENOUGH_ADDED:
+      break
     started, ready = os.pipe()
     child = in_child(lambda kill=kill, ready=ready: write(kill * 100, ready))
     os.read(started, 1)
@@ -117,7 +124,7 @@ def test_writers_killed_at_any_moment_leave_nothing_half_made(fast_dir):
   names = [path.name for path in (tmp_path / "store" / "signatures").rglob("*")]
   assert set(names) <= {str(last), *(f"{n:064x}.sig" for n in range(4))}
   assert sorted(os.listdir(tmp_path / "store" / "aliases")) == ["production.json"]
-  assert len(added) > 20, "too slow to say anything"
+  assert len(added) > ENOUGH_ADDED, "too slow to say anything"
 
 
 def test_a_line_that_was_cut_off_is_written_again(store, tmp_path):

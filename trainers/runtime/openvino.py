@@ -13,8 +13,8 @@ import openvino
 from hardmine.trainers.runtime.graph import Value
 
 # The one of this process, for ever. Its plugin gives the thread that first compiles a
-# stack for signals, and unmaps it at its end whoever uses it then: where cores ended in
-# the order in which they began, or in another thread, the next signal killed the process.
+# stack for signals and unmaps it at its end, whoever uses it then: where cores ended in
+# the order of their beginnings, or in another thread, the next signal was the last.
 _CORE = openvino.Core()
 
 
