@@ -15,14 +15,16 @@ from typing import TYPE_CHECKING, Any
 from hardmine.pipelines.cli import batch
 from hardmine.pipelines.cli.category_arguments import add_categories, chosen_names
 from hardmine.pipelines.cli.detect_inputs import read_photograph
+from hardmine.pipelines.cli.detect_models import (
+  add_models,
+  choose_models,
+  load,
+  model_facts,
+  one_model,
+)
 from hardmine.pipelines.cli.images import IMAGE, encode_image
 from hardmine.pipelines.cli.inference_arguments import add_job_arguments, wants_job
-from hardmine.pipelines.cli.model_ref import add_model_argument, choose_model
-from hardmine.pipelines.cli.runtime_argument import (
-  add_runtime_argument,
-  runtime_of,
-  threads_of_each,
-)
+from hardmine.pipelines.cli.runtime_argument import add_runtime_argument
 from hardmine.pipelines.cli.tables import printable
 from hardmine.schemas.categories import Categories
 from hardmine.schemas.config import require
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
   from hardmine.pipelines.cli.detect_results import ResultsFile
   from hardmine.trainers.detection.detector import Detections, Detector
+  from hardmine.trainers.detection.ensembles import Ensemble
 
 HELP = (
   "Finds objects in photographs: one line an object, the surest first, with its "
@@ -54,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="JPEG, PNG, WebP, ...; `-` is the standard input; patterns in quotes; "
     "folders, searched with those below",
   )
-  add_model_argument(parser)
+  add_models(parser)
   add_runtime_argument(parser)
   parser.add_argument(
     "--output",
@@ -115,24 +118,22 @@ def run(args: argparse.Namespace) -> int:
   if wants_job(args):
     from hardmine.pipelines.cli import inference_job
 
+    args.model = one_model(args)
     return inference_job.detect(args)
   args.min_score = _MIN_SCORE if args.min_score is None else args.min_score
   require(0 <= args.min_score <= 1, "0 to 1", min_score=args.min_score)
   require(
     args.max_boxes is None or args.max_boxes > 0, "1 or more", max_boxes=args.max_boxes
   )
-  model_dir = choose_model(args.model, kind="detector")
+  chosen = choose_models(args)
   if args.output is not None:
     check_folder(args.output)
   items = _items(args)
 
   from hardmine.pipelines.cli.detect_results import results_file
-  from hardmine.trainers.detection.detector import Detector
 
   results = results_file(args, [item.source for item in items])
-  runtime = runtime_of(model_dir, args)
-  threads = threads_of_each(batch.num_at_once(items), runtime)
-  detector = Detector.load(model_dir, runtime, threads, args.proposals)
+  detector, runtime = load(args, chosen, batch.num_at_once(items))
   categories = _categories(args, detector)
   if results is not None:
     results.match(categories)
@@ -151,7 +152,9 @@ def run(args: argparse.Namespace) -> int:
       results.write()
     except Exception as error:  # what was found is told all the same
       report.fail(args.coco, error, traced=args.traceback)
-  _print_end(report, len(items), args, detector, str(model_dir), runtime)
+  _print_end(
+    report, len(items), args, detector, {**model_facts(chosen), "runtime": runtime}
+  )
   return report.status
 
 
@@ -165,7 +168,7 @@ def _drawn_ending(name: str) -> str:
   return suffix if suffix.lower() in (".jpg", ".jpeg") else ".png"
 
 
-def _categories(args: argparse.Namespace, detector: Detector) -> Categories:
+def _categories(args: argparse.Namespace, detector: Detector | Ensemble) -> Categories:
   """Those that are looked for."""
   if args.categories is None:
     return detector.categories
@@ -183,7 +186,7 @@ class _Work:
     self,
     args: argparse.Namespace,
     items: list[batch.Item],
-    detector: Detector,
+    detector: Detector | Ensemble,
     categories: Categories,
   ):
     self._args, self._detector, self._categories = args, detector, categories
@@ -256,20 +259,21 @@ def _print_end(
   report: batch.Report,
   num_images: int,
   args: argparse.Namespace,
-  detector: Detector,
-  model_dir: str,
-  runtime: str,
+  detector: Detector | Ensemble,
+  facts: dict[str, Any],
 ) -> None:
   """The one object that `--json` promises, and how many images failed."""
   if args.json:
     answer = {
       "model_id": detector.model_id.hex(),
-      "model_dir": model_dir,
-      "runtime": runtime,
+      **facts,
       "min_score": args.min_score,
       "images": report.results,
     }
     print(json.dumps({**answer, **({"skipped": args.skipped} if args.skipped else {})}))
+  left_out = getattr(detector, "num_left_out", {}).get("without area", 0)
+  if left_out:
+    print(f"hardmine: {left_out} boxes without area left out", file=sys.stderr)
   if report.num_failed and num_images > 1:
     counts = f"{report.num_failed} of {num_images} images"
     print(f"hardmine: {counts} could not be done", file=sys.stderr)

@@ -20,8 +20,8 @@ def converted(request: dict[str, Any]) -> dict[str, Any]:
   """Writes annotated images as records that `evaluated` reads.
 
   Args:
-    request: `images` and `annotations`, as of `hardmine coco`, and `records`, a folder
-      that does not exist.
+    request: `images`, `annotations` and perhaps `only`, as of `hardmine coco`, and
+      `records`, a folder that does not exist.
 
   Returns:
     `digest`, which names what was written, and `counts`, of what was kept and what not.
@@ -31,7 +31,10 @@ def converted(request: dict[str, Any]) -> dict[str, Any]:
   from hardmine.schemas.conversion_config import AnnotatedFolder, ConversionConfig
 
   source = AnnotatedFolder(
-    images=request["images"], annotations=request["annotations"], split=SPLIT
+    images=request["images"],
+    annotations=request["annotations"],
+    split=SPLIT,
+    only=request.get("only"),
   )
   config = ConversionConfig(sources=(source,), num_shards=1)
   with beam_log():

@@ -38,19 +38,23 @@ class Records:
     folder: its path.
   """
 
-  def __init__(self, folder: str | os.PathLike):
+  def __init__(self, folder: str | os.PathLike, kind: str = KIND):
     """Looks only; nothing is written.
+
+    Args:
+      folder: new, empty, or an earlier study's.
+      kind: of study.
 
     Raises:
       ValueError: something else is there.
     """
-    self.folder = Path(os.path.realpath(folder))
+    self.folder, self._kind = Path(os.path.realpath(folder)), kind
     if not os.path.lexists(self.folder):
       return
     require(self.folder.is_dir(), "a folder, or nothing, there", output=str(folder))
     require(
       self._is_ours() or not any(self.folder.iterdir()),
-      "an output folder that is new, empty, or an earlier study's",
+      f"an output folder that is new, empty, or an earlier study's ({self._kind})",
       output=str(folder),
     )
 
@@ -71,7 +75,7 @@ class Records:
           "--output"
         ) from error
       file.truncate(0)
-      file.write(json.dumps({"kind": KIND}) + "\n")
+      file.write(json.dumps({"kind": self._kind}) + "\n")
       file.flush()
       yield
 
@@ -91,12 +95,16 @@ class Records:
     text = json.dumps({**facts, "found": found}, indent=2, sort_keys=True)
     write_atomically(self._path(key), text + "\n", durable=False)
 
+  def beside(self, key: str) -> Path:
+    """The file of what is too much for the measurement itself."""
+    return self._path(key).with_suffix(".npz")
+
   def _path(self, key: str) -> Path:
     return self.folder / MEASURED / f"{key}.json"
 
   def _is_ours(self) -> bool:
     try:
-      return json.loads((self.folder / MARK).read_text("utf-8"))["kind"] == KIND
+      return json.loads((self.folder / MARK).read_text("utf-8"))["kind"] == self._kind
     except FileNotFoundError:
       return False
     except (ValueError, KeyError, TypeError):
