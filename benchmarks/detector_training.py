@@ -6,7 +6,8 @@ For the network and the batch of each experiment, on 64 pictures of 640x480 pixe
              that training consumes when it never has to wait
     step     steps a second, and the share of a plain float32 matrix product's speed
              that the step's convolutions and products reach
-    parts    of the step's time: forward pass, loss, and what learning adds
+    parts    of the step's time: forward pass, loss (with proposals and second stage,
+             where there is one), and what learning adds
 
 Counted are the operations that TensorFlow really runs, so backward ones of layers that
 learn alone, and not those of depthwise convolutions backward (2 % of a network's).
@@ -36,7 +37,7 @@ from PIL import Image
 NUM_IMAGES, NUM_CATEGORIES = 64, 80
 EXPERIMENTS = ("ssd_small_set", "faster_rcnn_small_set", "rfcn_small_set")
 PRODUCTS = ("Conv2D", "DepthwiseConv2d", "MatMul", "BatchMatMul")  # by their beginning
-CALLS = 8
+CALLS = 15
 
 
 def main() -> None:
@@ -70,10 +71,10 @@ def measure(name: str, files: list[bytes]) -> None:
     lambda: model.compute_loss(y=truth, y_pred=model(inputs, training=True))
   )
   step = tf.function(lambda: model.train_step((inputs, truth)))
-  product = matrix_product.product()
   operations = _operations(step.get_concrete_function().graph)
-  steps, peak = _rate(step), matrix_product.FLOPS * _rate(product)
-  forward_share, loss_share = steps / _rate(forward), steps / _rate(loss)
+  seconds = _in_turns(step, forward, loss, matrix_product.product())
+  steps, peak = 1 / seconds[0], matrix_product.FLOPS / seconds[3]
+  forward_share, loss_share = seconds[1] / seconds[0], seconds[2] / seconds[0]
   batch = training.batch_size
   print(f"{name}: a batch of {batch}, inputs {tuple(inputs.shape)}")
   print(
@@ -157,7 +158,24 @@ def _files(folder: Path | None) -> list[bytes]:
   return files
 
 
-def _rate(call: Callable[[], object], calls: int = CALLS) -> float:
+def _in_turns(*calls: Callable[[], object]) -> list[float]:
+  """Seconds of each, so that whatever else the machine does falls on all alike.
+
+  Returns:
+    The first's median, and the others' by the median of their ratios to it in a round.
+  """
+  rounds = np.zeros((CALLS + 2, len(calls)))
+  for row in rounds:
+    for index, call in enumerate(calls):
+      started = time.perf_counter()
+      call()
+      row[index] = time.perf_counter() - started
+  counted = rounds[2:]
+  ratios = np.median(counted / counted[:, :1], axis=0)
+  return [float(ratio * np.median(counted[:, 0])) for ratio in ratios]
+
+
+def _rate(call: Callable[[], object], calls: int) -> float:
   """Calls a second: the median, after two that do not count."""
   seconds = []
   for _ in range(calls + 2):

@@ -16,8 +16,9 @@ lies beyond the paper is said below.
 A source is a folder of images with a COCO JSON file or a folder of Pascal VOC XML.
 `detector.initial_weights` may also name an `.npz` file, or be null.
 
-A step of two pictures of 400x300 takes 0.25 processor seconds on two cores, all of it
-some 12 processor minutes.
+Measured on 200 photographs of raccoons (github.com/datitran/raccoon_dataset, its own
+split: 160 to train on, 40 with 44 objects to test): AP50 0.887, AP 0.383 after 3,000
+steps, 20 processor minutes.
 """
 
 from __future__ import annotations
