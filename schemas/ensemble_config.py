@@ -14,6 +14,8 @@ from typing import ClassVar
 from hardmine.schemas.config import Config, require
 
 MOST_CROPS = 8  # a side: 64 parts of a picture
+IOU_THRESHOLD = 0.55  # that of the paper on fusing, arXiv 1910.13302
+MOST_SIMILAR = 0.999  # cosine; the paper that chooses by it does not say
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,7 +90,7 @@ class EnsembleConfig(Config):
   KIND: ClassVar[str | None] = "ensemble"
   members: tuple[Member, ...]
   views: Views = WHOLE
-  iou_threshold: float = 0.55
+  iou_threshold: float = IOU_THRESHOLD
 
   def __post_init__(self):
     require(bool(self.members), "at least one model", members=self.members)

@@ -271,7 +271,9 @@ def _print_end(
       "images": report.results,
     }
     print(json.dumps({**answer, **({"skipped": args.skipped} if args.skipped else {})}))
-  left_out = getattr(detector, "num_left_out", {}).get("without area", 0)
+  from hardmine.trainers.detection.ensembles import WITHOUT_AREA
+
+  left_out = getattr(detector, "num_left_out", {}).get(WITHOUT_AREA, 0)
   if left_out:
     print(f"hardmine: {left_out} boxes without area left out", file=sys.stderr)
   if report.num_failed and num_images > 1:

@@ -22,7 +22,11 @@ from hardmine.pipelines.cli.progress import progress, waiting
 from hardmine.pipelines.cli.runtime_argument import add_runtime_argument, runtime_of
 from hardmine.pipelines.cli.tables import print_table, printable
 from hardmine.schemas.config import require
-from hardmine.schemas.ensemble_config import require_threshold
+from hardmine.schemas.ensemble_config import (
+  IOU_THRESHOLD,
+  MOST_SIMILAR,
+  require_threshold,
+)
 from hardmine.schemas.files import write_atomically
 
 if TYPE_CHECKING:
@@ -85,10 +89,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   choice.add_argument(
     "--similarity",
     type=float,
-    default=0.999,
+    default=MOST_SIMILAR,
     metavar="X",
     help="leave out a model whose precisions by category point the same way as those "
-    "of a better one: by a cosine above X (default 0.999; 1 leaves out none)",
+    "of a better one: by a cosine above X (default %(default)s; 1 leaves out none)",
   )
   choice.add_argument(
     "--judging-share",
@@ -107,9 +111,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
   views.add_argument(
     "--iou-threshold",
     type=float,
-    default=0.55,
+    default=IOU_THRESHOLD,
     metavar="X",
-    help="boxes of a category that overlap by more are of one object (default 0.55)",
+    help="boxes of a category that overlap by more are of one object "
+    "(default %(default)s)",
   )
   how = parser.add_argument_group("how they run")
   add_runtime_argument(how)

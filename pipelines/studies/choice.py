@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-MOST_SIMILAR = 0.999
+from hardmine.schemas.ensemble_config import MOST_SIMILAR
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

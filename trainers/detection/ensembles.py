@@ -19,6 +19,7 @@ import numpy as np
 from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.config import require
 from hardmine.schemas.ensemble_config import (
+  IOU_THRESHOLD,
   WHOLE,
   Views,
   require_threshold,
@@ -58,7 +59,7 @@ class Ensemble:
     detectors: Sequence[AnyDetector],
     weights: Sequence[float] | None = None,
     views: Views = WHOLE,
-    iou_threshold: float = 0.55,
+    iou_threshold: float = IOU_THRESHOLD,
   ):
     """Puts models together, in any order.
 

@@ -24,7 +24,11 @@ from collections.abc import Sequence
 import numpy as np
 
 from hardmine.schemas.config import require
-from hardmine.schemas.ensemble_config import require_threshold, require_weight
+from hardmine.schemas.ensemble_config import (
+  IOU_THRESHOLD,
+  require_threshold,
+  require_weight,
+)
 
 EVERYWHERE = (-np.inf, -np.inf, np.inf, np.inf)
 _LEAST = 1e-12  # the weight of a box that scores 0, which has a place all the same
@@ -94,7 +98,7 @@ class Fused:
   num_cut: int = 0
 
 
-def fuse(answers: Sequence[Answer], iou_threshold: float = 0.55) -> Fused:
+def fuse(answers: Sequence[Answer], iou_threshold: float = IOU_THRESHOLD) -> Fused:
   """Makes one answer of at least one, in any order.
 
   Args:
