@@ -131,4 +131,4 @@ def cosine(one: Candidate, other: Candidate) -> float | None:
     return None
   a, b = one.by_category[known], other.by_category[known]
   norm = float(np.linalg.norm(a) * np.linalg.norm(b))
-  return float(a @ b) / norm if norm > 0 else 0.0
+  return min(float(a @ b) / norm, 1.0) if norm > 0 else 0.0

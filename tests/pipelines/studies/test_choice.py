@@ -70,3 +70,10 @@ def test_categories_without_objects_do_not_count():
   one, other = candidate("one", 0.5, np.nan, 0.1), candidate("o", 0.1, 0.9, 0.5)
   assert cosine(one, other) == pytest.approx((0.05 + 0.05) / 0.26)
   assert cosine(candidate("0", 0, 0), candidate("1", 1, 1)) == 0
+
+
+def test_a_bound_of_1_leaves_out_none_not_even_by_rounding():
+  rng = np.random.default_rng(0)
+  for _ in range(100):
+    one = candidate("one", *rng.uniform(0, 1, 7))
+    assert 0.99 < cosine(one, one) <= 1
