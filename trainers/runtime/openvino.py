@@ -31,8 +31,8 @@ class OpenVinoGraph:
         "INFERENCE_PRECISION_HINT": "f32",
       },
     )
-    self.inputs = tuple(one.any_name for one in self._compiled.inputs)
-    self.outputs = tuple(one.any_name for one in self._compiled.outputs)
+    self.inputs = tuple(map(_name_of, self._compiled.inputs))
+    self.outputs = tuple(map(_name_of, self._compiled.outputs))
     self._idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
   def run(self, inputs: Mapping[str, np.ndarray | Value]) -> dict[str, Value]:
@@ -71,6 +71,16 @@ class _Output:
 
   def numpy(self) -> np.ndarray:
     return self.tensor.data.copy()
+
+
+def _name_of(port: Any) -> str:
+  """Its name in the file.
+
+  A tensor that OpenVINO finds to be the same as another, as behind a cast to the type
+  that it has, has the names of both.
+  """
+  node = port.node.friendly_name.split("/sink_port_")[0]
+  return node if node in port.names else port.any_name
 
 
 def _to_tensor(value: Any) -> tuple[Any, Any]:
