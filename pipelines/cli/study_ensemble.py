@@ -147,7 +147,7 @@ def run(args: argparse.Namespace) -> int:
     study = _study(args, records, data, facts)
     total = len(models) * study.num_passes * len(data.names)
     count = itertools.count(1)
-    with progress("detecting", "pictures, views together", quiet=args.json) as on_step:
+    with progress("detecting", "pictures", quiet=args.json) as on_step:
       outcome = study.run(
         models,
         args.size,
