@@ -1,6 +1,5 @@
 """`hardmine study ensemble`: the page that tells how, and what may go wrong."""
 
-import dataclasses
 import json
 import re
 import shlex
@@ -49,7 +48,7 @@ def home(tmp_path_factory):
   two_stages = FasterRCNNConfig(
     **shared, resizer=size, proposals=ProposalConfig(depth=16, max_proposals=8)
   )
-  one_stage = dataclasses.replace(SSDConfig(**shared), resizer=size)
+  one_stage = SSDConfig(**shared, resolution_px=96)
   names = Categories(categories=(Category(id=1, name="animal"),))
   export_detector(seeing(FasterRCNN(two_stages, 1)), names, home / "faster_rcnn")
   export_detector(seeing(SSD(one_stage, 1)), names, home / "ssd")
