@@ -15,7 +15,6 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from hardmine.schemas.detector_config import FasterRCNNConfig, Resizer
@@ -202,7 +201,7 @@ class FasterRCNN(MetaArchitecture, keras.Model):
     features, boxes, objectness = self.candidates(inputs)
     found, num = self.propose(boxes, objectness)
     # What no image of the batch proposes need not be looked at.
-    most = tf.maximum(tf.reduce_max(num), 1)
+    most = ops.maximum(ops.max(num), 1)
     return self.classify(features, found[:, :most], num)
 
   def compute_loss(

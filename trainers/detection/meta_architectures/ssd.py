@@ -104,14 +104,14 @@ class SSD(MetaArchitecture, keras.Model):
   def raw_detections(self, inputs: Any) -> tuple[Any, Any]:
     """All anchors' boxes; a box is shared by all categories."""
     outputs = self(inputs, training=False)
-    logits = tf.cast(outputs["class_logits"], tf.float32)
+    logits = ops.cast(outputs["class_logits"], "float32")
     # Not `match`: AutoGraph cannot read it.
     if self.config.classification == "sigmoid":
-      scores = tf.sigmoid(logits)
+      scores = ops.sigmoid(logits)
     else:
-      scores = tf.nn.softmax(logits)
+      scores = ops.softmax(logits, axis=-1)
     boxes = box_coder.decode(
-      tf.cast(outputs["box_codes"], tf.float32),
+      ops.cast(outputs["box_codes"], "float32"),
       self.anchors_yxyx_norm,
       self.config.box_coding,
     )
