@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import io
 
@@ -46,4 +47,19 @@ def rectangle(index: int, height_px: int = 60, width_px: int = 80) -> AnnotatedI
     areas_px=np.array([(bottom - top) * (right - left)], np.float32),
     category_ids=np.array([CATEGORIES.ids[label - 1]]),
     annotation_ids=np.array([index]),
+  )
+
+
+def without_objects(image: AnnotatedImage) -> AnnotatedImage:
+  """The same picture, of which nothing is said."""
+  none = np.zeros(0, np.int64)
+  return dataclasses.replace(
+    image,
+    boxes_yxyx_norm=np.zeros((0, 4), np.float32),
+    areas_px=np.zeros(0, np.float32),
+    names=(),
+    labels=none,
+    is_crowd=none,
+    category_ids=none,
+    annotation_ids=none,
   )

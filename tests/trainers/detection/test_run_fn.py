@@ -31,7 +31,11 @@ from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from hardmine.trainers.detection.saved_model_network import SavedModelNetwork
 from hardmine.trainers.images import decode_rgb
 from hardmine.trainers.metrics.coco_map import coco_map
-from tests.trainers.detection.rectangles import CATEGORIES, rectangle
+from tests.trainers.detection.rectangles import (
+  CATEGORIES,
+  rectangle,
+  without_objects,
+)
 from tests.trainers.detection.tiny_extractor import TinyExtractor
 
 CONFIG = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
@@ -298,20 +302,6 @@ def test_one_category_alone_is_learned(tmp_path):
   found = [numbers["AP50"] for numbers in json.loads(notes).values()]
   assert max(found[1:]) > 0.5
   assert found[-1] > found[0]
-
-
-def without_objects(image):
-  none = np.zeros(0, np.int64)
-  return dataclasses.replace(
-    image,
-    boxes_yxyx_norm=np.zeros((0, 4), np.float32),
-    areas_px=np.zeros(0, np.float32),
-    names=(),
-    labels=none,
-    is_crowd=none,
-    category_ids=none,
-    annotation_ids=none,
-  )
 
 
 def test_held_out_images_without_objects_are_refused(rectangles, tmp_path):
