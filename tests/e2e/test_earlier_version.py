@@ -146,6 +146,7 @@ def test_an_earlier_model_encodes_to_the_same_stream(codec, version):
   assert codec.compress(pixels("picture.png")) == stream(version)
 
 
+@pytest.mark.slow
 def test_earlier_weights_are_the_same_codec_in_the_network_of_today(
   untouched, version, tmp_path
 ):
@@ -182,6 +183,7 @@ def set_weights(codec, values: list[np.ndarray]) -> None:
     weight.assign(value)
 
 
+@pytest.mark.slow
 def test_earlier_versions_are_promoted_and_rolled_back(store):
   """Each is asked in a sub-process, as a person's `promote` does."""
   back = rollback(store, "production", reason=Reason(who="ann"))

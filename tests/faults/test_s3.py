@@ -78,6 +78,7 @@ def write(url: str, writer: int) -> None:
       store.move("production", number, reason=by(f"writer {writer}"))
 
 
+@pytest.mark.slow
 def test_writers_in_processes_lose_nothing_of_each_other(store):
   script = (
     "import sys; from tests.faults.test_s3 import write; write(*eval(sys.argv[1]))"

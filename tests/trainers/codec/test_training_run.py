@@ -132,6 +132,7 @@ def assert_same(folder, other):
     np.testing.assert_array_equal(value, theirs[name], err_msg=name)
 
 
+@pytest.mark.slow
 def test_stopped_and_gone_on_equals_undisturbed(whole, tmp_path):
   folder = begin(tmp_path / "run")
   seconds = train(folder, until_step=40)
@@ -192,6 +193,7 @@ def test_the_average_is_kept_in_halves_and_starts_another_run(whole, tmp_path):
   np.testing.assert_array_equal(run.codec.decoder.head.kernel, loaded)
 
 
+@pytest.mark.slow
 def test_an_exported_codec_starts_another_run(whole, tmp_path):
   codec = compiled_codec(experiment().codec, experiment().training)
   load_weights(whole.weights, codec)
