@@ -98,6 +98,7 @@ setup(
     "hardmine.pipelines": ["templates/**/*", "templates/**/.*", "studies/*.jinja"],
   },
   install_requires=[
+    "constriction>=0.4.1,<0.6",  # arithmetic coding of streams
     "fsspec>=2024.6",
     "google-crc32c>=1.5",  # checks streams; Beam's TFRecords are slow without it
     "hotcoco>=1.3,<2",
