@@ -47,13 +47,15 @@ class CodecExperiment(Experiment):
       f"mining.patch_px as a multiple of the codec's {self.codec.padding_px}",
       patch_px=self.mining.patch_px,
     )
+    most, told_apart_by = self.codec.max_iterations, "clock"
+    if self.codec.own_weights:
+      told_apart_by = "own_weights"
     require(
-      not self.codec.clock
-      or max(self.training.iterations, self.evaluation.iterations) <= self.codec.clock,
-      "training.iterations and evaluation.iterations up to codec.clock",
+      most is None or max(self.training.iterations, self.evaluation.iterations) <= most,
+      f"training.iterations and evaluation.iterations up to codec.{told_apart_by}",
       training_iterations=self.training.iterations,
       evaluation_iterations=self.evaluation.iterations,
-      clock=self.codec.clock,
+      **{told_apart_by: most},
     )
     require(
       not (self.codec.sent_gain and self.training.mixed_precision),

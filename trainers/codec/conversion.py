@@ -11,7 +11,7 @@ from hardmine.trainers import saved_model
 from hardmine.trainers.codec.export import export_codec
 from hardmine.trainers.codec.model import build_codec, model_id
 
-_WRITTEN_ANEW = ("config", "model_id", "padding_px")
+_WRITTEN_ANEW = ("config", "model_id", "padding_px", "code_depth")
 
 
 def convert_codec(model_dir: str | os.PathLike, target_dir: str | os.PathLike) -> None:
