@@ -95,7 +95,12 @@ setup(
     "hardmine.trainers": ["codec/*.jinja", "codec/pretrained/**/*"],
     "hardmine.serving": ["**/*.jinja", "server/page/*"],
     "hardmine.components": ["**/*.jinja"],
-    "hardmine.pipelines": ["templates/**/*", "templates/**/.*", "studies/*.jinja"],
+    "hardmine.pipelines": [
+      "templates/**/*",
+      "templates/**/.*",
+      "studies/**/*.jinja",
+      "studies/**/*.js",
+    ],
   },
   install_requires=[
     "constriction>=0.4.1,<0.6",  # arithmetic coding of streams

@@ -28,7 +28,7 @@ from hardmine.schemas.files import write_atomically
 from hardmine.trainers.runtime.choice import ONNX_RUNTIME
 
 MARK, MEASURED = "study.json", "measured"
-KIND = "tradeoff"
+TRADEOFF, RATE_DISTORTION = "tradeoff", "rate-distortion"  # kinds of studies
 
 
 class Records:
@@ -38,13 +38,17 @@ class Records:
     folder: its path.
   """
 
-  def __init__(self, folder: str | os.PathLike):
+  def __init__(self, folder: str | os.PathLike, kind: str = TRADEOFF):
     """Looks only; nothing is written.
+
+    Args:
+      folder: of one study; one of another kind is refused.
+      kind: of the study.
 
     Raises:
       ValueError: something else is there.
     """
-    self.folder = Path(os.path.realpath(folder))
+    self.folder, self._kind = Path(os.path.realpath(folder)), kind
     if not os.path.lexists(self.folder):
       return
     require(self.folder.is_dir(), "a folder, or nothing, there", output=str(folder))
@@ -71,7 +75,7 @@ class Records:
           "--output"
         ) from error
       file.truncate(0)
-      file.write(json.dumps({"kind": KIND}) + "\n")
+      file.write(json.dumps({"kind": self._kind}) + "\n")
       file.flush()
       yield
 
@@ -96,7 +100,7 @@ class Records:
 
   def _is_ours(self) -> bool:
     try:
-      return json.loads((self.folder / MARK).read_text("utf-8"))["kind"] == KIND
+      return json.loads((self.folder / MARK).read_text("utf-8"))["kind"] == self._kind
     except FileNotFoundError:
       return False
     except (ValueError, KeyError, TypeError):
