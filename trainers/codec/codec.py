@@ -17,6 +17,8 @@ from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import read_facts
 from hardmine.trainers.codec import bitstream, rates, tile_coding
 from hardmine.trainers.codec.coding_network import CodingNetwork, open_network
+from hardmine.trainers.codec.entropy.coder import EntropyCoder
+from hardmine.trainers.codec.entropy.coding import load_coder
 from hardmine.trainers.codec.memory import Needs
 from hardmine.trainers.codec.tiling import Grid
 from hardmine.trainers.runtime.choice import choose_runtime
@@ -37,10 +39,16 @@ class Codec:
       ones can make an image worse.
     sends_gains: its streams carry a gain an iteration.
     needs: what coding takes of memory.
+    entropy_id: the eight bytes that name its entropy model in a stream; None where it
+      has none, and bits stay as they are.
   """
 
   def __init__(
-    self, network: CodingNetwork, facts: dict[str, Any], needs: Needs | None = None
+    self,
+    network: CodingNetwork,
+    facts: dict[str, Any],
+    needs: Needs | None = None,
+    coder: EntropyCoder | None = None,
   ):
     """Takes a network as it is.
 
@@ -48,8 +56,10 @@ class Codec:
       network: of the model.
       facts: the exported `codec.json`.
       needs: of the same; None knows no more than the facts.
+      coder: makes the bits of streams fewer; None leaves them as they are.
     """
-    self._network = network
+    self._network, self._coder = network, coder
+    self.entropy_id = coder.entropy_id if coder else None
     self.needs = needs or Needs(config=facts["config"], light=False)
     self.facts = facts
     self.model_id = bytes.fromhex(facts["model_id"])
@@ -82,7 +92,7 @@ class Codec:
     facts = read_facts(model_dir, "codec")
     runtime = choose_runtime(model_dir, runtime)
     network = open_network(model_dir, runtime, num_threads)
-    return cls(network, facts, Needs.of(model_dir, runtime))
+    return cls(network, facts, Needs.of(model_dir, runtime), load_coder(model_dir))
 
   def encode_codes(
     self, image: np.ndarray, iterations: int
@@ -136,6 +146,7 @@ class Codec:
     *,
     iterations: int | None = None,
     bpp: float | None = None,
+    entropy: bool = True,
   ) -> bytes:
     """A stream (`hardmine.trainers.codec.bitstream`) of an image.
 
@@ -145,6 +156,7 @@ class Codec:
         it nor `bpp` is given.
       bpp: the file's bits per pixel, headers included, are at most this; never more
         iterations than help.
+      entropy: bits are coded where the model knows how; False leaves them raw.
     """
     _check_image(image)
     require(
@@ -179,6 +191,7 @@ class Codec:
     return bitstream.pack_tiles(
       header,
       tile_coding.encode_tiles(self._network, image, header.tiles, iterations),
+      coder=self._coder if entropy else None,
     )
 
   def decompress(self, data: bytes, *, iterations: int | None = None) -> np.ndarray:
@@ -197,6 +210,7 @@ class Codec:
     """The image of an unpacked stream, uint8 [h, w, 3]."""
     self.check(stream.header)
     self._check_iterations(stream.iterations)
+    stream = stream.with_raw_bits(self._coder)
     window = self.needs.window(stream.header, stream.iterations)
     if window is None:
       return tile_coding.decode_tiles(self._network, stream)
@@ -205,6 +219,7 @@ class Codec:
   def check(self, header: bitstream.Header) -> None:
     """Raises BitstreamError unless this model can have written such a stream."""
     bitstream.check_model(header, self.model_id)
+    bitstream.check_entropy_model(header, self.entropy_id)
     ours = (self.sends_gains, self.padding_px)
     theirs = (header.sends_gains, header.padding_px)
     if ours != theirs or header.iterations > self.max_iterations:
