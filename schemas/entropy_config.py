@@ -16,6 +16,8 @@ class EntropyConfig(Config):
       the experiment mines.
     max_images: of them, at most so many, evenly over all.
     max_side_px: larger ones are shrunk to this.
+    whole_share: of them, so many are coded to their last iteration, the others to the
+      fourth, which takes less time.
     held_out_share: of them, so many are not fitted to, and say what coding saves.
     stages: iterations that share weights, by the last of each; those behind the last
       of these share one more.
@@ -32,6 +34,7 @@ class EntropyConfig(Config):
   images: tuple[str, ...] = ()
   max_images: int = 300
   max_side_px: int = 640
+  whole_share: float = 0.4
   held_out_share: float = 0.05
   stages: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12)
   hidden: int = 96
@@ -52,6 +55,11 @@ class EntropyConfig(Config):
       0 <= self.held_out_share < 1,
       "held_out_share from 0 to below 1",
       held_out_share=self.held_out_share,
+    )
+    require(
+      0 < self.whole_share <= 1,
+      "whole_share above 0 and up to 1",
+      whole_share=self.whole_share,
     )
     require(
       self.group in (1, 2, 4, 8, 16, 32), "a group that divides 32", group=self.group

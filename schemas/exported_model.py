@@ -4,6 +4,7 @@
       saved_model.pb  variables/  assets/     TensorFlow's SavedModel
       assets.extra/codec.json                 the facts of a codec, or
       assets.extra/detector.json              those of a detector: config, model id, ...
+      assets.extra/entropy.npz                a codec's entropy model, where it has one
       assets.extra/light/*.onnx               the light form: the network as ONNX graphs
       assets.extra/light/facts.json           what goes in and comes out of them
 
@@ -25,6 +26,7 @@ GRAPH = "saved_model.pb"
 EXTRA = "assets.extra"
 FACTS_PATHS = {kind: f"{EXTRA}/{kind}.json" for kind in ("codec", "detector")}
 KINDS = tuple(FACTS_PATHS)
+ENTROPY_MODEL = f"{EXTRA}/entropy.npz"
 LIGHT = f"{EXTRA}/light"
 LIGHT_FACTS = f"{LIGHT}/facts.json"
 LIGHT_FORMATS = (1, 2)  # 2 runs a codec's steps more than once an iteration

@@ -20,7 +20,7 @@ from hardmine.trainers.codec.entropy.coder import CodingError
 from hardmine.trainers.codec.entropy.context_model import (
   ONE,
   ContextModel,
-  entropy_model_of,
+  find_entropy_model,
 )
 from hardmine.trainers.codec.entropy.contexts import Planes
 from hardmine.trainers.codec.entropy.probabilities import Probabilities
@@ -137,7 +137,7 @@ def load_coder(model_dir: str | os.PathLike) -> ContextCoder | None:
   Raises:
     ValueError: it has one that this version cannot read.
   """
-  path = entropy_model_of(model_dir)
+  path = find_entropy_model(model_dir)
   return None if path is None else ContextCoder(ContextModel.load(path))
 
 

@@ -39,6 +39,7 @@ import numpy as np
 
 from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.schemas.config import require
+from hardmine.schemas.exported_model import ENTROPY_MODEL
 from hardmine.schemas.files import write_atomically
 from hardmine.trainers.codec.entropy.contexts import (
   BEFORE,
@@ -48,7 +49,6 @@ from hardmine.trainers.codec.entropy.contexts import (
 )
 from hardmine.trainers.codec.entropy.order import NUM_CLASSES
 
-FILE_NAME = "entropy.npz"
 FORMAT = 1
 EXACT = 1 << 24  # whole numbers up to it are exact in float32
 ONE = 1 << 16  # a probability of 1
@@ -245,7 +245,12 @@ def _parsed(arrays: dict[str, np.ndarray]) -> ContextModel:
   return ContextModel(stages=tuple(stages), group=meta["group"], table=arrays["table"])
 
 
-def entropy_model_of(model_dir: str | os.PathLike) -> Path | None:
-  """The file of an exported codec's entropy model; None where it has none."""
-  path = Path(model_dir, "assets.extra", FILE_NAME)
+def entropy_model_path(model_dir: str | os.PathLike) -> Path:
+  """Where an exported codec's entropy model lies, if it has one."""
+  return Path(model_dir, ENTROPY_MODEL)
+
+
+def find_entropy_model(model_dir: str | os.PathLike) -> Path | None:
+  """Its file; None where there is none."""
+  path = entropy_model_path(model_dir)
   return path if path.is_file() else None
