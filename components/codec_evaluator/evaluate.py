@@ -19,6 +19,7 @@ from hardmine.components.codec_evaluator.measurement import Measurement, Scorer
 from hardmine.components.evaluation.environment import environment
 from hardmine.components.evaluation.evaluation_set import evaluation_set
 from hardmine.components.evaluation.judging import measure_and_judge
+from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.schemas.config import require
 from hardmine.schemas.gates import Gate, Verdict
 from hardmine.trainers.codec.rates import iteration_bits, size_bytes
@@ -231,9 +232,13 @@ def _rates(
   height_px, width_px, _ = image.shape
   num_px = height_px * width_px
   padding_px, sends_gains = codec.padding_px, codec.sends_gains
-  rate = iteration_bits(height_px, width_px, padding_px, sends_gains) / num_px
+  more: dict[str, Any] = {
+    "sends_gains": sends_gains,
+    "code_depth": getattr(codec, "code_depth", CODE_DEPTH),
+  }
+  rate = iteration_bits(height_px, width_px, padding_px, **more) / num_px
   turns = range(1, iterations + 1)
-  sizes = (size_bytes(height_px, width_px, padding_px, t, sends_gains) for t in turns)
+  sizes = (size_bytes(height_px, width_px, padding_px, t, **more) for t in turns)
   return [rate * t for t in turns], [8 * size / num_px for size in sizes]
 
 

@@ -6,9 +6,9 @@ coarser image. Integers are unsigned and little endian.
     header, 28 bytes, 32 in version 3 or 40 in version 4 (`stream_header`)
     side chunks, if its flags say so, and a chunk an iteration (`chunks`)
 
-The payload of level 0 is the binary code of one iteration: [rows, columns, 32]
-in that order, one bit each, the first in the highest bit of a byte. The grid is
-rows = ceil(height / p) * p / 16 with padding p, columns likewise. A bit is 1
+The payload of level 0 is the binary code of one iteration: [rows, columns, 32], or 16
+of the networks of 2015, in that order, one bit each, the first in the highest bit of a
+byte. The grid is rows = ceil(height / p) * p / 16 with padding p, columns likewise. A bit is 1
 where the network's value v > 0, else 0; the decoder reads 1 as +1, 0 as -1. So
 every position takes four bytes, and one iteration 1/8 bit per padded pixel.
 
@@ -34,7 +34,6 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.schemas.config import require
 from hardmine.trainers.codec.chunks import (
   CHUNK_OVERHEAD_BYTES,
@@ -90,7 +89,7 @@ def pack(header: Header, codes: np.ndarray, gains: np.ndarray | None = None) -> 
 
   Args:
     header: its sizes and iterations must be those of `codes`.
-    codes: uint8 {0, 1} [iterations, rows, columns, 32].
+    codes: uint8 {0, 1} [iterations, rows, columns, depth].
     gains: uint8 [iterations], where the header says that there are some.
 
   Raises:
@@ -124,7 +123,8 @@ def pack_tiles(
   bits: list[list[bytes]] = [[] for _ in range(header.iterations)]
   coding = coder.encoding(header.iterations) if coder else None
   for (rows, columns), (codes, exponents) in zip(header.tiles, tiles, strict=True):
-    _check_codes(codes, (header.iterations, *tile_shape(header, rows, columns)))
+    shape = tile_shape(header, rows, columns)
+    _check_codes(codes, (header.iterations, *shape, header.code_depth))
     packed = np.packbits(codes.reshape(len(codes), -1), axis=1)
     sent = _checked_gains(exponents, len(codes)) if header.sends_gains else None
     for index in range(header.iterations):
@@ -224,11 +224,10 @@ def _require_whole_side(stream: Stream) -> None:
     )
 
 
-def _check_codes(codes: np.ndarray, shape: tuple[int, int, int]) -> None:
-  expected = (*shape, CODE_DEPTH)
+def _check_codes(codes: np.ndarray, shape: tuple[int, ...]) -> None:
   require(
-    codes.shape == expected and codes.dtype == np.uint8,
-    f"codes as uint8 {list(expected)}",
+    codes.shape == shape and codes.dtype == np.uint8,
+    f"codes as uint8 {list(shape)}",
     shape=codes.shape,
     dtype=str(codes.dtype),
   )

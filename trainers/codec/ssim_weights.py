@@ -37,7 +37,7 @@ class SsimWeights(keras.layers.Layer):
     )
 
   def call(self, images: Any, estimates: Any, training: bool = False) -> Any:
-    """Weights of [iterations, b, h, w, 3] around [b, h, w, 3]: [iterations, b, h, w, 1].
+    """Weights [n, b, h, w, 1] of estimates [n, b, h, w, 3] of images [b, h, w, 3].
 
     In training the moving mean takes these pictures in first.
     """

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.trainers.codec.entropy.coder import CodingError, EntropyCoder
 from hardmine.trainers.codec.stream_header import (
   BitstreamError,
@@ -19,7 +18,6 @@ from hardmine.trainers.codec.stream_header import (
 )
 
 MAX_GAIN = 63
-_POSITION_BYTES = CODE_DEPTH // 8
 _NO_SIDE: Mapping[str, bytes] = types.MappingProxyType({})
 
 
@@ -49,7 +47,7 @@ class Stream:
 
   @property
   def codes(self) -> np.ndarray:
-    """uint8 {0, 1} [iterations, rows, columns, 32], of a picture that is whole."""
+    """uint8 {0, 1} [iterations, rows, columns, depth], of a picture that is whole."""
     return self.window(slice(None), slice(None))
 
   @property
@@ -116,17 +114,19 @@ class Stream:
 
   def window(self, rows: slice, columns: slice) -> np.ndarray:
     """Codes of some positions of a picture that is whole, unpacked alone."""
-    grid = self._planes.reshape(self.iterations, *self.header.grid, _POSITION_BYTES)
+    position = self.header.code_depth // 8
+    grid = self._planes.reshape(self.iterations, *self.header.grid, position)
     return _unpacked(grid[:, rows, columns])
 
   def tiles(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Codes and gains of every tile, as the network takes them, one at a time."""
     header, offset = self.header, 0
+    position = header.code_depth // 8
     gains = self.gains.reshape(self.iterations, -1)
     for index, (rows, columns) in enumerate(header.tiles):
       shape = tile_shape(header, rows, columns)
-      end = offset + shape[0] * shape[1] * _POSITION_BYTES
-      packed = self._planes[:, offset:end].reshape(-1, *shape, _POSITION_BYTES)
+      end = offset + shape[0] * shape[1] * position
+      packed = self._planes[:, offset:end].reshape(-1, *shape, position)
       yield _unpacked(packed), gains[:, index]
       offset = end
 
@@ -153,5 +153,5 @@ def tile_shape(header: Header, rows: slice, columns: slice) -> tuple[int, int]:
 
 
 def _unpacked(packed: np.ndarray) -> np.ndarray:
-  """uint8 [..., 4] to {0, 1} [..., 32]."""
+  """uint8 [..., n] to {0, 1} [..., 8 * n]."""
   return np.unpackbits(packed, axis=-1)

@@ -24,7 +24,8 @@ In version 4 it has 40 bytes:
      24   2  as in version 3, or 0 where the picture is whole
      26   1  as in version 3, or 0
      27   1  flags, a sum of: 1 every tile carries a gain in every iteration; and side
-             chunks that stand before the iterations: 2 height map, 4 alpha, 8 metadata
+             chunks that stand before the iterations: 2 height map, 4 alpha, 8 metadata;
+             16 a position has 16 bits, as of the networks of 2015, and not 32
      28   8  id of the entropy model, zeros at entropy level 0
      36   4  CRC32C of bytes 0 to 35
 
@@ -42,7 +43,7 @@ import struct
 
 import google_crc32c
 
-from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from hardmine.schemas.codec_config import CODE_DEPTH, CODE_DEPTH_2015, STRIDE_PX
 from hardmine.schemas.config import require
 from hardmine.trainers.codec.tiling import Grid, Tiling
 
@@ -58,6 +59,7 @@ NO_ENTROPY_MODEL = bytes(MODEL_ID_BYTES)
 HEIGHT_MAP, ALPHA, METADATA = "height_map", "alpha", "metadata"
 SIDE_FLAGS = {HEIGHT_MAP: 2, ALPHA: 4, METADATA: 8}  # in the order of their chunks
 _GAINS_FLAG = 1
+_DEPTH_FLAG = 16
 MAX_SIDE_BYTES = 64 << 20  # of a side chunk's payload
 MAX_ITERATIONS = 255
 MAX_PIXELS = 1 << 28
@@ -94,6 +96,7 @@ class Header:
     entropy_id: 8 bytes, the prefix of the SHA-256 of the model that coded the bits;
       zeros at level 0.
     side: names among `SIDE_FLAGS` of what goes along beside the iterations.
+    code_depth: bits of a position and iteration, 32 or 16.
   """
 
   model_id: bytes
@@ -106,6 +109,7 @@ class Header:
   tiling: Tiling | None = None
   entropy_id: bytes = NO_ENTROPY_MODEL
   side: frozenset[str] = frozenset()
+  code_depth: int = CODE_DEPTH
 
   def __post_init__(self):
     for name in ("model_id", "entropy_id"):
@@ -149,6 +153,13 @@ class Header:
       f"side chunks among {', '.join(SIDE_FLAGS)}",
       side=sorted(self.side),
     )
+    require(
+      self.code_depth == CODE_DEPTH
+      or (self.code_depth == CODE_DEPTH_2015 and self.entropy_level == RAW),
+      f"codes of {CODE_DEPTH} bits a position, or raw ones of {CODE_DEPTH_2015}",
+      code_depth=self.code_depth,
+      entropy_level=self.entropy_level,
+    )
 
   @property
   def tiles(self) -> Grid:
@@ -163,7 +174,7 @@ class Header:
   @property
   def version(self) -> int:
     """Of the format, the lowest that says all there is to say."""
-    if self.is_coded or self.side:
+    if self.is_coded or self.side or self.code_depth != CODE_DEPTH:
       return VERSION_WITH_CODING
     if self.tiling is not None:
       return VERSION_WITH_TILES
@@ -199,7 +210,7 @@ class Header:
   def payload_bytes(self) -> int:
     """Size of one iteration's payload of raw bits; none is larger."""
     positions = self.tiles.num_positions(self.padding_px)
-    return positions * CODE_DEPTH // 8 + self.num_gains
+    return positions * self.code_depth // 8 + self.num_gains
 
 
 def pack_header(header: Header) -> bytes:
@@ -220,6 +231,7 @@ def pack_header(header: Header) -> bytes:
   flags = _GAINS_FLAG * header.sends_gains
   if header.version >= VERSION_WITH_TILES:
     flags += sum(SIDE_FLAGS[name] for name in header.side)
+    flags += _DEPTH_FLAG * (header.code_depth == CODE_DEPTH_2015)
     fields += _TILES.pack(tile_px, overlap_px, flags)
   if header.version >= VERSION_WITH_CODING:
     fields += header.entropy_id
@@ -270,7 +282,7 @@ def _parsed(fields: bytes, version: int) -> Header:
       version > VERSION_WITH_TILES or flags <= 1, "0 or 1 gains of a tile", gains=flags
     )
   side = {name for name, flag in SIDE_FLAGS.items() if flags & flag}
-  known = _GAINS_FLAG + sum(SIDE_FLAGS[name] for name in side)
+  known = _GAINS_FLAG + _DEPTH_FLAG + sum(SIDE_FLAGS[name] for name in side)
   require(flags | known == known, "flags that this version knows", flags=flags)
   header = Header(
     model_id=model_id,
@@ -285,6 +297,7 @@ def _parsed(fields: bytes, version: int) -> Header:
     if version >= VERSION_WITH_CODING
     else NO_ENTROPY_MODEL,
     side=frozenset(side),
+    code_depth=CODE_DEPTH_2015 if flags & _DEPTH_FLAG else CODE_DEPTH,
   )
   # each thing is said in one way, so equal pictures are equal files
   require(
