@@ -73,6 +73,15 @@ class LightNetwork:
     _give_back(height * width)
     return np.stack(pictures)
 
+  def steps(
+    self, image: np.ndarray, iterations: int
+  ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+    """Codes, gain and picture of every iteration."""
+    height, width, _ = image.shape
+    for values, gain, estimate in self._steps(image, iterations, True):
+      yield (values > 0).astype(np.uint8), gain, _to_pixels(estimate, height, width)
+    _give_back(height * width)
+
   def _steps(
     self, image: np.ndarray, iterations: int, to_the_end: bool
   ) -> Iterator[tuple[np.ndarray, int, Value | None]]:
