@@ -19,7 +19,6 @@ from hardmine.components.codec_evaluator.measurement import Measurement, Scorer
 from hardmine.components.evaluation.environment import environment
 from hardmine.components.evaluation.evaluation_set import evaluation_set
 from hardmine.components.evaluation.judging import measure_and_judge
-from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.schemas.config import require
 from hardmine.schemas.gates import Gate, Verdict
 from hardmine.trainers.codec.rates import iteration_bits, size_bytes
@@ -37,6 +36,7 @@ class AnyCodec(Protocol):
   model_id: bytes
   padding_px: int
   sends_gains: bool
+  code_depth: int
 
   def reconstructions(self, image: np.ndarray, iterations: int) -> np.ndarray:
     """uint8 [iterations, height, width, 3]."""
@@ -231,11 +231,8 @@ def _rates(
   """(bits of code, bits of the whole file) per true pixel, after every iteration."""
   height_px, width_px, _ = image.shape
   num_px = height_px * width_px
-  padding_px, sends_gains = codec.padding_px, codec.sends_gains
-  more: dict[str, Any] = {
-    "sends_gains": sends_gains,
-    "code_depth": getattr(codec, "code_depth", CODE_DEPTH),
-  }
+  padding_px = codec.padding_px
+  more = {"sends_gains": codec.sends_gains, "code_depth": codec.code_depth}
   rate = iteration_bits(height_px, width_px, padding_px, **more) / num_px
   turns = range(1, iterations + 1)
   sizes = (size_bytes(height_px, width_px, padding_px, t, **more) for t in turns)

@@ -88,6 +88,7 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
       min(model.codec.iterations, limits.max_iterations),
       model.codec.sends_gains,
       model.codec.needs.splitting,
+      model.codec.code_depth,
     )
   if iterations is None:
     iterations = min(model.codec.iterations, limits.max_iterations)

@@ -88,6 +88,7 @@ class FakeCodec:
 
   padding_px = 16
   sends_gains = False
+  code_depth = 32
 
   def __init__(self, number: int, gate: Gate):
     self.model_id = number.to_bytes(8, "big")
