@@ -119,6 +119,11 @@ class CodecConfig(Config):
     return CODE_DEPTH if self.network == "full_resolution" else CODE_DEPTH_2015
 
   @property
+  def bpp_per_iteration(self) -> float:
+    """Bits per pixel of one iteration's codes, nothing else counted."""
+    return self.code_depth / STRIDE_PX**2
+
+  @property
   def max_iterations(self) -> int | None:
     """Those that it tells apart; None does any number alike."""
     return self.clock or self.own_weights or None

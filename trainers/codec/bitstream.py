@@ -8,9 +8,10 @@ coarser image. Integers are unsigned and little endian.
 
 The payload of level 0 is the binary code of one iteration: [rows, columns, 32], or 16
 of the networks of 2015, in that order, one bit each, the first in the highest bit of a
-byte. The grid is rows = ceil(height / p) * p / 16 with padding p, columns likewise. A bit is 1
-where the network's value v > 0, else 0; the decoder reads 1 as +1, 0 as -1. So
-every position takes four bytes, and one iteration 1/8 bit per padded pixel.
+byte. The grid is rows = ceil(height / p) * p / 16 with padding p, columns likewise.
+A bit is 1 where the network's value v > 0, else 0; the decoder reads 1 as +1, 0 as
+-1. So every position takes four bytes, or two, and one iteration 1/8 or 1/16 bit per
+padded pixel.
 
 In version 2 one byte precedes them: k of the gain 2^(k/4) by which the encoder
 multiplied the iteration's residual (`hardmine.trainers.codec.sent_gain`), 0 to 63.
