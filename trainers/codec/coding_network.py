@@ -39,7 +39,7 @@ class CodingNetwork(Protocol):
     """One iteration after the other, each when it is asked for if possible.
 
     Yields:
-      Codes, uint8 [rows, columns, 32], the gain, and what decoding gives after them,
+      Codes, uint8 [rows, columns, depth], the gain, and what decoding gives after them,
       uint8 [h, w, 3].
     """
     ...
