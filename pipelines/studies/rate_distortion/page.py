@@ -23,6 +23,7 @@ from hardmine.serving.pages.svg import Style, swatch
 TEMPLATE = Path(__file__).with_name("study.html.jinja")
 _MODEL_COLOURS = (ACCENT, "#be185d", "#0f172a", "#0891b2", "#65a30d", "#9333ea")
 _MOST_PROBLEMS = 10
+_NARROWEST_PX = 500  # smaller pictures are enlarged by whole numbers, up to this
 
 
 def render(
@@ -143,6 +144,7 @@ def _plain(comparison: Comparison) -> dict[str, Any]:
     "size": f"{comparison.width_px} × {comparison.height_px}",
     "shown": f"{comparison.shown_px[1]} × {comparison.shown_px[0]}",
     "is_whole": comparison.shown_px == (comparison.height_px, comparison.width_px),
+    "scale": max(1, _NARROWEST_PX // comparison.shown_px[1]),
     "width_px": comparison.shown_px[1],
     "height_px": comparison.shown_px[0],
     "original": comparison.original,

@@ -2,7 +2,8 @@
 (() => {
   const comparisons = JSON.parse(document.getElementById("comparisons").textContent);
   const size = (view) =>
-    `${view.num_bytes.toLocaleString("en")} bytes · ${view.bpp.toFixed(3)} bpp · MS-SSIM ${view.ms_ssim.toFixed(4)}`;
+    `${view.num_bytes.toLocaleString("en")}\u00a0bytes · ${view.bpp.toFixed(3)}\u00a0bpp · ` +
+    `MS-SSIM\u00a0${view.ms_ssim.toFixed(4)}`;
 
   function start(root, comparison) {
     const [stage, range] = [root.querySelector(".stage"), root.querySelector("input[type=range]")];
