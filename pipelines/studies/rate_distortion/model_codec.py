@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import math
 import os
@@ -21,7 +20,7 @@ from hardmine.pipelines.studies.rate_distortion.studied import (
 )
 from hardmine.pipelines.studies.records import runtime_version
 from hardmine.schemas.config import require
-from hardmine.trainers.codec import bitstream, rates
+from hardmine.trainers.codec import bitstream
 from hardmine.trainers.codec.codec import Codec
 
 
@@ -71,7 +70,7 @@ class ModelCodec:
     self.wave = last
     self._timed = {1 << power for power in range(last.bit_length())} | {last}
     self._warm: set[tuple[int, ...]] = set()
-    entropy_id = getattr(codec, "entropy_id", None)
+    entropy_id = codec.entropy_id
     coder = f"entropy model {entropy_id.hex()}" if entropy_id else "no entropy coding"
     self.curves = (
       CurveOf(
@@ -112,7 +111,7 @@ class ModelCodec:
   def nearest(self, pixels: np.ndarray, num_bytes: int) -> File:
     """The beginning of a file of all iterations."""
     data = self._codec.compress(pixels, iterations=self.settings[-1])
-    sizes = prefix_bytes(data)
+    sizes = bitstream.prefix_bytes(data)
     count = 1 + int(np.argmin([abs(math.log(size / num_bytes)) for size in sizes]))
     picture = self._codec.decompress(data, iterations=count)
     return File(setting=count, num_bytes=sizes[count - 1], pixels=picture)
@@ -134,21 +133,12 @@ def _point(
   """Of a stream's first `count` iterations."""
   header = bitstream.read_header(data)
   return Point(
-    num_bytes=prefix_bytes(data)[count - 1],
+    num_bytes=bitstream.prefix_bytes(data)[count - 1],
     header_bytes=header.size_bytes + count * bitstream.CHUNK_OVERHEAD_BYTES,
     encode_seconds=encode_seconds,
     decode_seconds=decode_seconds,
     scores=scores,
   )
-
-
-def prefix_bytes(data: bytes) -> list[int]:
-  """Bytes of the file that ends with each iteration of a stream."""
-  header = bitstream.read_header(data)
-  return [
-    rates.file_bytes(dataclasses.replace(header, iterations=count))
-    for count in range(1, header.iterations + 1)
-  ]
 
 
 def names_of(refs: Sequence[str], taken: Iterable[str] = ()) -> list[tuple[str, str]]:
