@@ -1,4 +1,4 @@
-"""`hardmine fit-entropy`: a codec that makes its files smaller, from one that does not."""
+"""`hardmine fit-entropy`: what makes the files of a codec smaller still."""
 
 from __future__ import annotations
 

@@ -16,9 +16,7 @@ from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.trainers.codec.entropy.code_sets import Batch
 from hardmine.trainers.codec.entropy.contexts import BEFORE, NEAR, NUM_GAINS
 from hardmine.trainers.codec.entropy.order import NUM_CLASSES
-
-TOP = 6.0  # of an activation
-GAIN_UNIT = 8.0  # gains of 2^(k/4): four octaves
+from hardmine.trainers.codec.entropy.rounding import GAIN_UNIT, TOP
 
 
 class ContextNetwork(keras.Model):

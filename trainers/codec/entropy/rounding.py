@@ -8,8 +8,9 @@ import numpy as np
 
 from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.trainers.codec.entropy.context_model import EXACT, ONE, Stage
-from hardmine.trainers.codec.entropy.network import GAIN_UNIT, TOP
 
+TOP = 6.0  # of an activation
+GAIN_UNIT = 8.0  # gains of 2^(k/4): four octaves
 _FINEST = 8  # 2^-8 is the least difference of two first weights
 _ACTIVATION_BITS = 7  # of an activation of 1
 _FINEST_OUT = 10
