@@ -128,9 +128,9 @@ class _Decoder:
       notes = list(beside.notes)
       transparent = image.shape[2] == 4
       image = self._laid(image, item.target, notes)
-      content, without = images.encode_image(item.target, image, beside.metadata)
-    if without:
-      notes.append(f"{' and '.join(without)} are left out, as this file cannot hold it")
+      content = images.encode_image(item.target, image, beside.metadata)
+    if without := images.not_held(item.target, beside.metadata):
+      notes.append(f"left out, as this file cannot hold it: {', '.join(without)}")
     done.notes += [f"hardmine: {printable(item.target)}: {note}" for note in notes]
     if output is None:
       images.write_pipe(content)

@@ -187,29 +187,28 @@ def _told_beside(
   photograph: Photograph, carried: Carried, args: argparse.Namespace
 ) -> dict[str, str]:
   """What is worth a line: by what is said of many photographs, that of one alone."""
+  from hardmine.trainers.photo_metadata.exif_rules import LOCATION, SERIAL_NUMBERS
+
   told = {}
   if carried.is_transparent and carried.image.shape[2] == 3:
     many = f"were transparent and were laid over {args.alpha}"
     told[many] = f"its transparency was laid over {args.alpha}"
-  left_out = " and ".join(", ".join(carried.left_out).rsplit(", ", 1))
+  left_out = ", ".join(carried.left_out)
   if left_out and not args.keep_metadata:
     many = "had metadata, which was left out (--keep-metadata keeps it)"
-    told[many] = f"{left_out} were left out (--keep-metadata keeps most of it)"
+    told[many] = f"left out: {left_out} (--keep-metadata)"
   elif left_out:
-    places = set(carried.left_out) & {"location", "serial numbers"}
-    remedy = " (--keep-location keeps places and serial numbers)" if places else ""
+    places = set(carried.left_out) & {LOCATION, SERIAL_NUMBERS}
+    remedy = " (--keep-location)" if places else ""
     many = f"had metadata of which a part was left out{remedy}"
-    told[many] = f"{left_out} were left out{remedy}"
-  for note, line in (
-    ("converted", "CMYK, Lab or a palette of colours became RGB"),
-    ("colour_converted", "colours were converted to sRGB, as the file describes them"),
-    (
-      "profile_ignored",
-      "what the file says of its colours is of no use; taken as sRGB",
-    ),
+    told[many] = f"left out: {left_out}{remedy}"
+  for note, what, became in (
+    ("converted", "CMYK, Lab or palette colours", "became RGB"),
+    ("colour_converted", "colours other than sRGB's", "were converted to those"),
+    ("profile_ignored", "a colour profile of no use", "was taken for sRGB's"),
   ):
     if note in photograph.notes:
-      told[f": {line}"] = line
+      told[f"had {what}, which {became}"] = f"{what}, which {became}"
   return told
 
 

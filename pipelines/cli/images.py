@@ -9,7 +9,7 @@ import re
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind
@@ -189,30 +189,34 @@ def check_memory(model_dir: Path, stream: Stream, args: argparse.Namespace) -> N
 
 def encode_image(
   path: str | Path, image: np.ndarray, metadata: Metadata | None = None
-) -> tuple[bytes, list[str]]:
+) -> bytes:
   """A picture in the format a name ends in; PNG for `-`.
 
   Args:
     path: its name.
     image: uint8 [height, width, 3 or 4]; 4 where `holds_alpha`.
-    metadata: to go into the file.
-
-  Returns:
-    The file, and the names of metadata that it cannot hold.
+    metadata: to go into the file, as far as such a file holds it.
   """
   from PIL import Image
 
   name, options = _FORMATS[_suffix(path)]
-  more, without = {}, []
+  more: dict[str, Any] = {}
   if metadata:
     from hardmine.trainers.photo_metadata.saving import save_options
 
-    more, without = save_options(name, metadata)
+    more, _ = save_options(name, metadata)
   if image.shape[2] == 4 and name == "WEBP":  # or colours that nobody sees are changed
     more["exact"] = True
   buffer = io.BytesIO()
   Image.fromarray(image).save(buffer, name, **options, **more)
-  return buffer.getvalue(), without
+  return buffer.getvalue()
+
+
+def not_held(path: str | Path, metadata: Metadata) -> list[str]:
+  """The names of metadata that `encode_image` has no place for under this name."""
+  from hardmine.trainers.photo_metadata.saving import save_options
+
+  return save_options(_FORMATS[_suffix(path)][0], metadata)[1]
 
 
 def is_lossless(path: str | Path) -> bool:
