@@ -293,14 +293,15 @@ def test_mistakes_are_one_line(folder, encoded, model, capsys, words, status, me
 def test_a_number_of_bytes_is_kept_and_one_more_iteration_named(model, capsys):
   words = ["encode", "photo.png", "--model", model, "--max-bytes", "200"]
   assert main(words) == 0
-  assert os.path.getsize("photo.hmc") == 28 + 2 * 80 - 16 + 8 + 8
-  assert "one iteration more is 260 bytes" in capsys.readouterr().out
+  chunk = 8 + 4 * 3 * 3
+  assert os.path.getsize("photo.hmc") == 28 + 3 * chunk
+  assert f"one iteration more is {28 + 4 * chunk} bytes" in capsys.readouterr().out
 
 
 def test_the_smallest_file_is_named(model, capsys):
-  words = ["encode", "photo.png", "--model", model, "--max-bytes", "99"]
+  words = ["encode", "photo.png", "--model", model, "--max-bytes", "71"]
   assert main(words) == 2
-  assert "at least 108 bytes" in capsys.readouterr().err
+  assert "at least 72 bytes" in capsys.readouterr().err
   assert not os.path.exists("photo.hmc")
 
 
