@@ -163,3 +163,22 @@ def test_other_files_are_refused_in_one_line(tmp_path, capsys, content):
 def test_a_missing_file_is_a_failure(tmp_path, capsys):
   assert main(["inspect", str(tmp_path / "none.hmc")]) == 1
   assert "none.hmc: No such file" in capsys.readouterr().err
+
+
+def test_what_lies_beside_the_picture_is_named(tmp_path, capsys):
+  codes = np.zeros((2, 1, 2, 32), np.uint8)
+  header = bitstream.Header(
+    model_id=bytes(8), height_px=9, width_px=20, padding_px=16, iterations=2
+  )
+  whole = bitstream.pack_tiles(header, [(codes, None)], {"metadata": b"m" * 70})
+  damaged = whole[:50] + b"?" + whole[51:]
+  for content, status, state, told in (
+    (whole, 0, "complete", "70 bytes"),
+    (damaged, 1, "damaged", "damaged"),
+    (whole[:60], 1, "cut", "cut"),
+    (whole + b"x", 1, "damaged", "70 bytes"),
+  ):
+    (tmp_path / "a.hmc").write_bytes(content)
+    assert main(["inspect", str(tmp_path / "a.hmc"), "--json"]) == status
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["state"], facts["metadata"]) == (state, told)
