@@ -28,6 +28,7 @@ class EntropyConfig(Config):
     batch_size: positions.
     learning_rate: the highest, of AdamW.
     weight_decay: likewise.
+    dropout: share of the bits around that fitting does not show.
     seed: of the first weights and the order of the data.
   """
 
@@ -43,6 +44,7 @@ class EntropyConfig(Config):
   batch_size: int = 1024
   learning_rate: float = 2e-3
   weight_decay: float = 0.1
+  dropout: float = 0.1
   seed: int = 0
 
   def __post_init__(self):
@@ -69,6 +71,7 @@ class EntropyConfig(Config):
       "rising stages above 0",
       stages=self.stages,
     )
+    require(0 <= self.dropout < 1, "dropout from 0 to below 1", dropout=self.dropout)
     for name in ("learning_rate", "weight_decay"):
       value = getattr(self, name)
       require(value >= 0, f"{name} >= 0", **{name: value})

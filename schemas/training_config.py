@@ -8,6 +8,7 @@ from typing import Literal
 
 from hardmine.schemas.codec_config import USUAL_ITERATIONS
 from hardmine.schemas.config import Config, added, require
+from hardmine.schemas.entropy_config import EntropyConfig
 
 _POSITIVE = (
   "steps",
@@ -116,6 +117,8 @@ class CodecTrainingConfig(TrainingConfig):
     initial_weights: a `weights.npz` or a codec (STORE:ALIAS, a folder) to begin with.
     score_steps: steps between two scorings of a `hardmine train` on its held-out
       photographs.
+    entropy: after the training, an entropy model is fitted to the codec, which makes
+      its files smaller; None fits none.
   """
 
   iterations: int = USUAL_ITERATIONS
@@ -128,6 +131,7 @@ class CodecTrainingConfig(TrainingConfig):
   initial_weights: str | None = added(None)
   score_steps: int = added(1000)
   pixel_loss: Literal["absolute", "square", "ssim_weighted"] = added("absolute")
+  entropy: EntropyConfig | None = added(None)  # noqa: RUF009
 
   def __post_init__(self):
     super().__post_init__()

@@ -277,3 +277,50 @@ def test_a_version_says_no_more_than_it_must():
   with pytest.raises(BitstreamError, match="format version 2"):
     bitstream.read_header(lie)
   assert pack_tiles(header, tiles)[4] == 2
+
+
+# Format version 4, coded by `small_model`, whose numbers follow from their places.
+GOLDEN_V4 = bytes.fromhex(
+  "89484d43"  # magic
+  "04010201"  # version 4, level 1, 2 iterations, padding 1 x 16 px
+  "0123456789abcdef"  # model id
+  "5000000040000000"  # 80 wide, 64 high
+  "00000009"  # no tiles; gains and metadata
+  "fe2960398c1c6e1c"  # entropy model
+  "afda6167"  # CRC32C
+  "02000000670a58716d65"  # metadata: "me"
+  "3d000000a044bab71a"  # iteration 1: length, CRC32C, gain
+  "cf6ee3541d29c422bbc8b1bb9bff9a3dc93693474b4dbc6b3c7851406fa59f3711f3ebb7b3e270a5"
+  "5f79b96e5dbe9cb7fb40e16c66a89706be7e1e85"
+  "35000000d1be299329"  # iteration 2: length, CRC32C, gain
+  "4439d1679951e8c0ac4840d4a856dc26e2dbf23743d859936f4b4eb3278e9fea6733b29023cb3dcc"
+  "1503e1dae27f67028d176947"
+)
+GOLDEN_CODES = bytes.fromhex(
+  "808177b6eeb381758c0372749d799c41ed09dfa4efc2947ff0e631fce8ed5d1b78e3299f6ef07354"
+  "bdcc785cbe2af57c355917b5f4ba450d4bed7d74f3cf585b79db539466eb01d15ba53db477e2d1e1"
+  "bbb9c603877932a6d75f4e917bdfb7929c6d821baf695837353dc8934fb908e542ba889552b41ab0"
+  "601be5be5bd384851ddba4cd51dd8a85d5efd0d72fbde6c8541982291f78c6d252fdce20029c41a6"
+)
+
+
+def test_golden_bytes_of_version_4_decode():
+  stream = unpack(GOLDEN_V4)
+  assert stream.header == Header(
+    model_id=MODEL_ID,
+    height_px=64,
+    width_px=80,
+    padding_px=16,
+    iterations=2,
+    sends_gains=True,
+    entropy_level=1,
+    entropy_id=CODER.entropy_id,
+    side=frozenset(["metadata"]),
+  )
+  assert [len(one) < stream.header.payload_bytes for one in stream.payloads] == [
+    True
+  ] * 2
+  ((codes, gains),) = stream.with_raw_bits(CODER).tiles()
+  assert np.packbits(codes).tobytes() == GOLDEN_CODES
+  assert (gains.tolist(), dict(stream.side)) == ([26, 41], {"metadata": b"me"})
+  assert pack_tiles(stream.header, [(codes, gains)], stream.side, CODER) == GOLDEN_V4

@@ -83,7 +83,9 @@ def _fit_stage(
   codes: CodeSet, held_out: CodeSet, config: EntropyConfig, first: int, slots: int
 ) -> tuple[Stage, list[float]]:
   """A stage, and what each of its iterations costs."""
-  network = ContextNetwork(config.hidden, config.group, slots, config.seed + first)
+  network = ContextNetwork(
+    config.hidden, config.group, slots, config.dropout, config.seed + first
+  )
   schedule = keras.optimizers.schedules.CosineDecay(
     0.0,
     config.steps,

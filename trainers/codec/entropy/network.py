@@ -26,17 +26,28 @@ class ContextNetwork(keras.Model):
     hidden: H.
     group: channels that are coded at once.
     slots: iterations that share the weights.
-    seed: of the first weights.
+    dropout: share of the bits around that training does not show.
+    seed: of the first weights and of what is not shown.
   """
 
-  def __init__(self, hidden: int, group: int, slots: int, seed: int = 0):
+  def __init__(
+    self, hidden: int, group: int, slots: int, dropout: float = 0.0, seed: int = 0
+  ):
     super().__init__()
+    self.dropout = keras.layers.Dropout(dropout, seed=seed)
     self.hidden, self.group, self.slots = hidden, group, slots
     width, seeds = hidden + CODE_DEPTH, keras.random.SeedGenerator(seed)
 
     def weight(name: str, shape: tuple[int, ...], spread: float) -> Any:
-      start = keras.initializers.RandomNormal(stddev=spread, seed=seeds)
-      return self.add_weight(shape=shape, initializer=start, name=name)
+      drawn = keras.random.normal(shape, stddev=spread, seed=seeds)
+      if shape[-1] == width:  # what is no use to the hidden units begins at none
+        drawn = ops.concatenate(
+          [drawn[:, :hidden], ops.zeros_like(drawn[:, hidden:])], axis=1
+        )
+      first = ops.convert_to_numpy(drawn)
+      return self.add_weight(
+        shape=shape, initializer=keras.initializers.Constant(first), name=name
+      )
 
     self.bias = weight("bias", (slots * NUM_CLASSES, width), 0.1)
     self.near = weight("near", (NEAR, width), 0.02)
@@ -46,11 +57,12 @@ class ContextNetwork(keras.Model):
     self.out = weight("out", (hidden, CODE_DEPTH), 0.05)
     self.built = True
 
-  def call(self, inputs: dict[str, Any]) -> Any:
+  def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
     """The logits of a 1, float32 [b, 32], of what `inputs_of` gives."""
     signs, near, before = (
       ops.cast(inputs[name], "float32") for name in ("signs", "near", "before")
     )
+    near, before = (self.dropout(one, training=training) for one in (near, before))
     start = near @ self.near + before @ self.before
     start += inputs["gains"] @ self.gains + ops.take(self.bias, inputs["place"], axis=0)
     groups = CODE_DEPTH // self.group

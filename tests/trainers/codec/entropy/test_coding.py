@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import constriction
 import numpy as np
 import pytest
 
@@ -16,6 +17,7 @@ from hardmine.trainers.codec.entropy import contexts, order
 from hardmine.trainers.codec.entropy.coder import CodingError
 from hardmine.trainers.codec.entropy.coding import ContextCoder
 from hardmine.trainers.codec.entropy.context_model import ContextModel
+from tests.trainers.codec.entropy import plain_decoder
 from tests.trainers.codec.entropy.small_models import (
   likely_tile,
   small_model,
@@ -234,3 +236,52 @@ def test_bytes_that_nobody_coded_give_bits_or_one_line():
       decoding = CODER.decoding([payload], raw_bytes((3, 4)))
       codes = decoding.next((3, 4), np.zeros(1, np.uint8))
       assert codes.shape == (1, 3, 4, 32)
+
+
+def as_lists(model):
+  names = ("bias", "near", "before", "gains", "within", "out")
+  numbers = ("activation_shift", "top", "direct_shift", "index_shift")
+  return {
+    "group": model.group,
+    "table": model.table.tolist(),
+    "stages": [
+      {name: getattr(stage, name).tolist() for name in names}
+      | {name: getattr(stage, name) for name in numbers}
+      for stage in model.stages
+    ],
+  }
+
+
+def test_the_format_as_its_page_tells_it_decodes():
+  """By a decoder of whole numbers that shares no line with ours."""
+  grid = (5, 6)
+  codes, gains = likely_tile(4, *grid)
+  payloads = messages(CODER, (codes, gains))
+  payloads[2] = np.packbits(codes[2]).tobytes()
+  raw = [False, False, True, False]
+  planes = plain_decoder.decode(
+    as_lists(CODER.model), payloads, raw, grid, gains.tolist()
+  )
+  found = [
+    [[plane[row, column] for column in range(grid[1])] for row in range(grid[0])]
+    for plane in planes
+  ]
+  np.testing.assert_array_equal(np.array(found) > 0, codes > 0)
+
+
+@pytest.mark.parametrize("chance", [1, 2, 1000, 32768, 65534, 65535])
+def test_the_range_coder_is_the_one_that_the_page_tells(chance):
+  """Also where it carries, and with chances as slim as there are."""
+  rng = np.random.default_rng(chance)
+  bits = rng.random(3000) < max(chance / 65536, 0.01)
+  chances = np.full(3000, chance, np.uint16)
+  chances[::7] = 65536 - chance
+  encoder = constriction.stream.queue.RangeEncoder()
+  encoder.encode(
+    bits.astype(np.int32),
+    constriction.stream.model.Bernoulli(perfect=False),
+    chances / 65536.0,
+  )
+  message = encoder.get_compressed().astype("<u4").tobytes()
+  decoder = plain_decoder.RangeDecoder(message)
+  assert [decoder.bit(int(one)) for one in chances] == bits.tolist()
