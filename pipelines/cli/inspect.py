@@ -138,8 +138,12 @@ def _coding_facts(header: Header, chunks: list[Chunk]) -> dict[str, Any]:
   """Of bits that are coded, by what and into how many bytes."""
   if not header.is_coded:
     return {}
-  coded = sum(chunk.size_bytes for chunk in chunks if chunk.problem is None)
-  return {"entropy_id": header.entropy_id.hex(), "coded_bytes": coded}
+  sizes = [chunk.size_bytes for chunk in chunks if chunk.problem is None]
+  return {
+    "entropy_id": header.entropy_id.hex(),
+    "coded_bytes": sum(sizes),
+    "bytes_by_iteration": sizes,
+  }
 
 
 def _side_facts(side: dict[str, Chunk]) -> dict[str, Any]:
@@ -172,7 +176,9 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
     if value is None:
       continue
     shown = f"{value:.4f}" if isinstance(value, float) else value
-    if isinstance(value, list):
+    if name == "bytes_by_iteration":
+      shown = ", ".join(map(str, value))
+    elif isinstance(value, list):
       shown = _ranges(value) or "none"
     print(f"{name.replace('_', ' '):<20} {shown}")
 
