@@ -29,7 +29,7 @@ def add_rate_arguments(parser: argparse.ArgumentParser) -> None:
     "--ms-ssim",
     type=float,
     metavar="X",
-    help="as few iterations as reach this MS-SSIM, such as 0.97; takes longer",
+    help="as few iterations as reach this MS-SSIM, such as 0.97",
   )
   rate.add_argument(
     "--iterations",
