@@ -72,12 +72,12 @@ class ModelCodec:
     self._warm: set[tuple[int, ...]] = set()
     entropy_id = codec.entropy_id
     coder = f"entropy model {entropy_id.hex()}" if entropy_id else "no entropy coding"
-    self.curves = (
+    self.curves: tuple[CurveOf, ...] = (
       CurveOf(
         key=key, title=title, detail=f"model {codec.model_id.hex()}; {coder}; {runtime}"
       ),
     )
-    self.shown = self.curves[0]
+    self.shown: CurveOf | None = self.curves[0]
     self.facts: dict[str, Any] = {
       "model_id": codec.model_id.hex(),
       "entropy_id": entropy_id.hex() if entropy_id else None,
