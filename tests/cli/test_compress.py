@@ -349,7 +349,7 @@ def test_transparency_is_kept_or_laid_over_a_colour(model, capsys):
   photograph(alpha)
   words = ["--model", model, "--iterations", "1"]
   assert main(["encode", "photo.png", *words]) == 0
-  for name in ("out.png", "out.webp"):
+  for name in ("out.png", "out.webp", "out.tif"):
     assert main(["decode", "photo.hmc", name, "--model", model]) == 0
     np.testing.assert_array_equal(pixels(name)[..., 3], np.rot90(alpha, -1))
   capsys.readouterr()
