@@ -10,57 +10,47 @@ from keras import ops
 from hardmine.trainers.codec.cells.cell import convolve
 
 
-class PassKernel:
-  """The kernel and the bias of each pass, one after the other in one weight each.
+def add_pass_weights(
+  layer: keras.layers.Layer,
+  passes: int,
+  shape: tuple[int, int, int, int],
+  use_bias: bool,
+) -> tuple[Any, Any]:
+  """A kernel and a bias of each pass, in one weight each, for `of_pass`.
 
   Args:
     layer: that the weights belong to, which is being built.
-    passes: with weights of their own; further ones take the last's, and 0 shares one
-      set among all.
-    kernel_size: side of the kernel.
-    input_depth: channels that it reads.
-    depth: channels that it gives.
-    use_bias: has biases.
+    passes: with weights of their own; 0 shares one set among all.
+    shape: of one kernel, [k, k, c, d].
+    use_bias: whether there is a bias, or None.
   """
+  before = (passes,) if passes else ()
+  kernel = layer.add_weight(
+    name="kernel",
+    shape=(*before, *shape),
+    initializer=lambda shape, dtype: _drawn(shape, dtype, passes),
+  )
+  if not use_bias:
+    return kernel, None
+  bias = layer.add_weight(name="bias", shape=(*before, shape[-1]), initializer="zeros")
+  return kernel, bias
 
-  def __init__(
-    self,
-    layer: keras.layers.Layer,
-    passes: int,
-    kernel_size: int,
-    input_depth: int,
-    depth: int,
-    use_bias: bool,
-  ):
-    self.passes = passes
-    one = (kernel_size, kernel_size, input_depth, depth)
-    self.kernel: Any = layer.add_weight(
-      name="kernel",
-      shape=(passes, *one) if passes else one,
-      initializer=lambda shape, dtype: _drawn(shape, dtype, passes),
-    )
-    self.bias: Any = None
-    if use_bias:
-      shape = (passes, depth) if passes else (depth,)
-      self.bias = layer.add_weight(name="bias", shape=shape, initializer="zeros")
 
-  def __call__(self, iteration: Any) -> tuple[Any, Any]:
-    """Of an iteration, int32 [] from 0: [k, k, c, d], and [d] or None."""
-    if not self.passes:
-      return self.kernel, self.bias
-    row = ops.minimum(iteration, self.passes - 1)
-    bias = None if self.bias is None else ops.take(self.bias, row, 0)
-    return ops.take(self.kernel, row, 0), bias
+def of_pass(weight: Any, passes: int, iteration: Any) -> Any:
+  """That of an iteration, int32 [] from 0; further ones than `passes` have the last."""
+  if weight is None or not passes:
+    return weight
+  return ops.take(weight, ops.minimum(iteration, passes - 1), 0)
 
 
 class PassConv(keras.layers.Layer):
-  """A SAME convolution, with weights as `PassKernel` has them.
+  """A SAME convolution, with weights as `add_pass_weights` makes them.
 
   Args:
     depth: channels of the output.
     kernel_size: side of the kernel.
     strides: the output is that much smaller.
-    passes: see `PassKernel`.
+    passes: likewise.
     use_bias: adds one.
     activation: of Keras, by its name.
   """
@@ -84,13 +74,14 @@ class PassConv(keras.layers.Layer):
     self.activation: Any = keras.activations.get(activation)
 
   def build(self, inputs_shape: Any, *_: Any) -> None:
-    self.weights_of = PassKernel(
-      self, self.passes, self.kernel_size, inputs_shape[-1], self.depth, self.use_bias
-    )
+    shape = (self.kernel_size, self.kernel_size, inputs_shape[-1], self.depth)
+    self.kernel, self.bias = add_pass_weights(self, self.passes, shape, self.use_bias)
 
   def call(self, inputs: Any, iteration: Any = 0) -> Any:
     """[b, h, w, c] to [b, h/s, w/s, depth]."""
-    kernel, bias = self.weights_of(iteration)
+    kernel, bias = (
+      of_pass(weight, self.passes, iteration) for weight in (self.kernel, self.bias)
+    )
     features = convolve(inputs, kernel, self.strides)
     return self.activation(features if bias is None else features + bias)
 

@@ -33,7 +33,11 @@ class SsimWeights(keras.layers.Layer):
     super().__init__(dtype="float32", **kwargs)
     # a sum and how much it is a sum of: from the first step on their ratio is a mean
     self.moving = self.add_weight(
-      name="moving", shape=(2,), initializer="zeros", trainable=False
+      name="moving",
+      shape=(2,),
+      initializer="zeros",
+      trainable=False,
+      aggregation="only_first_replica",  # all replicas have the same
     )
 
   def call(self, images: Any, estimates: Any, training: bool = False) -> Any:

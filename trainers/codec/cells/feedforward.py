@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 from hardmine.trainers.codec.cells.cell import ConvCell
-from hardmine.trainers.codec.pass_conv import PassKernel
+from hardmine.trainers.codec.pass_conv import add_pass_weights, of_pass
 
 
 class FeedforwardCell(ConvCell):
@@ -31,13 +31,14 @@ class FeedforwardCell(ConvCell):
     self.passes = passes
 
   def build(self, inputs_shape: Any, *_: Any) -> None:
-    self.weights_of = PassKernel(
-      self, self.passes, self.kernel_size, inputs_shape[-1], self.depth, self.use_bias
-    )
+    shape = (self.kernel_size, self.kernel_size, inputs_shape[-1], self.depth)
+    self.kernel, self.bias = add_pass_weights(self, self.passes, shape, self.use_bias)
 
   def call(
     self, inputs: Any, states: list[Any], iteration: Any = 0
   ) -> tuple[Any, list[Any]]:
-    kernel, bias = self.weights_of(iteration)
+    kernel, bias = (
+      of_pass(weight, self.passes, iteration) for weight in (self.kernel, self.bias)
+    )
     features = self.convolve(inputs, kernel, self.strides)
     return ops.tanh(features if bias is None else features + bias), states
