@@ -178,7 +178,7 @@ def _beside_facts(
   return {
     "notes": list(photograph.notes),
     "side_bytes": {name: len(payload) for name, payload in side.items()},
-    "metadata": list(carried.metadata.kinds) if carried.metadata else [],
+    "metadata": list(carried.metadata.kinds),
     "metadata_left_out": list(carried.left_out),
   }
 

@@ -176,10 +176,9 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
     if value is None:
       continue
     shown = f"{value:.4f}" if isinstance(value, float) else value
-    if name == "bytes_by_iteration":
-      shown = ", ".join(map(str, value))
-    elif isinstance(value, list):
-      shown = _ranges(value) or "none"
+    if isinstance(value, list):
+      is_sizes = name == "bytes_by_iteration"
+      shown = ", ".join(map(str, value)) if is_sizes else _ranges(value) or "none"
     print(f"{name.replace('_', ' '):<20} {shown}")
 
 

@@ -93,10 +93,10 @@ def composite(image: np.ndarray, colour: tuple[int, int, int]) -> np.ndarray:
   return result
 
 
-def _differences(plane: np.ndarray, way: int) -> np.ndarray:
+def _differences(plane: np.ndarray, way: int) -> bytes:
   found = plane
   if way & 1:
     found = np.diff(found, axis=1, prepend=np.uint8(0))
   if way & 2:
     found = np.diff(found, axis=0, prepend=np.uint8(0))
-  return np.ascontiguousarray(found)
+  return found.tobytes()

@@ -23,13 +23,13 @@ class Carried:
 
   Attributes:
     image: uint8 [height, width, 3], or 4 with alpha that is kept.
-    metadata: to go along; None for none.
+    metadata: to go along; may be empty.
     found: what there was, and what of it may go along.
     is_transparent: the photograph was.
   """
 
   image: np.ndarray
-  metadata: Metadata | None
+  metadata: Metadata
   found: Cleaned
   is_transparent: bool
 
@@ -76,7 +76,7 @@ class Carrying:
       image = image if ground is None else composite(image, ground)
     return Carried(
       image=image,
-      metadata=(found.metadata or None) if self.keep_metadata else None,
+      metadata=found.metadata if self.keep_metadata else Metadata(),
       found=found,
       is_transparent=photograph.alpha is not None,
     )

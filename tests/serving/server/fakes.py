@@ -91,7 +91,8 @@ class _Pixel:
 
   def encode(self, image: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
     self._gate.pass_through()
-    grid = bitstream.code_grid(*image.shape[:2], 16)
+    height_px, width_px, _ = image.shape
+    grid = bitstream.code_grid(height_px, width_px, 16)
     codes = np.zeros((iterations, *grid, 32), np.uint8)
     codes[0, 0, 0, :24] = np.unpackbits(image[0, 0])
     return codes, np.zeros(iterations, np.uint8)
