@@ -5,9 +5,10 @@ from __future__ import annotations
 import dataclasses
 import struct
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+if TYPE_CHECKING:
+  from PIL import Image
 
 _XMP_HEAD = b"http://ns.adobe.com/xap/1.0/\0"
 _IPTC, _BY_LINE, _COPYRIGHT_NOTICE = 0x0404, 80, 116  # Photoshop's number; IIM's
