@@ -11,6 +11,8 @@ from keras import ops
 from hardmine.trainers.codec.cells.cell import ConvCell, convolve
 from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
 
+# Of f, i, o, the real parts of j, r_i, r_o and the imaginary ones, whose biases are 1.
+_BEGIN_AT_ONE = (0, 4, 5)
 _SEED = 160602032  # of the permutations, which are part of what the unit is
 
 
@@ -25,6 +27,10 @@ class AssociativeLSTMCell(ConvCell):
   with bound(z) = z / max(1, |z|). `depth` counts real channels: half of them are the
   real parts, then follow the imaginary ones, and the convolutions give 4.5 as many.
   The papers use it in the decoder only; the encoder has an LSTM.
+
+  It has biases whatever `use_bias` says. Both keys begin at 1, under which it is an
+  LSTM with bound in the place of tanh. Keys near 0 would have every layer multiply
+  three small numbers, and behind four layers nothing is left to learn from.
 
   More `copies` of the memory, each under permuted keys, lessen how much the values
   disturb one another; what is read is their mean. The paper's equations have one. A
@@ -47,7 +53,12 @@ class AssociativeLSTMCell(ConvCell):
     self.hidden_kernel = self.add_kernel(
       "hidden_kernel", self.hidden_kernel_size, self.depth, gates=4.5
     )
-    self.bias = self.add_bias(gates=9, forget_gate=0, gate_depth=self.depth // 2)
+    ones = np.isin(np.arange(9), _BEGIN_AT_ONE).repeat(self.depth // 2)
+    self.bias = self.add_weight(
+      name="bias",
+      shape=ones.shape,
+      initializer=lambda _, dtype: ops.convert_to_tensor(ones, dtype),
+    )
 
   def initial_states(self, batch: Any, height: Any, width: Any) -> list[Any]:
     """Zeros: h, and the real and the imaginary parts of all copies of c."""
@@ -60,9 +71,7 @@ class AssociativeLSTMCell(ConvCell):
   def call(self, inputs: Any, states: list[Any]) -> tuple[Any, list[Any]]:
     hidden, *memory = states
     gates = self.convolve(inputs, self.input_kernel, self.strides)
-    gates += self.convolve(hidden, self.hidden_kernel)
-    if self.bias is not None:
-      gates += self.bias
+    gates += self.convolve(hidden, self.hidden_kernel) + self.bias
     cells = self.depth // 2
     sigmoids, real, imaginary = ops.split(gates, [3 * cells, 6 * cells], axis=-1)
     forget, write, read = ops.split(ops.sigmoid(sigmoids), 3, axis=-1)

@@ -76,20 +76,17 @@ class ConvCell(keras.layers.Layer):
       initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "truncated_normal"),
     )
 
-  def add_bias(
-    self, gates: int = 1, forget_gate: int | None = None, gate_depth: int | None = None
-  ) -> Any:
+  def add_bias(self, gates: int = 1, forget_gate: int | None = None) -> Any:
     """A weight [gates * depth] of zeros, ones for the forget gate; None if unused."""
     if not self.use_bias:
       return None
-    depth = gate_depth or self.depth
-    start = [0.0] * (gates * depth)
+    start = [0.0] * (gates * self.depth)
     if forget_gate is not None:
-      first = forget_gate * depth
-      start[first : first + depth] = [1.0] * depth
+      first = forget_gate * self.depth
+      start[first : first + self.depth] = [1.0] * self.depth
     return self.add_weight(
       name="bias",
-      shape=(gates * depth,),
+      shape=(gates * self.depth,),
       initializer=lambda shape, dtype: ops.convert_to_tensor(start, dtype),
     )
 
