@@ -28,6 +28,8 @@ class EntropyConfig(Config):
     batch_size: positions.
     learning_rate: the highest, of AdamW.
     weight_decay: likewise.
+    penalty: of the squares of all weights, in bits over all positions of a stage, so
+      that few photographs are learned from with more care.
     dropout: share of the bits around that fitting does not show.
     seed: of the first weights and the order of the data.
   """
@@ -37,14 +39,15 @@ class EntropyConfig(Config):
   max_side_px: int = 640
   whole_share: float = 0.4
   held_out_share: float = 0.05
-  stages: tuple[int, ...] = (1, 2, 3, 4, 6, 8, 12)
+  stages: tuple[int, ...] = (1, 2, 3, 4, 8)
   hidden: int = 96
   group: int = 4
   steps: int = 1500
   batch_size: int = 1024
   learning_rate: float = 2e-3
-  weight_decay: float = 0.1
-  dropout: float = 0.1
+  weight_decay: float = 0.0
+  dropout: float = 0.0
+  penalty: float = 100.0
   seed: int = 0
 
   def __post_init__(self):
@@ -72,6 +75,6 @@ class EntropyConfig(Config):
       stages=self.stages,
     )
     require(0 <= self.dropout < 1, "dropout from 0 to below 1", dropout=self.dropout)
-    for name in ("learning_rate", "weight_decay"):
+    for name in ("learning_rate", "weight_decay", "penalty"):
       value = getattr(self, name)
       require(value >= 0, f"{name} >= 0", **{name: value})

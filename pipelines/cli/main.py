@@ -36,7 +36,7 @@ COMMANDS = {
   "run": "run an experiment's pipeline: mine, train, evaluate, push",
   "compile": "write a pipeline as a file of a scheduler, such as Airflow",
   "train": "train a codec for days, stopped and resumed at any time",
-  "fit-entropy": "fit what makes a codec's files smaller still",
+  "entropy": "fit what makes a codec's files smaller still",
   "evaluate": "measure a codec's curve or a detector's precision",
   "study": "measure many detectors side by side, and show what buys what",
   "encode": "compress a photograph with a model",
@@ -204,8 +204,7 @@ def _command_of(words: list[str]) -> str | None:
 
 
 def _import_command(name: str) -> ModuleType:
-  module = name.replace("-", "_")
-  return importlib.import_module(f"hardmine.pipelines.cli.{module}")
+  return importlib.import_module(f"hardmine.pipelines.cli.{name}")
 
 
 def _check_needed(command: str) -> None:

@@ -83,8 +83,14 @@ def _fit_stage(
   codes: CodeSet, held_out: CodeSet, config: EntropyConfig, first: int, slots: int
 ) -> tuple[Stage, list[float]]:
   """A stage, and what each of its iterations costs."""
+  num_rows = sum(len(codes.rows(first + slot)) for slot in range(slots))
   network = ContextNetwork(
-    config.hidden, config.group, slots, config.dropout, config.seed + first
+    config.hidden,
+    config.group,
+    slots,
+    config.dropout,
+    config.penalty / num_rows,
+    config.seed + first,
   )
   schedule = keras.optimizers.schedules.CosineDecay(
     0.0,

@@ -27,11 +27,18 @@ class ContextNetwork(keras.Model):
     group: channels that are coded at once.
     slots: iterations that share the weights.
     dropout: share of the bits around that training does not show.
+    penalty: of the squares of all weights but the biases, in bits a bit.
     seed: of the first weights and of what is not shown.
   """
 
   def __init__(
-    self, hidden: int, group: int, slots: int, dropout: float = 0.0, seed: int = 0
+    self,
+    hidden: int,
+    group: int,
+    slots: int,
+    dropout: float = 0.0,
+    penalty: float = 0.0,
+    seed: int = 0,
   ):
     super().__init__()
     self.dropout = keras.layers.Dropout(dropout, seed=seed)
@@ -46,7 +53,10 @@ class ContextNetwork(keras.Model):
         )
       first = ops.convert_to_numpy(drawn)
       return self.add_weight(
-        shape=shape, initializer=keras.initializers.Constant(first), name=name
+        shape=shape,
+        initializer=keras.initializers.Constant(first),
+        regularizer=None if name == "bias" else keras.regularizers.L2(penalty),
+        name=name,
       )
 
     self.bias = weight("bias", (slots * NUM_CLASSES, width), 0.1)

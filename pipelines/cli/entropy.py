@@ -1,4 +1,4 @@
-"""`hardmine fit-entropy`: what makes the files of a codec smaller still."""
+"""`hardmine entropy`: what makes the files of a codec smaller still."""
 
 from __future__ import annotations
 
