@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.codec_config import CODE_DEPTH, CodecConfig
 from hardmine.schemas.config import Config, require
 from hardmine.schemas.conversion_config import EVAL, TRAIN, ConversionConfig
 from hardmine.schemas.detector_config import DetectorConfig
@@ -61,6 +61,12 @@ class CodecExperiment(Experiment):
       not (self.codec.sent_gain and self.training.mixed_precision),
       "mixed_precision off with sent_gain, whose factors exceed float16",
       mixed_precision=self.training.mixed_precision,
+    )
+    require(
+      self.training.entropy is None or self.codec.code_depth == CODE_DEPTH,
+      f"training.entropy null with the {self.codec.network} network: entropy models "
+      f"are of codes of {CODE_DEPTH} bits a position",
+      entropy=self.training.entropy,
     )
 
 
