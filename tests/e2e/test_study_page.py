@@ -90,7 +90,7 @@ def cut(tab):
 
 def test_the_page_holds_all_that_it_shows(made):
   text = made.read_text("utf-8")
-  sources = re.findall(r"""(?:src|href|url)\s*[=(]\s*["']?([^"')\s>]+)""", text)
+  sources = re.findall(r"""(?:\b(?:src|href)=|url\()["']?([^"')\s>]+)""", text)
   assert all(one.startswith(("data:", "#")) for one in sources)
   assert "http://" not in text.replace("http://www.w3.org/2000/svg", "")
   assert "https://" not in text
