@@ -30,6 +30,7 @@ class PyramidCodec:
 
   sends_gains = False
   code_depth = 32
+  entropy_id = None
 
   def __init__(self, count=4, padding_px=16):
     self.count = count
