@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 
+from hardmine.components.codec_evaluator.conventional import measure_conventional
 from hardmine.components.codec_evaluator.formats import (
   FAMILIES,
   FURTHER,
@@ -19,7 +20,9 @@ from hardmine.pipelines.studies.rate_distortion.conventional_codec import (
   ConventionalCodec,
   choose,
 )
-from tests.pipelines.studies.rate_distortion.toy_codecs import photograph
+from hardmine.pipelines.studies.rate_distortion.sweep import Sweep
+from hardmine.pipelines.studies.records import RATE_DISTORTION, Records
+from tests.pipelines.studies.rate_distortion.toy_codecs import looked_at, photograph
 
 PIXELS = np.asarray(photograph(1))
 JPEG, _, WEBP = FAMILIES
@@ -74,6 +77,25 @@ def test_points_are_of_files_that_were_written_and_read():
       assert point.encode_seconds > 0
       assert point.decode_seconds > 0
     assert points[0].scores == points[1].scores
+
+
+def test_the_study_measures_what_an_evaluation_does(tmp_path):
+  pictures, source = looked_at(tmp_path / "photos", (10, 20))
+  codec = ConventionalCodec(JPEG, 3)
+  records = Records(tmp_path / "out", RATE_DISTORTION)
+  sweep = Sweep(pictures, source, records)
+  with records.held():
+    sweep.measure([codec])
+  expected = measure_conventional(
+    [(one.name, source.pixels(one)) for one in pictures],
+    families=[JPEG],
+    qualities=codec.settings,
+  )
+  for curve, other in zip(sweep.curves, expected, strict=True):
+    assert curve.measurement.key == other.key
+    for name in ("bpp", "file_bpp", "scores"):
+      found = getattr(curve.measurement, name)
+      np.testing.assert_array_equal(found, getattr(other, name))
 
 
 def test_what_is_not_installed_is_a_line_and_asked_for_an_error(monkeypatch):
