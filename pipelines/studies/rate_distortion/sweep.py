@@ -215,7 +215,7 @@ def _curves(state: _Codec, pictures: Sequence[Picture]) -> Iterator[Measured]:
       [state.points[one.name][setting][index] for setting in state.settings]
       for one in pictures
     ]
-    per_byte = np.array([[8 / one.num_pixels] for one in pictures])
+    num_pixels = np.array([[one.num_pixels] for one in pictures])
     sizes = _numbers(rows, lambda point: point.num_bytes)
     heads = _numbers(rows, lambda point: point.header_bytes)
     knows_headers = not np.isnan(heads).any()
@@ -226,8 +226,8 @@ def _curves(state: _Codec, pictures: Sequence[Picture]) -> Iterator[Measured]:
         detail=curve.detail,
         points=tuple(state.settings),
         images=tuple(one.name for one in pictures),
-        bpp=(sizes - heads if knows_headers else sizes) * per_byte,
-        file_bpp=sizes * per_byte,
+        bpp=8 * (sizes - heads if knows_headers else sizes) / num_pixels,
+        file_bpp=8 * sizes / num_pixels,
         scores=np.array([[point.scores for point in row] for row in rows]),
       ),
       knows_headers=knows_headers,
