@@ -42,13 +42,26 @@ class CodeSet:
       pictures: codes, uint8 {0, 1} [iterations, rows, columns, 32], and gains, uint8
         [iterations], of each; some may have fewer iterations than others.
     """
-    self._pictures = [(Planes.of(codes), gains) for codes, gains in pictures]
-    require(len(self._pictures) > 0, "at least one picture", pictures=0)
-    positions = [_positions(planes) for planes, _ in self._pictures]
-    self._owner = np.repeat(np.arange(len(positions)), [len(p) for p, _ in positions])
-    self._places = np.concatenate([places for places, _ in positions])
+    # Longest first: then a position has one place in the signs of all iterations.
+    made = [(Planes.of(codes), gains) for codes, gains in pictures]
+    made.sort(key=lambda one: -len(one[1]))
+    require(len(made) > 0, "at least one picture", pictures=0)
+    self._lengths = np.array([len(gains) for _, gains in made])
+    self._signs = [
+      np.concatenate([planes.signs[number] for planes, _ in made[:count]])
+      for number in range(self.iterations)
+      if (count := int((self._lengths > number).sum()))
+    ]
+    self._gains = np.zeros((len(made), self.iterations), np.uint8)
+    for row, (_, gains) in zip(self._gains, made):
+      row[: len(gains)] = gains
+    positions = [_positions(planes) for planes, _ in made]
+    begins = np.cumsum([0, *(planes.signs.shape[1] for planes, _ in made)])
+    self._owner = np.repeat(np.arange(len(made)), [len(p) for p, _ in positions])
+    self._strides = np.array([planes.stride for planes, _ in made])
+    places = [begin + one for begin, (one, _) in zip(begins, positions)]
+    self._places = np.concatenate(places)
     self._kinds = np.concatenate([kinds for _, kinds in positions])
-    self._lengths = np.array([len(gains) for _, gains in self._pictures])
 
   @property
   def iterations(self) -> int:
@@ -58,7 +71,7 @@ class CodeSet:
   @property
   def num_pictures(self) -> int:
     """How many."""
-    return len(self._pictures)
+    return len(self._lengths)
 
   def rows(self, iteration: int) -> np.ndarray:
     """Numbers of the positions that have an iteration, by which `batch` asks."""
@@ -66,28 +79,15 @@ class CodeSet:
 
   def batch(self, rows: np.ndarray, iteration: int) -> Batch:
     """What is known of positions, and what they are."""
-    rows = np.sort(rows)  # those of one picture are neighbours
-    owners, places, kinds = self._owner[rows], self._places[rows], self._kinds[rows]
-    parts = []
-    for owner in np.unique(owners):
-      planes, gains = self._pictures[owner]
-      here = places[owners == owner]
-      seen = contexts.gains_seen(gains, iteration).astype(np.float32)
-      parts.append(
-        (
-          planes.signs[iteration][here],
-          contexts.near(planes.signs, planes.stride, iteration, here),
-          contexts.before(planes.signs, planes.stride, iteration, here),
-          np.broadcast_to(seen, (len(here), len(seen))),
-        )
-      )
-    signs, near, before, gains = (np.concatenate(part) for part in zip(*parts))
+    places, kinds, owners = self._places[rows], self._kinds[rows], self._owner[rows]
+    strides = self._strides[owners]
+    near = contexts.near(self._signs, strides, iteration, places)
     near *= _KNOWN[kinds][:, :, None]
     return Batch(
-      signs=signs,
+      signs=self._signs[iteration][places],
       near=near.reshape(len(rows), -1),
-      before=before,
-      gains=gains,
+      before=contexts.before(self._signs, strides, iteration, places),
+      gains=contexts.gains_seen(self._gains[owners], iteration).astype(np.float32),
       kind=kinds,
     )
 

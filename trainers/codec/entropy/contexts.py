@@ -59,7 +59,7 @@ class Planes:
 
 
 def near(
-  signs: np.ndarray,
+  signs: np.ndarray | Sequence[np.ndarray],
   stride: int | np.ndarray,
   iteration: int,
   places: np.ndarray,
@@ -71,7 +71,10 @@ def near(
 
 
 def before(
-  signs: np.ndarray, stride: int | np.ndarray, iteration: int, places: np.ndarray
+  signs: np.ndarray | Sequence[np.ndarray],
+  stride: int | np.ndarray,
+  iteration: int,
+  places: np.ndarray,
 ) -> np.ndarray:
   """int8 [positions, `BEFORE`] of earlier iterations; zeros of those that are none."""
   found = np.zeros((len(places), len(SQUARE) + OLDER, CODE_DEPTH), np.int8)

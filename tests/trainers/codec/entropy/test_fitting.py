@@ -17,7 +17,7 @@ from hardmine.trainers.codec.entropy.rounding import probability_table, rounded_
 
 FLIPPED = 0.2
 H = -FLIPPED * math.log2(FLIPPED) - (1 - FLIPPED) * math.log2(1 - FLIPPED)  # 0.7219
-CODES, ROWS, COLUMNS, ITERATIONS = 60, 9, 12, 2
+CODES, ROWS, COLUMNS, ITERATIONS = 50, 9, 12, 2
 
 
 def voted_codes(rng, patterns):
@@ -55,7 +55,7 @@ def test_votes_are_learned_to_within_three_percent_and_coded_to_half_of_one():
   from hardmine.trainers.codec.entropy.fitting import fit
 
   config = EntropyConfig(
-    hidden=32, group=1, steps=400, batch_size=256, stages=(1,), dropout=0.0
+    hidden=8, group=1, steps=250, batch_size=256, stages=(1,), penalty=10.0
   )
   others = pictures(6, 2)
   fitted = fit(CodeSet(pictures(CODES, 1)), config, CodeSet(others), lambda _: None)
