@@ -95,9 +95,15 @@ setup(
     "hardmine.trainers": ["codec/*.jinja", "codec/pretrained/**/*"],
     "hardmine.serving": ["**/*.jinja", "server/page/*"],
     "hardmine.components": ["**/*.jinja"],
-    "hardmine.pipelines": ["templates/**/*", "templates/**/.*", "studies/*.jinja"],
+    "hardmine.pipelines": [
+      "templates/**/*",
+      "templates/**/.*",
+      "studies/**/*.jinja",
+      "studies/**/*.js",
+    ],
   },
   install_requires=[
+    "constriction>=0.4.1,<0.6",  # arithmetic coding of streams
     "fsspec>=2024.6",
     "google-crc32c>=1.5",  # checks streams; Beam's TFRecords are slow without it
     "hotcoco>=1.3,<2",

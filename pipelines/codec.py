@@ -69,6 +69,7 @@ def create_pipeline(experiment: CodecExperiment, site: Site):
       "checkpoint_dir": site.checkpoint_dir(experiment.name),
       **stages.own_code(experiment.codec),
       **initial,
+      **_entropy_images(experiment),
     },
   )
   trainer.add_upstream_node(validation[-1])
@@ -81,3 +82,16 @@ def create_pipeline(experiment: CodecExperiment, site: Site):
   )
   nodes = [patch_gen, *validation, trainer, *judgement]
   return stages.pipeline(experiment.name, site, nodes)
+
+
+def _entropy_images(experiment: CodecExperiment) -> dict[str, list[str]]:
+  """The photographs that an entropy model is fitted to, where one is."""
+  from hardmine.components.jobs.sources import list_sources
+  from hardmine.trainers.codec.entropy.photographs import spread
+
+  entropy = experiment.training.entropy
+  if entropy is None:
+    return {}
+  sources, _ = list_sources(entropy.images or experiment.mining.images)
+  paths = [source.path for source in sources if not source.is_directory]
+  return {"entropy_images": spread(paths, entropy.max_images)}

@@ -8,13 +8,14 @@ from typing import Literal
 from hardmine.schemas.config import Config, added, require
 
 CODE_DEPTH = 32  # bits per 16x16 block and iteration (1608.05148, section 3)
+CODE_DEPTH_2015 = 16  # 4 bits per 8x8 pixels (1511.06085, sections 3.2 to 3.5)
 USUAL_ITERATIONS = 16  # of 1608.05148: 2 bits per pixel before entropy coding
 STRIDE_PX = 16  # one code position covers 16x16 pixels
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CodecConfig(Config):
-  """A network of Toderici et al. 2016 (arXiv 1608.05148).
+  """A network of Toderici et al. 2016 (arXiv 1608.05148) or 2015 (1511.06085).
 
   Attributes:
     cell: the recurrent unit, a class under `hardmine.trainers.codec.cells`.
@@ -36,6 +37,15 @@ class CodecConfig(Config):
       of the weights and take the least time.
     clock: iterations that encoder and decoder tell apart by a one-hot input, from
       then on as the last; 0 tells none apart.
+    network: `full_resolution` is that of 2016, with 32 bits per 16x16 pixels and
+      iteration. The two of 2015 have 16: `fully_connected` sees 8x8 patches, each by
+      itself, and `convolutional` an eighth of the resolution.
+    own_weights: passes of a 2015 network that have weights of their own; 0 shares one
+      set among all. The unit must know how, as `FeedforwardCell` does.
+    priming: further passes of the first iteration, whose codes and images nobody sees
+      but whose states stay (Johnston et al. 2017, arXiv 1703.10114): the
+      encoder's of the whole image, the decoder's of the first codes.
+    diffusion: likewise in each further iteration.
   """
 
   cell: type
@@ -48,6 +58,12 @@ class CodecConfig(Config):
   sent_gain: bool = added(False)
   deep_width: float | None = added(None)
   clock: int = added(0)
+  network: Literal["full_resolution", "fully_connected", "convolutional"] = added(
+    "full_resolution"
+  )
+  own_weights: int = added(0)
+  priming: int = added(0)
+  diffusion: int = added(0)
 
   def __post_init__(self):
     for name in ("width", "deep_width"):
@@ -62,6 +78,59 @@ class CodecConfig(Config):
       reconstruction=self.reconstruction,
       output_activation=self.output_activation,
     )
+    for name in ("priming", "diffusion"):
+      value = getattr(self, name)
+      require(0 <= value <= 16, f"0 <= {name} <= 16", **{name: value})
+    self._check_2015()
+
+  def _check_2015(self) -> None:
+    """What only one of the papers' networks has."""
+    require(
+      0 <= self.own_weights <= 255,
+      "0 <= own_weights <= 255",
+      own_weights=self.own_weights,
+    )
+    if self.network == "full_resolution":
+      require(
+        not self.own_weights,
+        "own_weights 0 in the full_resolution network",
+        own_weights=self.own_weights,
+      )
+      return
+    require(
+      self.deep_width is None and not self.clock and self.d_rnn1_kernel == 3,
+      f"no deep_width, clock or d_rnn1_kernel in the {self.network} network, which has "
+      "no such layers",
+      deep_width=self.deep_width,
+      clock=self.clock,
+      d_rnn1_kernel=self.d_rnn1_kernel,
+    )
+    require(
+      not self.own_weights or getattr(self.cell, "takes_passes", False),
+      "own_weights 0 with a cell that shares its weights among passes; FeedforwardCell "
+      "can have some of each pass",
+      own_weights=self.own_weights,
+      cell=self.cell.__name__,
+    )
+
+  @property
+  def code_depth(self) -> int:
+    """Bits per 16x16 pixels and iteration."""
+    return CODE_DEPTH if self.network == "full_resolution" else CODE_DEPTH_2015
+
+  @property
+  def bpp_per_iteration(self) -> float:
+    """Bits per pixel of one iteration's codes, nothing else counted."""
+    return self.code_depth / STRIDE_PX**2
+
+  @property
+  def max_iterations(self) -> int | None:
+    """Those that it tells apart; None does any number alike."""
+    return self.clock or self.own_weights or None
+
+  def extra_passes(self, iteration: int) -> int:
+    """Through encoder and decoder before those of an iteration, from 0."""
+    return self.diffusion if iteration else self.priming
 
   @property
   def padding_px(self) -> int:

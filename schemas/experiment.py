@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 
-from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.codec_config import CODE_DEPTH, CodecConfig
 from hardmine.schemas.config import Config, require
 from hardmine.schemas.conversion_config import EVAL, TRAIN, ConversionConfig
 from hardmine.schemas.detector_config import DetectorConfig
@@ -47,18 +47,26 @@ class CodecExperiment(Experiment):
       f"mining.patch_px as a multiple of the codec's {self.codec.padding_px}",
       patch_px=self.mining.patch_px,
     )
+    most, told_apart_by = self.codec.max_iterations, "clock"
+    if self.codec.own_weights:
+      told_apart_by = "own_weights"
     require(
-      not self.codec.clock
-      or max(self.training.iterations, self.evaluation.iterations) <= self.codec.clock,
-      "training.iterations and evaluation.iterations up to codec.clock",
+      most is None or max(self.training.iterations, self.evaluation.iterations) <= most,
+      f"training.iterations and evaluation.iterations up to codec.{told_apart_by}",
       training_iterations=self.training.iterations,
       evaluation_iterations=self.evaluation.iterations,
-      clock=self.codec.clock,
+      **{told_apart_by: most},
     )
     require(
       not (self.codec.sent_gain and self.training.mixed_precision),
       "mixed_precision off with sent_gain, whose factors exceed float16",
       mixed_precision=self.training.mixed_precision,
+    )
+    require(
+      self.training.entropy is None or self.codec.code_depth == CODE_DEPTH,
+      f"training.entropy null with the {self.codec.network} network: entropy models "
+      f"are of codes of {CODE_DEPTH} bits a position",
+      entropy=self.training.entropy,
     )
 
 

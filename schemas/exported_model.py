@@ -4,6 +4,7 @@
       saved_model.pb  variables/  assets/     TensorFlow's SavedModel
       assets.extra/codec.json                 the facts of a codec, or
       assets.extra/detector.json              those of a detector: config, model id, ...
+      assets.extra/entropy.npz                a codec's entropy model, where it has one
       assets.extra/light/*.onnx               the light form: the network as ONNX graphs
       assets.extra/light/facts.json           what goes in and comes out of them
 
@@ -25,8 +26,10 @@ GRAPH = "saved_model.pb"
 EXTRA = "assets.extra"
 FACTS_PATHS = {kind: f"{EXTRA}/{kind}.json" for kind in ("codec", "detector")}
 KINDS = tuple(FACTS_PATHS)
+ENTROPY_MODEL = f"{EXTRA}/entropy.npz"
 LIGHT = f"{EXTRA}/light"
 LIGHT_FACTS = f"{LIGHT}/facts.json"
+LIGHT_FORMATS = (1, 2)  # 2 runs a codec's steps more than once an iteration
 
 
 def is_exported(model_dir: str | os.PathLike) -> bool:
@@ -77,5 +80,17 @@ def light_graph(model_dir: str | os.PathLike, name: str) -> Path:
 
 
 def read_light_facts(model_dir: str | os.PathLike) -> dict[str, Any]:
-  """What the light form of an exported model says about its graphs."""
-  return json.loads(Path(model_dir, LIGHT_FACTS).read_text("utf-8"))
+  """What the light form of an exported model says about its graphs.
+
+  Raises:
+    ValueError: it was written by a newer version, in a way that this one cannot run.
+  """
+  facts = json.loads(Path(model_dir, LIGHT_FACTS).read_text("utf-8"))
+  written = facts.get("format", 1)
+  require(
+    written in LIGHT_FORMATS,
+    f"a light form of format {' or '.join(map(str, LIGHT_FORMATS))}; a newer version "
+    "of hardmine runs this one",
+    format=written,
+  )
+  return facts

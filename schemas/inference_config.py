@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from hardmine.schemas.config import Config, require
+from hardmine.schemas.config import Config, added, require
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,21 +69,29 @@ class EncodingJobConfig(InferenceConfig):
   """Compressed photographs.
 
   Attributes:
-    iterations: of every stream; as many as help where neither it nor `bpp` is given.
+    iterations: of every stream; as many as help where no target is given.
     bpp: bits per pixel that no stream exceeds.
+    max_bytes: bytes that none exceeds.
+    ms_ssim: that as few iterations as can do reach.
+    alpha: `keep`, or the colour that transparent pictures are laid over, as #ffffff.
+    keep_metadata: EXIF, XMP, and who may copy.
+    keep_location: places and serial numbers in them, too.
   """
 
   iterations: int | None = None
   bpp: float | None = None
+  max_bytes: int | None = added(None)
+  ms_ssim: float | None = added(None)
+  alpha: str = added("keep")
+  keep_metadata: bool = added(False)
+  keep_location: bool = added(False)
 
   def __post_init__(self):
     super().__post_init__()
-    require(
-      self.iterations is None or self.bpp is None,
-      "iterations or bpp, not both",
-      iterations=self.iterations,
-      bpp=self.bpp,
-    )
+    targets = ("iterations", "bpp", "max_bytes", "ms_ssim")
+    given = {one: getattr(self, one) for one in targets}
+    given = {one: value for one, value in given.items() if value is not None}
+    require(len(given) <= 1, f"only one of {', '.join(targets)}", **given)
     require(
       self.iterations is None or self.iterations > 0,
       "1 iteration or more",
@@ -93,4 +101,14 @@ class EncodingJobConfig(InferenceConfig):
       self.bpp is None or (math.isfinite(self.bpp) and self.bpp > 0),
       "a finite bpp > 0",
       bpp=self.bpp,
+    )
+    require(
+      self.max_bytes is None or self.max_bytes > 0,
+      "1 byte or more",
+      max_bytes=self.max_bytes,
+    )
+    require(
+      self.ms_ssim is None or 0 < self.ms_ssim <= 1,
+      "an MS-SSIM above 0, at most 1",
+      ms_ssim=self.ms_ssim,
     )

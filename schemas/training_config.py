@@ -8,6 +8,7 @@ from typing import Literal
 
 from hardmine.schemas.codec_config import USUAL_ITERATIONS
 from hardmine.schemas.config import Config, added, require
+from hardmine.schemas.entropy_config import EntropyConfig
 
 _POSITIVE = (
   "steps",
@@ -101,7 +102,10 @@ class CodecTrainingConfig(TrainingConfig):
     iterations: unrolled codec iterations (16 in 1608.05148).
     adam_epsilon: 1e-7 goes with rates near 5e-4; the papers' rates of 0.1 to 2
       only make sense with 1.0.
-    ms_ssim_weight: of 1 - MS-SSIM beside the mean absolute residual in the loss.
+    pixel_loss: of the residual: its mean `absolute` value (1608.05148), its mean
+      `square` (1511.06085), or the absolute value weighted by how unlike the pictures
+      are around a pixel, `ssim_weighted` (Johnston et al. 2017, arXiv 1703.10114).
+    ms_ssim_weight: of 1 - MS-SSIM, the multi-scale loss, beside that of pixels.
     log_loss: the logarithms of both, iteration by iteration, so that late iterations,
       whose losses are small, count as much as early ones.
     ema_decay: the exported weights are moving averages with this decay; None exports
@@ -113,6 +117,8 @@ class CodecTrainingConfig(TrainingConfig):
     initial_weights: a `weights.npz` or a codec (STORE:ALIAS, a folder) to begin with.
     score_steps: steps between two scorings of a `hardmine train` on its held-out
       photographs.
+    entropy: after the training, an entropy model is fitted to the codec, which makes
+      its files smaller; None fits none.
   """
 
   iterations: int = USUAL_ITERATIONS
@@ -124,6 +130,8 @@ class CodecTrainingConfig(TrainingConfig):
   product_dtype: Literal["float32", "bfloat16"] = added("float32")
   initial_weights: str | None = added(None)
   score_steps: int = added(1000)
+  pixel_loss: Literal["absolute", "square", "ssim_weighted"] = added("absolute")
+  entropy: EntropyConfig | None = added(None)  # noqa: RUF009
 
   def __post_init__(self):
     super().__post_init__()

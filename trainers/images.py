@@ -18,6 +18,7 @@ from hardmine.schemas.config import require
 from hardmine.trainers import colour
 from hardmine.trainers.image_headers import Header
 from hardmine.trainers.image_opening import ImageError, open_image
+from hardmine.trainers.photo_metadata.embedded import Embedded, embedded_in
 
 MAX_PIXELS = 1 << 28  # the largest photograph a codec's stream may hold
 
@@ -49,11 +50,19 @@ class Photograph:
     notes: words to count by, among `grey`, `converted` (palette, CMYK),
       `colour_converted` (to sRGB, as the file describes its colours),
       `profile_ignored` (that description is damaged or of no use), `turned` (as the
-      file says) and `opaque_alpha` (a channel that was dropped).
+      file says), `opaque_alpha` (a channel that was dropped) and `transparent` (one
+      that was kept).
+    alpha: uint8 [height_px, width_px] of a picture that is not opaque everywhere, where
+      it was asked for; colours are not multiplied by it.
+    embedded: what the file holds besides.
+    orientation: EXIF's, which was applied; 1 where nothing was.
   """
 
   pixels: np.ndarray
   notes: tuple[str, ...]
+  alpha: np.ndarray | None = None
+  embedded: Embedded = dataclasses.field(default_factory=Embedded)
+  orientation: int = 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -74,7 +83,11 @@ class PhotographFacts:
 
 
 def decode_photograph(
-  data: bytes, *, max_pixels: int = MAX_PIXELS, max_side_px: int | None = None
+  data: bytes,
+  *,
+  max_pixels: int = MAX_PIXELS,
+  max_side_px: int | None = None,
+  keep_alpha: bool = False,
 ) -> Photograph:
   """Decodes a photograph the way a viewer would show it.
 
@@ -93,23 +106,33 @@ def decode_photograph(
     max_pixels: images whose header promises more are refused before decoding;
       Pillow's own limit of 178,956,970 holds as well.
     max_side_px: a longer image is shrunk to this longest side (Lanczos).
+    keep_alpha: take images that are not opaque, too; their alpha is never shrunk.
 
   Raises:
     ImageError: anything else; its `reason` is one word, its text one line.
   """
   require(max_pixels > 0, "max_pixels > 0", max_pixels=max_pixels)
   with _refusing_damage(), open_image(data, max_pixels) as (image, header):
-    loaded = _load(image, header)
+    require(not (keep_alpha and max_side_px), "no shrinking of alpha", keep_alpha=True)
+    loaded = _load(image, header, keep_alpha)
     plain = loaded.image if loaded.convert is None else loaded.convert(loaded.image)
     upright = plain if plain.mode == "RGB" else plain.convert("RGB")
     del plain
+    alpha = loaded.alpha
     if loaded.orientation in _TRANSPOSE:
       upright = upright.transpose(_TRANSPOSE[loaded.orientation])
+      alpha = alpha and alpha.transpose(_TRANSPOSE[loaded.orientation])
     if max_side_px is not None and max(upright.size) > max_side_px:
       scale = max_side_px / max(upright.size)
       width_px, height_px = (max(1, round(side * scale)) for side in upright.size)
       upright = upright.resize((width_px, height_px), Image.Resampling.LANCZOS)
-    return Photograph(pixels=_pixels(upright), notes=loaded.notes)
+    return Photograph(
+      pixels=_pixels(upright),
+      notes=loaded.notes,
+      alpha=None if alpha is None else np.asarray(alpha),
+      embedded=embedded_in(image, data),
+      orientation=loaded.orientation if loaded.orientation in _TRANSPOSE else 1,
+    )
 
 
 def _pixels(image: Image.Image) -> np.ndarray:
@@ -167,12 +190,14 @@ class _Loaded:
     convert: makes it sRGB, of mode L or RGB; None where it needs no profile.
     orientation: EXIF's, None if there is none.
     notes: those of `Photograph`.
+    alpha: of mode L, where it was asked for and is not opaque.
   """
 
   image: Image.Image
   convert: colour.Conversion | None
   orientation: int | None
   notes: tuple[str, ...]
+  alpha: Image.Image | None = None
 
 
 def _check_single(image: Image.Image) -> None:
@@ -194,16 +219,20 @@ def _check_single(image: Image.Image) -> None:
   )
 
 
-def _load(image: Image.Image, header: Header) -> _Loaded:
+def _load(image: Image.Image, header: Header, keep_alpha: bool = False) -> _Loaded:
   _check_single(image)
   image.load()
-  notes = []
+  notes, alpha = [], None
   orientation, mode = _read_orientation(image, header), image.mode
   info, kind = dict(image.info), image.format or ""
   if image.has_transparency_data:
     image = image.convert("RGBA")
-    _check_opaque(image)
-    notes.append("opaque_alpha")
+    if keep_alpha and _lowest_alpha(image) < 255:
+      alpha = image.getchannel("A")
+      notes.append("transparent")
+    else:
+      _check_opaque(image)
+      notes.append("opaque_alpha")
   if mode in ("1", "L", "LA", "La"):
     notes.append("grey")
   elif mode not in ("RGB", "RGBA", "RGBX", "RGBa"):
@@ -219,12 +248,17 @@ def _load(image: Image.Image, header: Header) -> _Loaded:
     convert=convert,
     orientation=orientation,
     notes=tuple(notes),
+    alpha=alpha,
   )
 
 
-def _check_opaque(image: Image.Image) -> None:
+def _lowest_alpha(image: Image.Image) -> int:
   # of the channel alone: an array of all four is another copy
-  lowest_alpha = int(np.asarray(image.getchannel("A")).min())
+  return int(np.asarray(image.getchannel("A")).min())
+
+
+def _check_opaque(image: Image.Image) -> None:
+  lowest_alpha = _lowest_alpha(image)
   if lowest_alpha < 255:
     raise ImageError(
       "transparent",

@@ -11,9 +11,12 @@ from typing import Any
 
 import numpy as np
 
-_ELEMENTWISE = frozenset(
-  ("Add", "Clip", "Elu", "HardSigmoid", "Mul", "Relu", "Sigmoid", "Sub", "Tanh")
-)
+# fmt: off
+_ELEMENTWISE = frozenset((
+  "Add", "Clip", "Div", "Elu", "HardSigmoid", "Max", "Mul", "Reciprocal", "Relu",
+  "Sigmoid", "Sqrt", "Sub", "Tanh",
+))
+# fmt: on
 
 
 def split_gates(model: Any) -> Any:

@@ -134,7 +134,7 @@ class _Rewrite:
     if node.op_type == "Transpose" and four and self._write_transpose(node):
       return
     # What these give has its channels first, whatever is known of what they take.
-    is_spatial = node.op_type in _SPATIAL
+    is_spatial = node.op_type in _SPATIAL or self._makes_channels(node)
     if not four or len(sides) > 1:
       return self._write_as_is(node, is_first=is_spatial)
     (is_first,) = sides
@@ -158,6 +158,16 @@ class _Rewrite:
     for name in node.output:
       if self.rank.get(name, len(FIRST)) == len(FIRST):
         self._register(name, is_first=False, form=(name, True))
+
+  def _makes_channels(self, node: Any) -> bool:
+    """Whether a vector becomes [1, c, 1, 1], as the converter does to biases."""
+    if node.op_type != "Reshape":
+      return False
+    shape = self.constants.get(node.input[1])
+    if shape is None or len(shape) != len(FIRST):
+      return False
+    first, _, *last = shape.tolist()
+    return [first, *last] == [1, 1, 1]
 
   def _write_transpose(self, node: Any) -> bool:
     """Whether a transposition only renames a value that is kept anyway."""

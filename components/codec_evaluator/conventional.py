@@ -2,157 +2,31 @@
 
 Every file is measured twice: whole, and without the bytes that are the same for
 every picture of its size, since the papers' networks have no headers either.
-Default Huffman tables are what the papers' numbers fit; optimised ones give the same
-pixels in fewer bytes and move JPEG's MS-SSIM area by a per cent, so both are shown.
 """
 
 from __future__ import annotations
 
-import contextlib
-import dataclasses
-import io
 import os
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
-import PIL
-from PIL import Image, ImageFile, features
 
+from hardmine.components.codec_evaluator.formats import (
+  FAMILIES,
+  Family,
+  decode,
+  encode,
+  flags,
+  header_bytes,
+  software,
+)
 from hardmine.components.codec_evaluator.measurement import Measurement, Scorer
 from hardmine.schemas.config import require
 from hardmine.trainers.metrics.rate_distortion import HIGHEST_BPP
 
-# Denser where the curves bend. Against every quality from 1 to 95 no area on the
-# Kodak photographs moves by more than a few 1e-4 (MS-SSIM).
-JPEG_QUALITIES = (
-  *(1, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 24, 28, 33),
-  *(40, 50, 60, 70, 76, 80, 84, 87, 90, 93, 95),
-)
-WEBP_QUALITIES = (
-  *(1, 3, 6, 10, 14, 19, 25, 33, 42, 52, 64, 75, 80, 84, 88, 91, 93, 95),
-)
-_ROOM = threading.Lock()
 WAVE = 6  # settings measured before asking whether 2 bits per pixel are passed
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Variant:
-  """One way to write the same pixels."""
-
-  key: str
-  title: str
-  options: dict[str, Any]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Family:
-  """Variants whose decoded pixels are equal at equal quality, so scored once."""
-
-  format: str
-  variants: tuple[Variant, ...]
-  qualities: tuple[int, ...]  # rising; what is measured unless the caller chooses
-
-
-def _jpeg(name: str, key: str, subsampling: int) -> Family:
-  options = {"subsampling": subsampling}
-  return Family(
-    format="JPEG",
-    qualities=JPEG_QUALITIES,
-    variants=(
-      Variant(key=key, title=f"JPEG {name}", options={**options, "optimize": False}),
-      Variant(
-        key=f"{key}_optimised",
-        title=f"JPEG {name}, optimised Huffman tables",
-        options={**options, "optimize": True},
-      ),
-    ),
-  )
-
-
-FAMILIES = (
-  _jpeg("4:2:0", "jpeg_420", 2),
-  _jpeg("4:4:4", "jpeg_444", 0),
-  Family(
-    format="WEBP",
-    qualities=WEBP_QUALITIES,
-    variants=(Variant(key="webp", title="WebP", options={"method": 6}),),
-  ),
-)
-
-
-def encode(image: np.ndarray, family: Family, variant: Variant, quality: int) -> bytes:
-  """A whole JPEG or WebP file of uint8 [height, width, 3], without metadata.
-
-  Raises:
-    OSError, ValueError: it cannot be written, as one too large for the format.
-  """
-  try:
-    return _saved(image, family, variant, quality)
-  except OSError:
-    if family.format != "JPEG":
-      raise
-    # With tables of its own a JPEG is written in one go, into a buffer that Pillow
-    # guesses; noise needs more.
-    with _room_for_jpeg(image):
-      return _saved(image, family, variant, quality)
-
-
-def _saved(image: np.ndarray, family: Family, variant: Variant, quality: int) -> bytes:
-  file = io.BytesIO()
-  Image.fromarray(image).save(file, family.format, quality=quality, **variant.options)
-  return file.getvalue()
-
-
-@contextlib.contextmanager
-def _room_for_jpeg(image: np.ndarray) -> Iterator[None]:
-  """No coefficient takes more than 27 bits, and no image more than its blocks."""
-  height_px, width_px = (side + 16 for side in image.shape[:2])
-  with _ROOM:  # Pillow's buffers are as large as one variable of the module says
-    before = ImageFile.MAXBLOCK
-    ImageFile.MAXBLOCK = max(before, (1 << 16) + 11 * height_px * width_px)
-    try:
-      yield
-    finally:
-      ImageFile.MAXBLOCK = before
-
-
-def decode(data: bytes) -> np.ndarray:
-  """uint8 [height, width, 3] of a file that `encode` made."""
-  return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
-
-
-def header_bytes(data: bytes, family: Family, variant: Variant) -> int:
-  """Bytes of a file that say nothing about its picture.
-
-  WebP: the RIFF and chunk headers. JPEG: every segment before the scan, and the end
-  marker; Huffman tables count as data where they were made for the picture.
-  """
-  if family.format == "WEBP":
-    return 20
-  position, tables = 2, 0
-  while True:
-    marker = data[position + 1]
-    length = 2 + int.from_bytes(data[position + 2 : position + 4], "big")
-    position += length
-    if marker == 0xC4:  # define Huffman table
-      tables += length
-    if marker == 0xDA:  # start of scan
-      break
-  return position + 2 - (tables if variant.options["optimize"] else 0)
-
-
-def software(family: Family) -> str:
-  """Library and version, as in `libjpeg-turbo 3.1.4 (Pillow 12.3.0)`."""
-  if family.format == "WEBP":
-    library = f"libwebp {features.version('webp')}"
-  elif features.check("libjpeg_turbo"):
-    library = f"libjpeg-turbo {features.version('libjpeg_turbo')}"
-  else:
-    library = f"libjpeg {features.version('jpg')}"
-  return f"{library} (Pillow {PIL.__version__})"
 
 
 def measure_conventional(
@@ -249,11 +123,10 @@ def _measure_family(
   )
   for index, variant in enumerate(family.variants):
     range_text = f"qualities 1 to {qualities[rates.shape[3] - 1]}"
-    flags = ", ".join(f"{name}={value}" for name, value in variant.options.items())
     yield Measurement(
       key=variant.key,
       title=variant.title,
-      detail=f"{software(family)}; {range_text}, {flags}",
+      detail=f"{software(family)}; {range_text}, {flags(variant)}",
       points=tuple(qualities[: rates.shape[3]]),
       images=tuple(name for name, _ in images),
       bpp=rates[:, 0, index],

@@ -21,6 +21,7 @@ from hardmine.components.evaluation.evaluation_set import evaluation_set
 from hardmine.components.evaluation.judging import measure_and_judge
 from hardmine.schemas.config import require
 from hardmine.schemas.gates import Gate, Verdict
+from hardmine.trainers.codec import bitstream
 from hardmine.trainers.codec.rates import iteration_bits, size_bytes
 
 Report = Callable[[str], None]
@@ -36,6 +37,12 @@ class AnyCodec(Protocol):
   model_id: bytes
   padding_px: int
   sends_gains: bool
+  code_depth: int
+  entropy_id: bytes | None
+
+  def compress(self, image: np.ndarray, *, iterations: int) -> bytes:
+    """A file; asked for where there is an entropy model, as sizes follow from bits."""
+    ...
 
   def reconstructions(self, image: np.ndarray, iterations: int) -> np.ndarray:
     """uint8 [iterations, height, width, 3]."""
@@ -202,7 +209,7 @@ def measure_codec(
   measurement = Measurement(
     key=key,
     title=title,
-    detail=f"model {codec.model_id.hex()}; {iterations} iterations; no entropy coding",
+    detail=f"model {codec.model_id.hex()}; {iterations} iterations; {_coding(codec)}",
     points=tuple(range(1, iterations + 1)),
     images=tuple(name for name, _ in images),
     bpp=np.array(bpp),
@@ -230,11 +237,28 @@ def _rates(
   """(bits of code, bits of the whole file) per true pixel, after every iteration."""
   height_px, width_px, _ = image.shape
   num_px = height_px * width_px
-  padding_px, sends_gains = codec.padding_px, codec.sends_gains
-  rate = iteration_bits(height_px, width_px, padding_px, sends_gains) / num_px
+  if codec.entropy_id is not None:
+    return _coded_rates(codec.compress(image, iterations=iterations), num_px)
+  padding_px = codec.padding_px
+  more = {"sends_gains": codec.sends_gains, "code_depth": codec.code_depth}
+  rate = iteration_bits(height_px, width_px, padding_px, **more) / num_px
   turns = range(1, iterations + 1)
-  sizes = (size_bytes(height_px, width_px, padding_px, t, sends_gains) for t in turns)
+  sizes = (size_bytes(height_px, width_px, padding_px, t, **more) for t in turns)
   return [rate * t for t in turns], [8 * size / num_px for size in sizes]
+
+
+def _coded_rates(data: bytes, num_px: int) -> tuple[list[float], list[float]]:
+  """The same of a file whose bits are coded, known once they are."""
+  payloads = bitstream.unpack(data).payloads
+  code_bytes = np.cumsum([len(one) for one in payloads])
+  sizes = bitstream.prefix_bytes(data)
+  return [8 * size / num_px for size in code_bytes], [8 * s / num_px for s in sizes]
+
+
+def _coding(codec: AnyCodec) -> str:
+  if codec.entropy_id is None:
+    return "no entropy coding"
+  return f"coded by entropy model {codec.entropy_id.hex()}"
 
 
 def _sample(name: str, image: np.ndarray, pictures: np.ndarray) -> Sample:

@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from hardmine.components.codec_evaluator.measurement import Measurement
 from hardmine.serving.pages.conventions import OTHER, STYLES
 from hardmine.serving.pages.plots import Line
+from hardmine.serving.pages.svg import Style
 
 
-def curves(measurements: Sequence[Measurement], metric: str) -> list[Line]:
-  """The mean curve of each codec: a metric over bits per pixel."""
+def curves(
+  measurements: Sequence[Measurement],
+  metric: str,
+  *,
+  files: bool = False,
+  styles: Mapping[str, Style] = STYLES,
+) -> list[Line]:
+  """The mean curve of each codec: a metric over bits per pixel.
+
+  Args:
+    measurements: in the order of the legend.
+    metric: one of `METRICS`.
+    files: over the rates of whole files, headers included.
+    styles: by the codec's key.
+  """
   found = []
   for one in measurements:
-    rates, values = one.curve(metric).sorted()
+    rates, values = one.curve(metric, files=files).sorted()
     points = tuple(zip(rates.tolist(), values.tolist()))
-    style = STYLES.get(one.key, OTHER)
+    style = styles.get(one.key, OTHER)
     found.append(Line(title=one.title, points=points, style=style))
   return found
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from hardmine.components.codec_evaluator.conventional import FAMILIES, decode, encode
 from hardmine.components.codec_evaluator.evaluate import Evaluation, Sample
 from hardmine.components.codec_evaluator.figures import curves, middle
+from hardmine.components.codec_evaluator.formats import FAMILIES, decode, encode
 from hardmine.components.codec_evaluator.measurement import Measurement
 from hardmine.components.evaluation.report import write_files
 from hardmine.schemas.evaluation_config import CodecEvaluationConfig

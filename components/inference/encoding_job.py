@@ -17,8 +17,9 @@ from hardmine.components.jobs.sources import Source
 from hardmine.schemas.folders import read_lines
 from hardmine.schemas.inference_config import EncodingJobConfig
 from hardmine.schemas.outputs import STREAMS
-from hardmine.trainers.codec import bitstream
+from hardmine.trainers.codec.carrying import Carrying
 from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.rate_control import Target
 from hardmine.trainers.images import Photograph
 
 FOLDER = "streams"
@@ -36,6 +37,7 @@ class EncodingJob(InferenceJob):
   kind = STREAMS
   config_class = EncodingJobConfig
   stem = "streams"
+  keeps_alpha = True
 
   def load(self, place: Workplace, runtime: str) -> LoadedModel:
     return staged_model(place.scratch, runtime, Codec.load)
@@ -57,10 +59,21 @@ class EncodingJob(InferenceJob):
     label: str,
     place: Workplace,
   ) -> Outcome:
+    carrying = Carrying(
+      alpha=config.alpha,
+      keep_metadata=config.keep_metadata,
+      keep_location=config.keep_location,
+    )
+    target = Target(
+      iterations=config.iterations,
+      bpp=config.bpp,
+      max_bytes=config.max_bytes,
+      ms_ssim=config.ms_ssim,
+    )
+    carried = carrying.of(photograph)
     with model.turn:
-      data = model.model.compress(
-        photograph.pixels, iterations=config.iterations, bpp=config.bpp
-      )
+      found = model.model.compress_to(carried.image, target, metadata=carried.metadata)
+    data = found.data
     place.shards.write(label, data)
     height_px, width_px, _ = photograph.pixels.shape
     line = {
@@ -70,11 +83,19 @@ class EncodingJob(InferenceJob):
       "sha256": hashlib.sha256(data).hexdigest(),
       "width_px": width_px,
       "height_px": height_px,
-      "iterations": bitstream.read_header(data).iterations,
+      "iterations": found.iterations,
     }
-    return Outcome(
-      records=[json.dumps(line).encode()], counts={"stream_bytes": len(data)}
-    )
+    if found.ms_ssim is not None:
+      line["ms_ssim"] = found.ms_ssim
+    counts = {
+      "stream_bytes": len(data),
+      "transparent": int(carried.is_transparent),
+      "metadata_left_out": int(bool(carried.left_out)),
+      "target_missed": int(not found.is_met),
+    }
+    # Only what happened: the counts of jobs that it does not concern stay as they were.
+    counts = {name: count for name, count in counts.items() if count}
+    return Outcome(records=[json.dumps(line).encode()], counts=counts)
 
   def without(self, label: Any, place: Workplace) -> None:
     if not isinstance(label, DeadLetter):

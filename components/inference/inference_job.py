@@ -79,6 +79,7 @@ class InferenceJob(ShardJob):
     kind: of the set (`schemas.outputs`).
     config_class: of the config.
     stem: of the shards' names.
+    keeps_alpha: photographs that are not opaque are taken, too.
   """
 
   lines = True
@@ -86,6 +87,7 @@ class InferenceJob(ShardJob):
   kind: ClassVar[str]
   config_class: ClassVar[type[InferenceConfig]]
   stem: ClassVar[str]
+  keeps_alpha: ClassVar[bool] = False
 
   def load(self, place: Workplace, runtime: str) -> LoadedModel:
     """The model, once a process."""
@@ -190,7 +192,9 @@ class InferenceJob(ShardJob):
     if isinstance(data, DeadLetter):
       return data
     try:
-      photograph = decode_photograph(data, max_pixels=config.max_pixels)
+      photograph = decode_photograph(
+        data, max_pixels=config.max_pixels, keep_alpha=self.keeps_alpha
+      )
       found = self.ask(model, config, photograph, source, label, place)
     except ImageError as error:
       return DeadLetter(source=source.id, reason=error.reason, detail=str(error))

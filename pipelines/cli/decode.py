@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hardmine.pipelines.cli import batch, images
 from hardmine.pipelines.cli.loaded_codecs import LoadedCodecs
@@ -15,7 +15,11 @@ from hardmine.pipelines.cli.model_ref import (
 from hardmine.pipelines.cli.progress import waiting
 from hardmine.pipelines.cli.runtime_argument import add_runtime_argument
 from hardmine.pipelines.cli.tables import printable
+from hardmine.schemas.config import require
 from hardmine.schemas.outputs import OutputFile, check_folder
+
+if TYPE_CHECKING:
+  import numpy as np
 
 HELP = (
   "Decodes compressed files; `-` reads or writes a pipe. A file that was cut short "
@@ -36,6 +40,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="N",
     help="decode the first N only; also reads what lies before a damaged place",
   )
+  parser.add_argument(
+    "--alpha",
+    metavar="keep|COLOUR",
+    help="of transparent pictures: kept, or laid over a colour such as '#ffffff' "
+    "(default: kept where the file can hold it, as PNG, TIFF and WebP do, else over "
+    "white)",
+  )
   images.add_memory_argument(parser)
   parser.add_argument(
     "--overwrite", action="store_true", help="replace images of these names"
@@ -45,6 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
   """Decodes; everything that can fail early does, before a model is loaded."""
+  if args.alpha is not None:
+    from hardmine.trainers.codec.carrying import ground_of
+
+    ground_of(args.alpha)
   single = batch.single(args, ENDING)
   if single is not None:
     output = _output(single, args)
@@ -85,6 +100,7 @@ class _Decoder:
       alone: it is the only one, for which somebody waits.
     """
     from hardmine.trainers.codec import bitstream
+    from hardmine.trainers.codec.beside import read_beside
 
     args, item = self._args, done.item
     data = images.read_input(item.source)
@@ -108,7 +124,14 @@ class _Decoder:
       codec, runtime = self._codecs.get(model_dir)
       with waiting(told, quiet=not alone):
         image = codec.decode_stream(stream)
-      content = images.encode_image(item.target, image)
+      beside = read_beside(stream)
+      notes = list(beside.notes)
+      transparent = image.shape[2] == 4
+      image = self._laid(image, item.target, notes)
+      content = images.encode_image(item.target, image, beside.metadata)
+    if without := images.not_held(item.target, beside.metadata):
+      notes.append(f"left out, as this file cannot hold it: {', '.join(without)}")
+    done.notes += [f"hardmine: {printable(item.target)}: {note}" for note in notes]
     if output is None:
       images.write_pipe(content)
     else:
@@ -124,8 +147,29 @@ class _Decoder:
       "model_id": stream.header.model_id.hex(),
       "model_dir": str(model_dir),
       "runtime": runtime,
+      "transparent": transparent,
+      "metadata": [one for one in beside.metadata.kinds if one not in without],
     }
     done.lines.append(_line(done.facts))
+
+  def _laid(self, image: np.ndarray, target: str, notes: list[str]) -> np.ndarray:
+    """A picture as its file holds it, over a colour where that is asked for."""
+    from hardmine.trainers.codec.alpha_plane import composite
+    from hardmine.trainers.codec.carrying import KEEP, ground_of
+
+    if image.shape[2] == 3:
+      return image
+    alpha, holds = self._args.alpha, images.holds_alpha(target)
+    require(
+      holds or alpha != KEEP,
+      "a name that ends in .png, .tif or .webp, as other files hold no transparency",
+      image=target,
+    )
+    if alpha is None and not holds:
+      alpha = "#ffffff"
+      notes.append("this file holds no transparency; laid over white (--alpha COLOUR)")
+    ground = ground_of(alpha or KEEP)
+    return image if ground is None else composite(image, ground)
 
 
 def _output(

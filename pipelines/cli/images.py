@@ -9,7 +9,7 @@ import re
 import stat
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
   import numpy as np
 
   from hardmine.trainers.codec.stream import Stream
+  from hardmine.trainers.images import Photograph
+  from hardmine.trainers.photo_metadata.metadata import Metadata
 
 PIPE = "-"  # standard input, or output
 IMAGE = FileKind(
@@ -100,24 +102,36 @@ def read_image(path: str | Path) -> np.ndarray:
   return decode_image(path, read_input(path))
 
 
-def decode_image(
-  path: str | Path, data: bytes, max_pixels: int | None = None, remedy: str = ""
-) -> np.ndarray:
-  """A photograph as uint8 [height, width, 3] (see `trainers.images.decode_rgb`).
+def decode_image(path: str | Path, data: bytes) -> np.ndarray:
+  """A photograph that is opaque, as uint8 [height, width, 3]; see `decode_photo`."""
+  return decode_photo(path, data).pixels
+
+
+def decode_photo(
+  path: str | Path,
+  data: bytes,
+  max_pixels: int | None = None,
+  remedy: str = "",
+  *,
+  keep_alpha: bool = False,
+) -> Photograph:
+  """A photograph as `trainers.images.decode_photograph` gives it.
 
   Args:
     path: for the error.
     data: what it holds.
     max_pixels: one with more is refused before it is decoded; None is the decoder's.
     remedy: follows the error about one that is too large.
+    keep_alpha: take one that is not opaque, too.
 
   Raises:
     ValueError: not a usable photograph; the line begins with the path.
   """
-  from hardmine.trainers.images import MAX_PIXELS, ImageError, decode_rgb
+  from hardmine.trainers.images import MAX_PIXELS, ImageError, decode_photograph
 
+  most = MAX_PIXELS if max_pixels is None else max_pixels
   try:
-    return decode_rgb(data, MAX_PIXELS if max_pixels is None else max_pixels)
+    return decode_photograph(data, max_pixels=most, keep_alpha=keep_alpha)
   except ImageError as error:
     more = f"; {remedy}" if remedy and error.reason == "too_large" else ""
     raise ValueError(f"{path}: {error}{more}") from error
@@ -125,8 +139,8 @@ def decode_image(
 
 def decode_within_memory(
   path: str | Path, data: bytes, model_dir: Path, args: argparse.Namespace
-) -> np.ndarray:
-  """A photograph that a model can encode in the memory that is available.
+) -> Photograph:
+  """A photograph, opaque or not, that a model can encode in the memory available.
 
   Args:
     path: for the error.
@@ -148,7 +162,7 @@ def decode_within_memory(
     pixels = needs.max_pixels(available)
     if pixels < limit:
       limit, remedy = max(1, pixels), needs.too_large(available)
-  return decode_image(path, data, limit, remedy)
+  return decode_photo(path, data, limit, remedy, keep_alpha=True)
 
 
 def size_of(data: bytes) -> tuple[int, int]:
@@ -173,19 +187,46 @@ def check_memory(model_dir: Path, stream: Stream, args: argparse.Namespace) -> N
     needs.check_decoding(stream.header, stream.iterations)
 
 
-def encode_image(path: str | Path, image: np.ndarray) -> bytes:
-  """uint8 [height, width, 3] in the format a name ends in; PNG for `-`."""
+def encode_image(
+  path: str | Path, image: np.ndarray, metadata: Metadata | None = None
+) -> bytes:
+  """A picture in the format a name ends in; PNG for `-`.
+
+  Args:
+    path: its name.
+    image: uint8 [height, width, 3 or 4]; 4 where `holds_alpha`.
+    metadata: to go into the file, as far as such a file holds it.
+  """
   from PIL import Image
 
   name, options = _FORMATS[_suffix(path)]
+  more: dict[str, Any] = {}
+  if metadata:
+    from hardmine.trainers.photo_metadata.saving import save_options
+
+    more, _ = save_options(name, metadata)
+  if image.shape[2] == 4 and name == "WEBP":  # or colours that nobody sees are changed
+    more["exact"] = True
   buffer = io.BytesIO()
-  Image.fromarray(image).save(buffer, name, **options)
+  Image.fromarray(image).save(buffer, name, **options, **more)
   return buffer.getvalue()
+
+
+def not_held(path: str | Path, metadata: Metadata) -> list[str]:
+  """The names of metadata that `encode_image` has no place for under this name."""
+  from hardmine.trainers.photo_metadata.saving import save_options
+
+  return save_options(_FORMATS[_suffix(path)][0], metadata)[1]
 
 
 def is_lossless(path: str | Path) -> bool:
   """Whether `encode_image` keeps every pixel under this name."""
   return _FORMATS[_suffix(path)][0] != "JPEG"
+
+
+def holds_alpha(path: str | Path) -> bool:
+  """Whether `encode_image` keeps a fourth channel under this name."""
+  return _FORMATS[_suffix(path)][0] in ("PNG", "TIFF", "WEBP")
 
 
 def check_image_name(path: str | Path) -> None:

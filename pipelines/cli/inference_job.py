@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from hardmine.pipelines.cli import photo_arguments
 from hardmine.pipelines.cli.category_arguments import chosen_names
 from hardmine.pipelines.cli.job_arguments import (
   count_rows,
@@ -27,6 +28,12 @@ from hardmine.schemas.inference_config import (
 )
 from hardmine.schemas.outputs import DETECTIONS, STREAMS
 from hardmine.trainers.runtime.choice import ONNX_RUNTIME, VARIABLE
+
+_BESIDE = (
+  ("transparent", "transparent"),
+  ("metadata_left_out", "metadata left out"),
+  ("target_missed", "MS-SSIM not reached"),
+)
 
 
 def detect(args: argparse.Namespace) -> int:
@@ -76,9 +83,14 @@ def encode(args: argparse.Namespace) -> int:
     ValueError: as `detect`.
     RuntimeError: the job failed.
   """
+  photo_arguments.carrying_of(args)
   model_dir = choose_model(args.model)
   config = EncodingJobConfig(
-    **_shared(args, model_dir), **_given(args, "iterations", "bpp")
+    **_shared(args, model_dir),
+    **_given(args, "iterations", "bpp", "max_bytes", "ms_ssim"),
+    alpha=args.alpha,
+    keep_metadata=args.keep_metadata,
+    keep_location=args.keep_location,
   )
   clock = read_facts(model_dir, "codec")["config"].get("clock")
   require(
@@ -91,7 +103,11 @@ def encode(args: argparse.Namespace) -> int:
   told = f"{in_bytes(stream_bytes)} of {in_bytes(summary['image_bytes'])}"
   if pixels:
     told += f", {8 * stream_bytes / pixels:.4f} bits per pixel"
-  rows = [("streams", f"{summary['streams']:,}"), ("size", told)]
+  rows = [
+    ("streams", f"{summary['streams']:,}"),
+    ("size", told),
+    *((name, f"{summary[key]:,}") for key, name in _BESIDE if summary.get(key)),
+  ]
   print_summary(args, summary, [*_rows(summary), *rows])
   return 0
 

@@ -15,7 +15,7 @@ from hardmine.pipelines.cli.images import read_input
 from hardmine.pipelines.cli.tables import printable
 
 if TYPE_CHECKING:
-  from hardmine.trainers.codec.bitstream import Header
+  from hardmine.trainers.codec.bitstream import Chunk, Header
 
 HELP = (
   "Says what compressed files hold and checks every checksum. Exits 1 when one is "
@@ -78,24 +78,27 @@ def run(args: argparse.Namespace) -> int:
 def _describe(path: str, full: bool) -> dict[str, Any]:
   if path != "-" and set_facts.is_place(path):
     return set_facts.describe(path, full=full)
-  from hardmine.trainers.codec import bitstream, rates
+  from hardmine.trainers.codec import bitstream
+  from hardmine.trainers.codec.chunks import read_side
 
   data = read_input(path)
   try:
     header = bitstream.read_header(data)
   except bitstream.BitstreamError as error:
     raise ValueError(f"{path}: {error}") from error
+  side = read_side(data, header)
   chunks = bitstream.read_chunks(data, header, header.iterations)
   problems = [
     "damaged" if bitstream.has_wrong_gain(chunk, header) else chunk.problem
     for chunk in chunks
   ]
-  whole_size = rates.file_bytes(header)
-  trailing_bytes = max(0, len(data) - whole_size)
-  if "damaged" in problems or trailing_bytes:
+  whole_size = _whole_size(header, [*side.values(), *chunks])
+  trailing_bytes = max(0, len(data) - whole_size) if whole_size else 0
+  every = {*problems, *(chunk.problem for chunk in side.values())}
+  if "damaged" in every or trailing_bytes:
     state = "damaged"
   else:
-    state = "cut" if "cut" in problems else "complete"
+    state = "cut" if "cut" in every else "complete"
   return {
     "file": path,
     "file_bytes": len(data),
@@ -108,13 +111,46 @@ def _describe(path: str, full: bool) -> dict[str, Any]:
     "height_px": header.height_px,
     "padding_px": header.padding_px,
     **_tile_facts(header),
+    **_coding_facts(header, chunks),
+    **_side_facts(side),
     "iterations": header.iterations,
     "iteration_bytes": bitstream.CHUNK_OVERHEAD_BYTES + header.payload_bytes,
     "whole_iterations": problems.count(None),
     "damaged_iterations": [i + 1 for i, p in enumerate(problems) if p == "damaged"],
     "missing_iterations": [i + 1 for i, p in enumerate(problems) if p == "cut"],
-    "missing_bytes": max(0, whole_size - len(data)),
+    "missing_bytes": max(0, whole_size - len(data)) if whole_size else None,
     "trailing_bytes": trailing_bytes,
+  }
+
+
+def _whole_size(header: Header, pieces: list[Chunk]) -> int | None:
+  """Bytes of the file, were it whole; None where its lengths are not known."""
+  from hardmine.trainers.codec.bitstream import CHUNK_OVERHEAD_BYTES
+
+  sizes = [piece.size_bytes for piece in pieces]
+  if not header.is_coded:  # all iterations are of one size, there or not
+    each = CHUNK_OVERHEAD_BYTES + header.payload_bytes
+    sizes[len(sizes) - header.iterations :] = [each] * header.iterations
+  return header.size_bytes + sum(sizes) if all(sizes) else None
+
+
+def _coding_facts(header: Header, chunks: list[Chunk]) -> dict[str, Any]:
+  """Of bits that are coded, by what and into how many bytes."""
+  if not header.is_coded:
+    return {}
+  sizes = [chunk.size_bytes for chunk in chunks if chunk.problem is None]
+  return {
+    "entropy_id": header.entropy_id.hex(),
+    "coded_bytes": sum(sizes),
+    "bytes_by_iteration": sizes,
+  }
+
+
+def _side_facts(side: dict[str, Chunk]) -> dict[str, Any]:
+  """Of what lies beside the iterations: bytes of each, or what is wrong with it."""
+  return {
+    name: chunk.problem or f"{len(chunk.payload):,} bytes"
+    for name, chunk in side.items()
   }
 
 
@@ -137,9 +173,12 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
     set_facts.show(facts)
     return
   for name, value in facts.items():
+    if value is None:
+      continue
     shown = f"{value:.4f}" if isinstance(value, float) else value
     if isinstance(value, list):
-      shown = _ranges(value) or "none"
+      is_sizes = name == "bytes_by_iteration"
+      shown = ", ".join(map(str, value)) if is_sizes else _ranges(value) or "none"
     print(f"{name.replace('_', ' '):<20} {shown}")
 
 
@@ -157,9 +196,11 @@ def _complain(facts: dict[str, Any]) -> int:
     left = "nothing can be decoded"
     if missing[0] > 1:
       left = f"the first {missing[0] - 1} still decode, if they are whole"
-    total = facts["file_bytes"] + facts["missing_bytes"]
+    of_all = ""
+    if facts["missing_bytes"] is not None:
+      of_all = f" of {facts['file_bytes'] + facts['missing_bytes']:,}"
     print(
-      f"hardmine: {facts['file']}: cut after {facts['file_bytes']:,} of {total:,} "
+      f"hardmine: {facts['file']}: cut after {facts['file_bytes']:,}{of_all} "
       f"bytes: iterations {_ranges(missing)} of {facts['iterations']} are missing; "
       f"{left}",
       file=sys.stderr,

@@ -36,6 +36,7 @@ COMMANDS = {
   "run": "run an experiment's pipeline: mine, train, evaluate, push",
   "compile": "write a pipeline as a file of a scheduler, such as Airflow",
   "train": "train a codec for days, stopped and resumed at any time",
+  "entropy": "fit what makes a codec's files smaller still",
   "evaluate": "measure a codec's curve or a detector's precision",
   "study": "measure many detectors side by side, and show what buys what",
   "encode": "compress a photograph with a model",

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from hardmine.pipelines.cli import study_ensemble, study_tradeoff
+from hardmine.pipelines.cli import (
+  study_ensemble,
+  study_rate_distortion,
+  study_tradeoff,
+)
 from hardmine.pipelines.cli.kinds import add_kinds
 
 HELP = "Measures many models side by side, and shows what buys what."
-KINDS = {"tradeoff": study_tradeoff, "ensemble": study_ensemble}
+KINDS = {
+  "tradeoff": study_tradeoff,
+  "ensemble": study_ensemble,
+  "rate-distortion": study_rate_distortion,
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

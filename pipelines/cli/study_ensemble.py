@@ -43,7 +43,6 @@ HELP = (
   "table.csv, table.md, table.json and index.html. Called again, it goes on where it "
   "stopped. The exit status is 1 where a model could not be measured; the others are."
 )
-KIND = "ensemble"
 _CROPS = 2
 _LIMIT_SECONDS = 24 * 3600.0  # to read annotated images, however many
 
@@ -136,9 +135,9 @@ def run(args: argparse.Namespace) -> int:
     OSError: something cannot be written.
   """
   _check(args)
-  from hardmine.pipelines.studies.records import Records
+  from hardmine.pipelines.studies.records import ENSEMBLE, Records
 
-  records = Records(args.output, KIND)
+  records = Records(args.output, ENSEMBLE)
   folders = [(ref, resolve_model(ref, "detector")) for ref in args.model]
   check_once(folders)
   models = _models(args, folders)
@@ -274,7 +273,7 @@ def _finish(
   }
   texts = {
     "table.csv": tables.to_csv(rows),
-    "table.md": tables.markdown(*ensemble_tables.shown(rows)),
+    "table.md": tables.markdown_table(*ensemble_tables.shown(rows)),
     "table.json": tables.to_json(rows, facts),
     "index.html": ensemble_page.render(rows, facts),
     "ensemble.json": ensemble_tables.config(

@@ -259,8 +259,9 @@ def _export(folder: RunFolder, model_dir: str) -> int:
 
   with StagedFolder(model_dir, remedy="") as staging:
     scores = training_run.export(str(folder.directory), str(staging))
+  area = held_out.area(scores, folder.experiment().codec.bpp_per_iteration)
   print(
-    f"{model_dir}: area {held_out.area(scores):.4f} on the held-out photographs; "
+    f"{model_dir}: area {area:.4f} on the held-out photographs; "
     f"{held_out.num_helpful(scores)} of {len(scores)} iterations help"
   )
   return 0

@@ -7,7 +7,6 @@ fills the part of the page between its two marks, and draws the pictures beside 
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,19 +18,12 @@ from hardmine.pipelines.studies.combinations import (
   META_ARCHITECTURES,
   everything,
 )
+from hardmine.pipelines.studies.made_parts import alone, fill
 from hardmine.pipelines.studies.sweep import counted
-from hardmine.schemas.config import require
 from hardmine.schemas.files import write_atomically
-from hardmine.serving.pages.axes import HEIGHT, ROW_PX, WIDTH
-from hardmine.serving.pages.svg import words
 
 BEGIN = "<!-- made by python -m hardmine.pipelines.studies.documentation -->"
-END = "<!-- until here -->"
 _CHOICES = ("feature_extractor", "meta_architecture", "resolution_px", "num_proposals")
-_STYLE = (
-  "font-family: Helvetica, Arial, sans-serif; font-size: 12.5px; fill: #475569; "
-  "background: #fff"
-)
 _COLUMNS = (
   ("ssd", 300, None),
   ("ssd", 600, None),
@@ -50,11 +42,7 @@ def main(path: str) -> None:
     ValueError: it has no such part.
   """
   page, rows = Path(path), costs()
-  text = page.read_text("utf-8")
-  parts = re.split(f"({re.escape(BEGIN)}|{re.escape(END)})", text)
-  require(len(parts) == 5, f"a page with {BEGIN} and {END}", path=path)
-  parts[2] = f"\n{block(rows)}"
-  write_atomically(page, "".join(parts))
+  fill(page, BEGIN, block(rows))
   for name, svg in pictures(rows).items():
     write_atomically(page.with_name(f"{page.stem}_{name}.svg"), svg)
 
@@ -113,21 +101,15 @@ def _coarse(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _alone(plot: str, rows: Sequence[dict[str, Any]]) -> str:
-  """An `<svg>` element of a page as a file, with a legend in it."""
+  """A picture as a file, with a legend in it."""
   names = [figures.keys(rows, column) for column in _CHOICES[:2]]
-  legend = [
-    f'<g transform="translate({24 + 200 * column} {HEIGHT + 8 + ROW_PX * row})">'
-    f'<g fill="{color}">{mark}</g>{words((12, 4), name, "start")}</g>'
-    for column, entries in enumerate(names)
-    for row, (name, color, mark) in enumerate(entries)
-  ]
-  height = HEIGHT + ROW_PX * max(map(len, names)) + 8
-  head = (
-    f'<svg xmlns="http://www.w3.org/2000/svg" width="{1.5 * WIDTH:g}" '
-    f'viewBox="0 0 {WIDTH} {height}" style="{_STYLE}"'
+  return alone(
+    plot,
+    [
+      [(f'<g fill="{color}">{mark}</g>', name) for name, color, mark in entries]
+      for entries in names
+    ],
   )
-  whole = plot.replace(f'<svg class="plot" viewBox="0 0 {WIDTH} {HEIGHT}"', head, 1)
-  return f"{whole.removesuffix('</svg>')}{''.join(legend)}</svg>\n"
 
 
 if __name__ == "__main__":

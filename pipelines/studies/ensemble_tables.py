@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from hardmine.pipelines.studies.ensemble import ENSEMBLE, Model, Outcome, Row
-from hardmine.pipelines.studies.tables import escaped, number
+from hardmine.pipelines.studies.tables import number
 from hardmine.schemas.ensemble_config import EnsembleConfig, Member
 
 PRECISIONS = ("AP", "AP50", "AP75", "AR_100")
@@ -48,7 +48,7 @@ def steps(outcome: Outcome) -> list[dict[str, Any]]:
 def shown(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
   """Heads and cells of a table for people."""
   columns = {
-    "models": [escaped(_name(row)) for row in rows],
+    "models": [_name(row) for row in rows],
     "shown": [row["views"] for row in rows],
     "passes": [str(row["passes"]) for row in rows],
     "s a picture": [number(row["seconds"], 1, 3) for row in rows],

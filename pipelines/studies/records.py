@@ -28,7 +28,8 @@ from hardmine.schemas.files import write_atomically
 from hardmine.trainers.runtime.choice import ONNX_RUNTIME
 
 MARK, MEASURED = "study.json", "measured"
-KIND = "tradeoff"
+# kinds of studies
+TRADEOFF, ENSEMBLE, RATE_DISTORTION = "tradeoff", "ensemble", "rate-distortion"
 
 
 class Records:
@@ -38,12 +39,12 @@ class Records:
     folder: its path.
   """
 
-  def __init__(self, folder: str | os.PathLike, kind: str = KIND):
+  def __init__(self, folder: str | os.PathLike, kind: str = TRADEOFF):
     """Looks only; nothing is written.
 
     Args:
-      folder: new, empty, or an earlier study's.
-      kind: of study.
+      folder: of one study; one of another kind is refused.
+      kind: of the study.
 
     Raises:
       ValueError: something else is there.

@@ -70,15 +70,15 @@ def to_csv(rows: Sequence[Mapping[str, Any]]) -> str:
 
 def to_markdown(rows: Sequence[Mapping[str, Any]]) -> str:
   """What most people look at first, for a page or an issue."""
-  return markdown(*shown(rows))
+  return markdown_table(*shown(rows))
 
 
-def markdown(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-  """A table whose first column is text, and all others numbers."""
+def markdown_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
+  """A table whose columns but the first are numbers; bars in cells are escaped."""
   lines = [
     "| " + " | ".join(heads) + " |",
     "|---" + "|---:" * (len(heads) - 1) + "|",
-    *("| " + " | ".join(one) + " |" for one in cells),
+    *("| " + " | ".join(map(_escaped, one)) + " |" for one in cells),
   ]
   return "\n".join(lines) + "\n"
 
@@ -86,7 +86,7 @@ def markdown(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
 def shown(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]]:
   """Heads and cells of a table for people; columns that nobody filled are left out."""
   columns = {
-    "combination": [escaped(row["name"]) for row in rows],
+    "combination": [row["name"] for row in rows],
     "parameters, millions": [number(row["parameters"], 1e6, 1) for row in rows],
     "multiply-adds, 10⁹": [number(row["multiply_adds"], 1e9, 2) for row in rows],
     "of crops, 10⁹": [number(row["crop_multiply_adds"], 1e9, 2) for row in rows],
@@ -103,7 +103,7 @@ def shown(rows: Sequence[Mapping[str, Any]]) -> tuple[list[str], list[list[str]]
   for name in _PRECISIONS:
     columns[name] = [number(row[name], 1, 3) for row in rows]
   columns["on the frontier"] = ["yes" if row["on_frontier"] else "" for row in rows]
-  columns["problem"] = [escaped(row["problem"] or "") for row in rows]
+  columns["problem"] = [row["problem"] or "" for row in rows]
   filled = {head: cells for head, cells in columns.items() if any(cells)}
   return list(filled), [list(cells) for cells in zip(*filled.values())]
 
@@ -113,7 +113,7 @@ def number(value: float | None, unit: float, digits: int) -> str:
   return "" if value is None else f"{value / unit:,.{digits}f}"
 
 
-def escaped(text: str) -> str:
+def _escaped(text: str) -> str:
   """As a cell of Markdown's tables."""
   return text.replace("|", "\\|")
 

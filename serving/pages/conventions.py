@@ -20,6 +20,9 @@ STYLES = {
   "jpeg_444": Style(color="#a8a29e"),
   "jpeg_444_optimised": Style(color="#a8a29e", dashes=(3, 2)),
   "webp": Style(color="#15803d"),
+  "avif": Style(color="#7e22ce"),
+  "jpeg_xl": Style(color="#0e7490"),
+  "jpeg_2000": Style(color="#a16207", dashes=(6, 2)),
 }
 OTHER = Style(color=INK)  # a codec that has none of its own
 # COCO's twelve numbers: title, and what it is measured over.

@@ -22,6 +22,11 @@ def jpeg_uri(image: np.ndarray, quality: int = 85) -> str:
   return _uri(image, "JPEG", quality=quality, subsampling=0)
 
 
+def webp_uri(image: np.ndarray) -> str:
+  """As `png_uri`, every pixel as it is, in two thirds of the bytes."""
+  return _uri(image, "WEBP", lossless=True, method=4)
+
+
 def _uri(image: np.ndarray, kind: str, **options: Any) -> str:
   buffer = io.BytesIO()
   Image.fromarray(np.ascontiguousarray(image)).save(buffer, kind, **options)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from starlette.responses import JSONResponse, Response
 
@@ -21,10 +21,17 @@ if TYPE_CHECKING:
   import numpy as np
 
   from hardmine.trainers.codec.stream import Stream
+  from hardmine.trainers.images import Photograph
 
 N = TypeVar("N", int, float)
 D = TypeVar("D")
 Query = Mapping[str, str]
+COMPRESS_QUERY = frozenset(
+  {
+    *("iterations", "bpp", "max_bytes", "ms_ssim"),
+    *("alpha", "keep_metadata", "keep_location"),
+  }
+)
 
 
 def detect(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> Response:
@@ -40,7 +47,7 @@ def detect(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> Res
 
   min_score = _number(query, "min_score", float, 0.0)
   require(0 <= min_score <= 1, "0 to 1", min_score=min_score)
-  image = _photograph(body, limits.max_pixels, "--max-pixels")
+  image = _photograph(body, limits.max_pixels, "--max-pixels").pixels
   height_px, width_px, _ = image.shape
   found = model.detector.detect(image, min_score)
   return JSONResponse(
@@ -60,53 +67,53 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
   Args:
     model: a codec.
     body: the photograph's file.
-    query: `iterations`, or `bpp` as the most bits per pixel; the iterations that help
-      without either.
+    query: `iterations`, `bpp` or `max_bytes` as the most bits per pixel or bytes, or
+      `ms_ssim` to reach; the iterations that help without any. `alpha` as in
+      `Carrying`, `keep_metadata` and `keep_location` as 0 or 1.
     limits: its pixels and iterations count.
   """
-  from hardmine.trainers.codec import rates
+  from hardmine.trainers.codec.carrying import KEEP, Carrying
+  from hardmine.trainers.codec.rate_control import Target
 
   iterations = _number(query, "iterations", int, None)
-  bpp = _number(query, "bpp", float, None)
-  require(
-    iterations is None or bpp is None,
-    "iterations or bpp, not both",
-    iterations=iterations,
-    bpp=bpp,
-  )
   _check_iterations(iterations, limits)
-  most, option = _codec_pixels(model, limits)
-  image = _photograph(body, most, option)
-  height_px, width_px, _ = image.shape
-  _check_padded(height_px, width_px, model, limits)
-  if bpp is not None:
-    iterations = rates.iterations_for_bpp(
-      bpp,
-      height_px,
-      width_px,
-      model.codec.padding_px,
-      min(model.codec.iterations, limits.max_iterations),
-      model.codec.sends_gains,
-      model.codec.needs.splitting,
-    )
-  if iterations is None:
-    iterations = min(model.codec.iterations, limits.max_iterations)
-  data = model.codec.compress(image, iterations=iterations)
-  return Response(
-    data,
-    media_type="application/octet-stream",
-    headers={
-      "X-Hardmine-Model-Id": model.model_id,
-      "X-Hardmine-Iterations": str(iterations),
-      "X-Hardmine-Bpp": f"{8 * len(data) / (height_px * width_px):.6g}",
-    },
+  target = Target(
+    iterations=iterations,
+    bpp=_number(query, "bpp", float, None),
+    max_bytes=_number(query, "max_bytes", int, None),
+    ms_ssim=_number(query, "ms_ssim", float, None),
   )
+  carrying = Carrying(
+    alpha=query.get("alpha", KEEP),
+    keep_metadata=bool(_number(query, "keep_metadata", int, 0)),
+    keep_location=bool(_number(query, "keep_location", int, 0)),
+  )
+  most, option = _codec_pixels(model, limits)
+  carried = carrying.of(_photograph(body, most, option, keep_alpha=True))
+  height_px, width_px, _ = carried.image.shape
+  _check_padded(height_px, width_px, model, limits)
+  found = model.codec.compress_to(
+    carried.image,
+    target,
+    metadata=carried.metadata,
+    max_iterations=limits.max_iterations,
+  )
+  headers = {
+    "X-Hardmine-Model-Id": model.model_id,
+    "X-Hardmine-Iterations": str(found.iterations),
+    "X-Hardmine-Bpp": f"{8 * len(found.data) / (height_px * width_px):.6g}",
+  }
+  if found.ms_ssim is not None:
+    headers["X-Hardmine-Ms-Ssim"] = f"{found.ms_ssim:.6g}"
+  if carried.left_out:
+    headers["X-Hardmine-Left-Out"] = ", ".join(carried.left_out)
+  return Response(found.data, media_type="application/octet-stream", headers=headers)
 
 
 def decompress(
   model: LoadedModel, body: bytes, query: Query, limits: Limits
 ) -> Response:
-  """A stream to a PNG.
+  """A stream to a PNG, with the transparency and the metadata that it holds.
 
   Args:
     model: the codec that wrote it.
@@ -115,6 +122,8 @@ def decompress(
     limits: its pixels and iterations count.
   """
   from hardmine.trainers.codec import bitstream
+  from hardmine.trainers.codec.beside import read_beside
+  from hardmine.trainers.photo_metadata.saving import save_options
 
   iterations = _number(query, "iterations", int, None)
   header = bitstream.read_header(body)
@@ -127,18 +136,22 @@ def decompress(
     "X-Hardmine-Model-Id": model.model_id,
     "X-Hardmine-Iterations": str(stream.iterations),
   }
-  if stream.note:
-    headers["X-Hardmine-Note"] = stream.note
   image = model.codec.decode_stream(stream)
-  return Response(_png(image), media_type="image/png", headers=headers)
+  beside = read_beside(stream)
+  if notes := [*filter(None, (stream.note, *beside.notes))]:
+    headers["X-Hardmine-Note"] = "; ".join(notes)
+  options, _ = save_options("PNG", beside.metadata)
+  return Response(_png(image, options), media_type="image/png", headers=headers)
 
 
-def _photograph(body: bytes, max_pixels: int, option: str) -> np.ndarray:
-  """uint8 [height, width, 3], refused by its header where it has too many pixels."""
-  from hardmine.trainers.images import ImageError, decode_rgb
+def _photograph(
+  body: bytes, max_pixels: int, option: str, *, keep_alpha: bool = False
+) -> Photograph:
+  """A photograph, refused by its header where it has too many pixels."""
+  from hardmine.trainers.images import ImageError, decode_photograph
 
   try:
-    return decode_rgb(body, max_pixels)
+    return decode_photograph(body, max_pixels=max_pixels, keep_alpha=keep_alpha)
   except ImageError as error:
     if error.reason == "too_large":
       raise _too_large(str(error), option) from error
@@ -188,12 +201,12 @@ def _too_large(message: str, option: str) -> Refusal:
   )
 
 
-def _png(image: np.ndarray) -> bytes:
+def _png(image: np.ndarray, options: Mapping[str, Any]) -> bytes:
   from PIL import Image
 
   buffer = io.BytesIO()
   # The fastest level: the network between is faster than zlib's higher ones.
-  Image.fromarray(image).save(buffer, "PNG", compress_level=1)
+  Image.fromarray(image).save(buffer, "PNG", compress_level=1, **options)
   return buffer.getvalue()
 
 

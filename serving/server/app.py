@@ -49,7 +49,7 @@ _log = logging.getLogger(__name__)
 # Path: the kind of model that answers, how, and which words its query may have.
 _ENDPOINTS: dict[str, tuple[str, Callable[..., Response], frozenset[str]]] = {
   "/v1/detect": ("detector", answers.detect, frozenset({"min_score"})),
-  "/v1/compress": ("codec", answers.compress, frozenset({"iterations", "bpp"})),
+  "/v1/compress": ("codec", answers.compress, answers.COMPRESS_QUERY),
   "/v1/decompress": ("codec", answers.decompress, frozenset({"iterations"})),
 }
 

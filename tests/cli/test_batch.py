@@ -100,14 +100,14 @@ def test_a_bad_file_is_named_and_the_others_are_done(folder, capsys):
 
 
 def test_a_failure_of_the_world_is_told_from_a_mistake(folder, monkeypatch, capsys):
-  compress = GrayCodec.compress
+  compress = GrayCodec.compress_to
 
-  def failing(self, image, **options):
-    if (image == PHOTO).all():
+  def failing(self, *given, **options):
+    if (given[0] == PHOTO).all():
       raise MemoryError
-    return compress(self, image, **options)
+    return compress(self, *given, **options)
 
-  monkeypatch.setattr(GrayCodec, "compress", failing)
+  monkeypatch.setattr(GrayCodec, "compress_to", failing)
   assert main(["encode", "a.png", "b.jpg", "--output", "out"]) == 1
   assert "MemoryError" in capsys.readouterr().err
   assert [path.name for path in (folder / "out").iterdir()] == ["b.hmc"]
@@ -157,10 +157,10 @@ def test_as_many_at_once_as_processors_and_told_in_order(folder, monkeypatch, ca
   names = [f"{number:02}.png" for number in range(20)]
   for name in names:
     Image.fromarray(PHOTO).save(name)
-  compress, running, most = GrayCodec.compress, [], []
+  compress, running, most = GrayCodec.compress_to, [], []
   first = threading.Event()
 
-  def slow(self, image, **options):
+  def slow(self, *given, **options):
     running.append(1)
     most.append(len(running))
     if not first.is_set():  # the first one waits until all others are done
@@ -168,9 +168,9 @@ def test_as_many_at_once_as_processors_and_told_in_order(folder, monkeypatch, ca
       while len(most) < 12:
         time.sleep(0.001)
     running.pop()
-    return compress(self, image, **options)
+    return compress(self, *given, **options)
 
-  monkeypatch.setattr(GrayCodec, "compress", slow)
+  monkeypatch.setattr(GrayCodec, "compress_to", slow)
   assert main(["encode", *names, "--output", "out"]) == 0
   lines = capsys.readouterr().out.splitlines()
   assert [line.split(":")[0] for line in lines] == [
@@ -311,16 +311,16 @@ def test_pictures_wait_for_memory_that_others_have(folder, monkeypatch, ignored)
   one = needs.encoding(20, 33)
   monkeypatch.setattr(memory, "available_bytes", lambda: one)
   monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1, 2})
-  compress, running, most = GrayCodec.compress, [], []
+  compress, running, most = GrayCodec.compress_to, [], []
 
-  def slow(self, image, **options):
+  def slow(self, *given, **options):
     running.append(1)
     most.append(len(running))
     time.sleep(0.02)
     running.pop()
-    return compress(self, image, **options)
+    return compress(self, *given, **options)
 
-  monkeypatch.setattr(GrayCodec, "compress", slow)
+  monkeypatch.setattr(GrayCodec, "compress_to", slow)
   words = ["encode", "*.*g", "sub", "--output", "out"]
   assert main([*words, *["--ignore-memory"] * ignored]) == 0
   assert len(most) == 4

@@ -17,6 +17,7 @@ from hardmine.pipelines.cli.main import main
 from hardmine.schemas.exported_model import LIGHT_FACTS
 from hardmine.trainers.codec.bitstream import Header, pack, unpack
 from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.rate_control import Compressed
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (20, 33, 3), np.uint8)
 GRAY = np.full_like(PHOTO, 128)
@@ -28,16 +29,18 @@ class GrayCodec:
   model_id = bytes(range(8))
   iterations, padding_px, sends_gains = 2, 16, False
 
-  def compress(self, image, *, iterations=None, bpp=None):
+  def compress_to(self, image, target, *, metadata=None):
     height_px, width_px, _ = image.shape
+    iterations = target.iterations or 2
     header = Header(
       model_id=self.model_id,
       height_px=height_px,
       width_px=width_px,
       padding_px=16,
-      iterations=iterations or 2,
+      iterations=iterations,
     )
-    return pack(header, np.zeros((iterations or 2, *header.grid, 32), np.uint8))
+    codes = np.zeros((iterations, *header.grid, 32), np.uint8)
+    return Compressed(data=pack(header, codes), iterations=iterations)
 
   def decode_stream(self, stream):
     return np.full((stream.header.height_px, stream.header.width_px, 3), 128, np.uint8)

@@ -288,3 +288,88 @@ def test_mistakes_are_one_line(folder, encoded, model, capsys, words, status, me
   assert message in err
   assert err.count("\n") == 1
   assert not (folder / "p.hmc").exists()
+
+
+def test_a_number_of_bytes_is_kept_and_one_more_iteration_named(model, capsys):
+  words = ["encode", "photo.png", "--model", model, "--max-bytes", "200"]
+  assert main(words) == 0
+  chunk = 8 + 4 * 3 * 3
+  assert os.path.getsize("photo.hmc") == 28 + 3 * chunk
+  assert f"one iteration more is {28 + 4 * chunk} bytes" in capsys.readouterr().out
+
+
+def test_the_smallest_file_is_named(model, capsys):
+  words = ["encode", "photo.png", "--model", model, "--max-bytes", "71"]
+  assert main(words) == 2
+  assert "at least 72 bytes" in capsys.readouterr().err
+  assert not os.path.exists("photo.hmc")
+
+
+def test_a_quality_that_is_not_reached_is_said_with_what_was(model, capsys):
+  words = ["encode", "photo.png", "--model", model, "--ms-ssim", "0.9999", "--json"]
+  assert main(words) == 0
+  captured = capsys.readouterr()
+  facts = json.loads(captured.out)
+  assert not facts["target_reached"]
+  assert f"written with {facts['ms_ssim']:.4f}" in captured.err
+
+
+def photograph(alpha=None):
+  exif = Image.Exif()
+  exif[0x0112], exif[0x8298] = 6, "(c) somebody"
+  exif.get_ifd(0x8769)[0xA431] = "SN-12345"
+  exif.get_ifd(0x8825)[1] = "N"
+  image = PHOTO if alpha is None else np.dstack((PHOTO, alpha))
+  Image.fromarray(image).save("photo.png", exif=exif)
+
+
+def test_metadata_is_kept_where_it_is_asked_for(model, capsys):
+  photograph()
+  words = ["--model", model, "--iterations", "1"]
+  assert main(["encode", "photo.png", "without.hmc", *words]) == 0
+  assert "left out: EXIF (--keep-metadata)" in capsys.readouterr().err
+  assert main(["encode", "photo.png", "with.hmc", "--keep-metadata", *words]) == 0
+  assert "left out: location, serial numbers" in capsys.readouterr().err
+  for name in ("out.png", "out.jpg", "out.webp"):
+    assert main(["decode", "with.hmc", name, "--model", model]) == 0
+    exif = Image.open(name).getexif()
+    assert Image.open(name).size == (40, 33)  # turned once
+    assert (exif[0x0112], exif[0x8298]) == (1, "(c) somebody")
+    assert not exif.get_ifd(0x8825)
+    assert 0xA431 not in exif.get_ifd(0x8769)
+  assert main(["decode", "without.hmc", "bare.png", "--model", model]) == 0
+  assert not Image.open("bare.png").getexif()
+  capsys.readouterr()
+  assert main(["decode", "with.hmc", "out.ppm", "--model", model]) == 0
+  assert "cannot hold it: EXIF" in capsys.readouterr().err
+
+
+def test_transparency_is_kept_or_laid_over_a_colour(model, capsys):
+  alpha = np.random.default_rng(0).integers(0, 256, PHOTO.shape[:2], np.uint8)
+  photograph(alpha)
+  words = ["--model", model, "--iterations", "1"]
+  assert main(["encode", "photo.png", *words]) == 0
+  for name in ("out.png", "out.webp", "out.tif"):
+    assert main(["decode", "photo.hmc", name, "--model", model]) == 0
+    np.testing.assert_array_equal(pixels(name)[..., 3], np.rot90(alpha, -1))
+  capsys.readouterr()
+  assert main(["decode", "photo.hmc", "out.jpg", "--model", model]) == 0
+  assert "laid over white" in capsys.readouterr().err
+  assert (
+    main(["decode", "photo.hmc", "no.jpg", "--model", model, "--alpha", "keep"]) == 2
+  )
+  assert main(["encode", "photo.png", "red.hmc", "--alpha", "#ff0000", *words]) == 0
+  assert "laid over #ff0000" in capsys.readouterr().err
+  assert not bitstream.read_header(Path("red.hmc").read_bytes()).side
+
+
+def test_damaged_metadata_does_not_cost_the_picture(model, capsys):
+  photograph()
+  words = ["--model", model, "--iterations", "1"]
+  assert main(["encode", "photo.png", "--keep-metadata", *words]) == 0
+  data = bytearray(Path("photo.hmc").read_bytes())
+  data[60] ^= 1
+  Path("photo.hmc").write_bytes(data)
+  assert main(["decode", "photo.hmc", "out.png", "--model", model]) == 0
+  assert "metadata is damaged" in capsys.readouterr().err
+  assert pixels().shape == (33, 40, 3)

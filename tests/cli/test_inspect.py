@@ -9,7 +9,9 @@ import pytest
 
 from hardmine.pipelines.cli.main import main
 from hardmine.trainers.codec import bitstream
-from hardmine.trainers.codec.bitstream import Header, pack
+from hardmine.trainers.codec.bitstream import Header, pack, pack_tiles
+from hardmine.trainers.codec.entropy.coding import ContextCoder
+from tests.trainers.codec.entropy.small_models import likely_tile, small_model
 
 
 @pytest.fixture
@@ -163,3 +165,46 @@ def test_other_files_are_refused_in_one_line(tmp_path, capsys, content):
 def test_a_missing_file_is_a_failure(tmp_path, capsys):
   assert main(["inspect", str(tmp_path / "none.hmc")]) == 1
   assert "none.hmc: No such file" in capsys.readouterr().err
+
+
+def test_what_lies_beside_the_picture_is_named(tmp_path, capsys):
+  codes = np.zeros((2, 1, 2, 32), np.uint8)
+  header = bitstream.Header(
+    model_id=bytes(8), height_px=9, width_px=20, padding_px=16, iterations=2
+  )
+  whole = bitstream.pack_tiles(header, [(codes, None)], {"metadata": b"m" * 70})
+  damaged = whole[:50] + b"?" + whole[51:]
+  for content, status, state, told in (
+    (whole, 0, "complete", "70 bytes"),
+    (damaged, 1, "damaged", "damaged"),
+    (whole[:60], 1, "cut", "cut"),
+    (whole + b"x", 1, "damaged", "70 bytes"),
+  ):
+    (tmp_path / "a.hmc").write_bytes(content)
+    assert main(["inspect", str(tmp_path / "a.hmc"), "--json"]) == status
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["state"], facts["metadata"]) == (state, told)
+
+
+def test_coded_iterations_are_listed_with_their_sizes(tmp_path, capsys):
+  coder = ContextCoder(small_model())
+  tile = likely_tile(2, 4, 5)
+  header = Header(
+    model_id=bytes(8),
+    height_px=64,
+    width_px=80,
+    padding_px=16,
+    iterations=2,
+    sends_gains=True,
+  )
+  stream = pack_tiles(header, [tile], {}, coder)
+  status, facts = inspect(tmp_path, capsys, stream)
+  assert (status, facts["entropy_level"]) == (0, 1)
+  assert facts["entropy_id"] == coder.entropy_id.hex()
+  sizes = facts["bytes_by_iteration"]
+  assert len(stream) == 40 + sum(sizes)
+  assert max(sizes) < facts["iteration_bytes"]
+  assert main(["inspect", str(tmp_path / "photo.hmc")]) == 0
+  assert ", ".join(map(str, sizes)) in capsys.readouterr().out
+  status, facts = inspect(tmp_path, capsys, stream[:-1])
+  assert (status, facts["state"], facts["whole_iterations"]) == (1, "cut", 1)

@@ -3,22 +3,15 @@
 Iterations refine one another, so any prefix that ends at a chunk is a whole,
 coarser image. Integers are unsigned and little endian.
 
-    header, 28 bytes, or 32 in version 3 (`stream_header`)
+    header, 28 bytes, 32 in version 3 or 40 in version 4 (`stream_header`)
+    side chunks, if its flags say so, and a chunk an iteration (`chunks`)
 
-    chunk, 8 bytes + payload, for iteration i = 0, 1, ...
-      0   4  bytes of the payload
-      4   4  CRC32C of: the header's CRC (4 bytes), i (1 byte), the four bytes of
-             the payload's length, the payload
-      8      payload
-
-A chunk's checksum covers the header's and its own number, so chunks that were
-swapped, doubled or taken from another file are noticed, not just flipped bits.
-
-The payload of level 0 is the binary code of one iteration: [rows, columns, 32]
-in that order, one bit each, the first in the highest bit of a byte. The grid is
-rows = ceil(height / p) * p / 16 with padding p, columns likewise. A bit is 1
-where the network's value v > 0, else 0; the decoder reads 1 as +1, 0 as -1. So
-every position takes four bytes, and one iteration 1/8 bit per padded pixel.
+The payload of level 0 is the binary code of one iteration: [rows, columns, 32], or 16
+of the networks of 2015, in that order, one bit each, the first in the highest bit of a
+byte. The grid is rows = ceil(height / p) * p / 16 with padding p, columns likewise.
+A bit is 1 where the network's value v > 0, else 0; the decoder reads 1 as +1, 0 as
+-1. So every position takes four bytes, or two, and one iteration 1/8 or 1/16 bit per
+padded pixel.
 
 In version 2 one byte precedes them: k of the gain 2^(k/4) by which the encoder
 multiplied the iteration's residual (`hardmine.trainers.codec.sent_gain`), 0 to 63.
@@ -29,36 +22,47 @@ one such byte of every tile, in order, where the header says that there are some
 the binary codes of all tiles, in order. So a prefix of the file is a coarser picture
 here too.
 
-Higher levels are for entropy coders (`trainers/codec/entropy`); a reader that
-does not know a level refuses it.
+In version 4 the codes behind such bytes may be coded by an entropy model
+(`hardmine.trainers.codec.entropy`), all tiles as one. A payload that is as long as raw
+bits are is raw bits, so none is longer. What side chunks hold is for others to say.
+docs/file_format.md is all of this for whoever writes a decoder.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
-import google_crc32c
 import numpy as np
 
-from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.schemas.config import require
-from hardmine.trainers.codec.stream import Stream, tile_shape
+from hardmine.trainers.codec.chunks import (
+  CHUNK_OVERHEAD_BYTES,
+  Chunk,
+  frame,
+  side_number,
+)
+from hardmine.trainers.codec.entropy.coder import EntropyCoder
+from hardmine.trainers.codec.stream import MAX_GAIN, Stream, tile_shape
 from hardmine.trainers.codec.stream_header import (
+  CONTEXT_NETWORK,
   HEADER_BYTES,
   MAX_ITERATIONS,
   MAX_PIXELS,
+  NO_ENTROPY_MODEL,
   RAW,
   BitstreamError,
   Header,
+  check_entropy_model,
   check_model,
   code_grid,
   pack_header,
   read_header,
 )
+from hardmine.trainers.codec.unpacking import has_wrong_gain, read_chunks, unpack
 
 __all__ = [
+  "CHUNK_OVERHEAD_BYTES",
   "HEADER_BYTES",
   "MAX_ITERATIONS",
   "MAX_PIXELS",
@@ -67,35 +71,18 @@ __all__ = [
   "Chunk",
   "Header",
   "Stream",
+  "check_entropy_model",
   "check_model",
   "code_grid",
+  "cut",
   "has_wrong_gain",
   "pack",
   "pack_tiles",
+  "prefix_bytes",
   "read_chunks",
   "read_header",
   "unpack",
 ]
-
-MAX_GAIN = 63
-CHUNK_OVERHEAD_BYTES = 8
-
-_U32 = struct.Struct("<I")
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Chunk:
-  """One iteration as found in a file.
-
-  Attributes:
-    offset: of its first byte.
-    payload: empty unless the chunk is whole.
-    problem: None, `cut` (the file ends inside or before it) or `damaged`.
-  """
-
-  offset: int
-  payload: bytes
-  problem: str | None
 
 
 def pack(header: Header, codes: np.ndarray, gains: np.ndarray | None = None) -> bytes:
@@ -103,7 +90,7 @@ def pack(header: Header, codes: np.ndarray, gains: np.ndarray | None = None) -> 
 
   Args:
     header: its sizes and iterations must be those of `codes`.
-    codes: uint8 {0, 1} [iterations, rows, columns, 32].
+    codes: uint8 {0, 1} [iterations, rows, columns, depth].
     gains: uint8 [iterations], where the header says that there are some.
 
   Raises:
@@ -113,113 +100,135 @@ def pack(header: Header, codes: np.ndarray, gains: np.ndarray | None = None) -> 
 
 
 def pack_tiles(
-  header: Header, tiles: Iterable[tuple[np.ndarray, np.ndarray | None]]
+  header: Header,
+  tiles: Iterable[tuple[np.ndarray, np.ndarray | None]],
+  side: Mapping[str, bytes] | None = None,
+  coder: EntropyCoder | None = None,
 ) -> bytes:
   """Writes a stream; `unpack` is its inverse.
 
   Args:
-    header: its sizes and iterations must be those of the tiles.
+    header: its sizes and iterations must be those of the tiles; what it says of side
+      chunks and of entropy coding is replaced by what is given here.
     tiles: codes and gains of each, as `pack` takes them, in the order of
       `header.tiles`; taken one at a time, and only their bits are kept.
+    side: payloads of side chunks by their names among `SIDE_FLAGS`.
+    coder: makes the bits fewer; None leaves them as they are. Where nothing becomes
+      smaller, the file is one of raw bits.
 
   Raises:
-    ValueError: another shape or type, or values other than 0 and 1.
+    ValueError: another shape or type, values other than 0 and 1, or a side chunk that
+      is too large.
   """
   gains: list[list[bytes]] = [[] for _ in range(header.iterations)]
   bits: list[list[bytes]] = [[] for _ in range(header.iterations)]
+  coding = coder.encoding(header.iterations) if coder else None
   for (rows, columns), (codes, exponents) in zip(header.tiles, tiles, strict=True):
-    _check_codes(codes, (header.iterations, *tile_shape(header, rows, columns)))
+    shape = tile_shape(header, rows, columns)
+    _check_codes(codes, (header.iterations, *shape, header.code_depth))
     packed = np.packbits(codes.reshape(len(codes), -1), axis=1)
     sent = _checked_gains(exponents, len(codes)) if header.sends_gains else None
     for index in range(header.iterations):
       bits[index].append(packed[index].tobytes())
       if sent is not None:
         gains[index].append(sent[index].tobytes())
+    if coding:
+      coding.add(codes, np.zeros(len(codes), np.uint8) if sent is None else sent)
+  before = [b"".join(one) for one in gains]
+  raw = [start + b"".join(one) for start, one in zip(before, bits)]
+  header = dataclasses.replace(
+    header,
+    entropy_level=RAW,
+    entropy_id=NO_ENTROPY_MODEL,
+    side=frozenset(side or ()),
+  )
+  written = _assembled(header, side or {}, raw)
+  if coding is None or coder is None:
+    return written
+  coded_header = dataclasses.replace(
+    header, entropy_level=CONTEXT_NETWORK, entropy_id=coder.entropy_id
+  )
+  coded = [start + one for start, one in zip(before, coding.payloads())]
+  least = [min(pair, key=len) for pair in zip(raw, coded)]
+  return min(written, _assembled(coded_header, side or {}, least), key=len)
+
+
+def cut(data: bytes, iterations: int) -> bytes:
+  """A whole file of fewer iterations, as if no more had been written.
+
+  Args:
+    data: a file of `pack_tiles`.
+    iterations: 1 to as many as are there whole.
+
+  Raises:
+    BitstreamError: see `unpack`.
+    ValueError: more iterations asked for than are there, or none.
+  """
+  stream = unpack(data, iterations)
+  require(
+    stream.iterations == iterations,
+    f"1 to {stream.iterations} iterations, as many as are there",
+    iterations=iterations,
+  )
+  _require_whole_side(stream)
+  header = dataclasses.replace(stream.header, iterations=iterations)
+  return _assembled(header, stream.side, stream.payloads)
+
+
+def prefix_bytes(data: bytes) -> list[int]:
+  """Bytes of the file that `cut` gives, for 1, 2, ... iterations that are there.
+
+  Raises:
+    BitstreamError: see `unpack`.
+  """
+  stream = unpack(data)
+  _require_whole_side(stream)
+  header = stream.header
+  sizes, payloads = [], stream.payloads
+  aside = sum(CHUNK_OVERHEAD_BYTES + len(one) for one in stream.side.values())
+  for iterations in range(1, len(payloads) + 1):
+    part = payloads[:iterations]
+    size = _least_header(header, part).size_bytes + aside
+    sizes.append(size + sum(CHUNK_OVERHEAD_BYTES + len(one) for one in part))
+  return sizes
+
+
+def _assembled(
+  header: Header, side: Mapping[str, bytes], payloads: Iterable[bytes]
+) -> bytes:
+  payloads = list(payloads)
+  header = _least_header(header, payloads)
   head = pack_header(header)
   parts = [head]
-  for index in range(header.iterations):
-    content = b"".join((*gains[index], *bits[index]))
-    length = _U32.pack(len(content))
-    parts += [length, _U32.pack(_chunk_crc(head, index, length, content)), content]
+  for name in header.side_in_order:
+    most = header.max_side_bytes(name)
+    require(
+      len(side[name]) <= most, f"{name} of at most {most:,} bytes", size=len(side[name])
+    )
+    parts.append(frame(head, side_number(name), side[name]))
+  parts += [frame(head, index, payload) for index, payload in enumerate(payloads)]
   return b"".join(parts)
 
 
-def unpack(data: bytes, iterations: int | None = None) -> Stream:
-  """Reads a stream, or as much of it as is there.
+def _least_header(header: Header, payloads: Iterable[bytes]) -> Header:
+  """The header; one of raw bits where all are raw after all."""
+  if not header.is_coded or any(len(one) < header.payload_bytes for one in payloads):
+    return header
+  return dataclasses.replace(header, entropy_level=RAW, entropy_id=NO_ENTROPY_MODEL)
 
-  Args:
-    data: a file of `pack`, whole or cut anywhere behind its first chunk.
-    iterations: only the first so many; bytes behind them are not looked at, so
-      the intact beginning of a damaged file can be read. None reads all.
 
-  Raises:
-    BitstreamError: not a stream, a newer one, damaged, bytes behind its end, or
-      not even one whole iteration. Nothing larger than `data` itself (times 8,
-      a byte for every bit) is allocated before this is known.
-    ValueError: more iterations asked for than were written, or none.
-  """
-  header = read_header(data)
-  require(
-    iterations is None or 1 <= iterations <= header.iterations,
-    f"1 to {header.iterations} iterations, as many as were written",
-    iterations=iterations,
-  )
-  wanted = header.iterations if iterations is None else iterations
-  whole: list[bytes] = []
-  for chunk in read_chunks(data, header, wanted):
-    if chunk.problem == "damaged":
-      remedy = f"; --iterations {len(whole)} decodes those before" if whole else ""
-      raise BitstreamError(
-        f"Expected an undamaged stream. Received: iteration {len(whole) + 1} of "
-        f"{header.iterations} is damaged{remedy}"
-      )
-    if chunk.problem is None:
-      whole.append(chunk.payload)
-  if not whole:
+def _require_whole_side(stream: Stream) -> None:
+  if stream.damaged_side:
     raise BitstreamError(
-      "Expected at least one whole iteration. Received: a file cut after "
-      f"{len(data)} bytes, where the first ends at {_chunk_offset(header, 1)}"
+      "Expected an undamaged stream, as a part of one is written anew. Received: "
+      f"damaged {', '.join(stream.damaged_side)}"
     )
-  if iterations is None:
-    _refuse_trailing_bytes(data, header)
-  payloads = np.frombuffer(b"".join(whole), np.uint8).reshape(len(whole), -1)
-  stream = Stream(header=header, payloads=payloads, num_missing=wanted - len(whole))
-  if stream.gains.max() > MAX_GAIN:
-    raise BitstreamError(
-      f"Expected gains of 0 to {MAX_GAIN}. Received: {stream.gains.max()}"
-    )
-  return stream
 
 
-def read_chunks(data: bytes, header: Header, iterations: int) -> list[Chunk]:
-  """Looks at the first chunks, whole or not; raises nothing.
-
-  Returns:
-    One per iteration, in order. Level 0 has chunks of one size, so those behind a
-    damaged one are still found.
-  """
-  head, payload_bytes = data[: header.size_bytes], header.payload_bytes
-  return [
-    _read_chunk(data, head, payload_bytes, index, _chunk_offset(header, index))
-    for index in range(iterations)
-  ]
-
-
-def has_wrong_gain(chunk: Chunk, header: Header) -> bool:
-  """Whether a chunk that arrived as it was written says what no encoder says."""
-  return any(gain > MAX_GAIN for gain in chunk.payload[: header.num_gains])
-
-
-def _chunk_offset(header: Header, index: int) -> int:
-  """Where a chunk begins; that behind the last ends the file."""
-  return header.size_bytes + index * (CHUNK_OVERHEAD_BYTES + header.payload_bytes)
-
-
-def _check_codes(codes: np.ndarray, shape: tuple[int, int, int]) -> None:
-  expected = (*shape, CODE_DEPTH)
+def _check_codes(codes: np.ndarray, shape: tuple[int, ...]) -> None:
   require(
-    codes.shape == expected and codes.dtype == np.uint8,
-    f"codes as uint8 {list(expected)}",
+    codes.shape == shape and codes.dtype == np.uint8,
+    f"codes as uint8 {list(shape)}",
     shape=codes.shape,
     dtype=str(codes.dtype),
   )
@@ -235,33 +244,3 @@ def _checked_gains(gains: np.ndarray | None, iterations: int) -> np.ndarray:
     gains.max() <= MAX_GAIN, f"gains of 0 to {MAX_GAIN}", maximum=int(gains.max())
   )
   return gains
-
-
-def _chunk_crc(head: bytes, index: int, length: bytes, payload: bytes) -> int:
-  crc = google_crc32c.value(head[-_U32.size :] + bytes([index]) + length)
-  return google_crc32c.extend(crc, payload)
-
-
-def _read_chunk(
-  data: bytes, head: bytes, payload_bytes: int, index: int, offset: int
-) -> Chunk:
-  length = data[offset : offset + _U32.size]
-  start = offset + CHUNK_OVERHEAD_BYTES
-  payload = data[start : start + payload_bytes]
-  if not _U32.pack(payload_bytes).startswith(length):
-    return Chunk(offset=offset, payload=b"", problem="damaged")
-  if len(payload) < payload_bytes:
-    return Chunk(offset=offset, payload=b"", problem="cut")
-  (crc,) = _U32.unpack(data[offset + _U32.size : start])
-  if crc != _chunk_crc(head, index, length, payload):
-    return Chunk(offset=offset, payload=b"", problem="damaged")
-  return Chunk(offset=offset, payload=payload, problem=None)
-
-
-def _refuse_trailing_bytes(data: bytes, header: Header) -> None:
-  expected = _chunk_offset(header, header.iterations)
-  if len(data) > expected:
-    raise BitstreamError(
-      f"Expected {expected} bytes. Received: {len(data)}, with something behind the "
-      "last iteration"
-    )

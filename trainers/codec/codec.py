@@ -15,10 +15,14 @@ import numpy as np
 from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATIONS
 from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import read_facts
-from hardmine.trainers.codec import bitstream, rates, tile_coding
+from hardmine.trainers.codec import beside, bitstream, tile_coding
 from hardmine.trainers.codec.coding_network import CodingNetwork, open_network
+from hardmine.trainers.codec.entropy.coder import EntropyCoder
+from hardmine.trainers.codec.entropy.coding import load_coder
 from hardmine.trainers.codec.memory import Needs
+from hardmine.trainers.codec.rate_control import Compressed, Encoder, Target
 from hardmine.trainers.codec.tiling import Grid
+from hardmine.trainers.photo_metadata.metadata import Metadata
 from hardmine.trainers.runtime.choice import choose_runtime
 
 
@@ -36,11 +40,18 @@ class Codec:
     max_iterations: those that it can do; without a clock any number, though further
       ones can make an image worse.
     sends_gains: its streams carry a gain an iteration.
+    code_depth: bits per 16x16 pixels and iteration, 32, or 16 of the networks of 2015.
     needs: what coding takes of memory.
+    entropy_id: the eight bytes that name its entropy model in a stream; None where it
+      has none, and bits stay as they are.
   """
 
   def __init__(
-    self, network: CodingNetwork, facts: dict[str, Any], needs: Needs | None = None
+    self,
+    network: CodingNetwork,
+    facts: dict[str, Any],
+    needs: Needs | None = None,
+    coder: EntropyCoder | None = None,
   ):
     """Takes a network as it is.
 
@@ -48,17 +59,21 @@ class Codec:
       network: of the model.
       facts: the exported `codec.json`.
       needs: of the same; None knows no more than the facts.
+      coder: makes the bits of streams fewer; None leaves them as they are.
     """
-    self._network = network
+    self._network, self._coder = network, coder
+    self.entropy_id = coder.entropy_id if coder else None
     self.needs = needs or Needs(config=facts["config"], light=False)
     self.facts = facts
     self.model_id = bytes.fromhex(facts["model_id"])
     config = facts["config"]
-    self.max_iterations = int(config.get("clock") or bitstream.MAX_ITERATIONS)
+    told_apart = config.get("clock") or config.get("own_weights")
+    self.max_iterations = int(told_apart or bitstream.MAX_ITERATIONS)
     self.iterations = min(
       int(facts.get("iterations") or _trained_iterations(facts)), self.max_iterations
     )
     self.sends_gains = bool(config.get("sent_gain", False))
+    self.code_depth = int(facts.get("code_depth", CODE_DEPTH))
     self.padding_px = int(facts.get("padding_px") or _padding_px(config))
 
   @classmethod
@@ -82,7 +97,7 @@ class Codec:
     facts = read_facts(model_dir, "codec")
     runtime = choose_runtime(model_dir, runtime)
     network = open_network(model_dir, runtime, num_threads)
-    return cls(network, facts, Needs.of(model_dir, runtime))
+    return cls(network, facts, Needs.of(model_dir, runtime), load_coder(model_dir))
 
   def encode_codes(
     self, image: np.ndarray, iterations: int
@@ -91,10 +106,10 @@ class Codec:
 
     Args:
       image: uint8 [h, w, 3], any size from 1x1.
-      iterations: 1 to `max_iterations`; each costs 0.125 bits per padded pixel.
+      iterations: 1 to `max_iterations`; each costs `code_depth` bits per 16x16 pixels.
 
     Returns:
-      Codes, uint8 [iterations, rows, columns, 32] of 0 and 1, and gains, uint8
+      Codes, uint8 [iterations, rows, columns, depth] of 0 and 1, and gains, uint8
       [iterations], zeros where the model sends none.
     """
     _check_image(image)
@@ -110,8 +125,8 @@ class Codec:
   ) -> np.ndarray:
     """The image, uint8 [height_px, width_px, 3], after all iterations of `codes`."""
     require(
-      codes.ndim == 4 and codes.shape[-1] == CODE_DEPTH and len(codes) > 0,
-      f"codes as uint8 [iterations, rows, columns, {CODE_DEPTH}]",
+      codes.ndim == 4 and codes.shape[-1] == self.code_depth and len(codes) > 0,
+      f"codes as uint8 [iterations, rows, columns, {self.code_depth}]",
       shape=codes.shape,
     )
     self._check_iterations(len(codes))
@@ -136,53 +151,80 @@ class Codec:
     *,
     iterations: int | None = None,
     bpp: float | None = None,
+    max_bytes: int | None = None,
+    ms_ssim: float | None = None,
+    metadata: Metadata | None = None,
+    entropy: bool = True,
   ) -> bytes:
     """A stream (`hardmine.trainers.codec.bitstream`) of an image.
 
+    Of the four targets one may be given; without any, as many iterations as help are
+    written. `compress_to` says what was reached.
+
     Args:
-      image: uint8 [h, w, 3].
-      iterations: operating point, 1 to `max_iterations`; as many as help when neither
-        it nor `bpp` is given.
-      bpp: the file's bits per pixel, headers included, are at most this; never more
-        iterations than help.
+      image: uint8 [h, w, 3], or [h, w, 4] with an alpha that colours are not
+        multiplied by; it is kept without loss, where it is not opaque everywhere.
+      iterations: exactly so many, 1 to `max_iterations`.
+      bpp: the file's bits per pixel, all that is in it counted, are at most this;
+        never more iterations than help.
+      max_bytes: its bytes are; likewise.
+      ms_ssim: the first iteration that reaches it is the last; likewise.
+      metadata: to go along.
+      entropy: bits are coded where the model knows how; False leaves them raw.
+
+    Raises:
+      ValueError: two targets, or not even one iteration fits.
     """
-    _check_image(image)
-    require(
-      iterations is None or bpp is None,
-      "iterations or bpp, not both",
-      iterations=iterations,
-      bpp=bpp,
+    target = Target(
+      iterations=iterations, bpp=bpp, max_bytes=max_bytes, ms_ssim=ms_ssim
     )
+    return self.compress_to(image, target, metadata=metadata, entropy=entropy).data
+
+  def compress_to(
+    self,
+    image: np.ndarray,
+    target: Target,
+    *,
+    metadata: Metadata | None = None,
+    max_iterations: int | None = None,
+    entropy: bool = True,
+  ) -> Compressed:
+    """A stream, and what came of its target; see `compress`.
+
+    Args:
+      image: likewise.
+      target: where to stop.
+      metadata: to go along.
+      max_iterations: fewer than those that help; None is those.
+      entropy: as there.
+    """
+    _check_image(image, channels=(3, 4))
+    most = min(self.iterations, max_iterations or self.iterations)
+    most = target.iterations or most
+    self._check_iterations(most)
+    pixels, side = beside.pack_side(image, metadata)
     height_px, width_px, _ = image.shape
-    if bpp is not None:
-      iterations = rates.iterations_for_bpp(
-        bpp,
-        height_px,
-        width_px,
-        self.padding_px,
-        max_iterations=self.iterations,
-        sends_gains=self.sends_gains,
-        splitting=self.needs.splitting,
-      )
-    elif iterations is None:
-      iterations = self.iterations
-    self._check_iterations(iterations)
     header = bitstream.Header(
       model_id=self.model_id,
       height_px=height_px,
       width_px=width_px,
       padding_px=self.padding_px,
-      iterations=iterations,
+      iterations=most,
       sends_gains=self.sends_gains,
       tiling=self.needs.splitting.of(height_px, width_px),
+      code_depth=self.code_depth,
     )
-    return bitstream.pack_tiles(
-      header,
-      tile_coding.encode_tiles(self._network, image, header.tiles, iterations),
+    encoder = Encoder(
+      network=self._network,
+      coder=self._coder if entropy else None,
+      header=header,
+      image=pixels,
+      side=side,
     )
+    return encoder.to(target)
 
   def decompress(self, data: bytes, *, iterations: int | None = None) -> np.ndarray:
-    """The image of a stream, uint8 [h, w, 3].
+    """The image of a stream, uint8 [h, w, 3], or [h, w, 4] of one with alpha.
 
     Args:
       data: a stream, or one cut short after at least one iteration.
@@ -194,24 +236,29 @@ class Codec:
     return self.decode_stream(bitstream.unpack(data, iterations))
 
   def decode_stream(self, stream: bitstream.Stream) -> np.ndarray:
-    """The image of an unpacked stream, uint8 [h, w, 3]."""
+    """The image of an unpacked stream, uint8 [h, w, 3], or [h, w, 4] with alpha."""
     self.check(stream.header)
     self._check_iterations(stream.iterations)
+    stream = stream.with_raw_bits(self._coder)
     window = self.needs.window(stream.header, stream.iterations)
     if window is None:
-      return tile_coding.decode_tiles(self._network, stream)
-    return tile_coding.decode_windows(self._network, stream, window)
+      image = tile_coding.decode_tiles(self._network, stream)
+    else:
+      image = tile_coding.decode_windows(self._network, stream, window)
+    return beside.with_alpha(image, stream)
 
   def check(self, header: bitstream.Header) -> None:
     """Raises BitstreamError unless this model can have written such a stream."""
     bitstream.check_model(header, self.model_id)
-    ours = (self.sends_gains, self.padding_px)
-    theirs = (header.sends_gains, header.padding_px)
+    bitstream.check_entropy_model(header, self.entropy_id)
+    ours = (self.sends_gains, self.padding_px, self.code_depth)
+    theirs = (header.sends_gains, header.padding_px, header.code_depth)
     if ours != theirs or header.iterations > self.max_iterations:
       raise bitstream.BitstreamError(
-        f"Expected a stream with gains={ours[0]}, padding of {ours[1]} px and at most "
-        f"{self.max_iterations} iterations, as this model writes. Received: "
-        f"gains={theirs[0]}, {theirs[1]} px, {header.iterations} iterations"
+        f"Expected a stream with gains={ours[0]}, padding of {ours[1]} px, {ours[2]} "
+        f"bits a position and at most {self.max_iterations} iterations, as this model "
+        f"writes. Received: gains={theirs[0]}, {theirs[1]} px, {theirs[2]} bits, "
+        f"{header.iterations} iterations"
       )
 
   def _check_iterations(self, iterations: int) -> None:
@@ -219,7 +266,9 @@ class Codec:
       1 <= iterations <= self.max_iterations,
       f"1 to {self.max_iterations} iterations"
       + (
-        ", as many as the model tells apart" if "clock" in self.facts["config"] else ""
+        ", as many as the model tells apart"
+        if self.facts["config"].keys() & {"clock", "own_weights"}
+        else ""
       ),
       iterations=iterations,
     )
@@ -236,13 +285,13 @@ def _trained_iterations(facts: dict[str, Any]) -> int:
   return training.get("iterations", USUAL_ITERATIONS)
 
 
-def _check_image(image: np.ndarray) -> None:
+def _check_image(image: np.ndarray, channels: tuple[int, ...] = (3,)) -> None:
   require(
     image.ndim == 3
-    and image.shape[2] == 3
+    and image.shape[2] in channels
     and image.dtype == np.uint8
     and image.size > 0,
-    "an image as uint8 [height, width, 3]",
+    f"an image as uint8 [height, width, {' or '.join(map(str, channels))}]",
     shape=image.shape,
     dtype=str(image.dtype),
   )

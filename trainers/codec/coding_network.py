@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -30,6 +31,17 @@ class CodingNetwork(Protocol):
 
   def reconstruct(self, image: np.ndarray, iterations: int) -> np.ndarray:
     """uint8 [iterations, h, w, 3]: what decoding gives after every iteration."""
+    ...
+
+  def steps(
+    self, image: np.ndarray, iterations: int
+  ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+    """One iteration after the other, each when it is asked for if possible.
+
+    Yields:
+      Codes, uint8 [rows, columns, depth], the gain, and what decoding gives after them,
+      uint8 [h, w, 3].
+    """
     ...
 
 

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 from hardmine.schemas.codec_config import CodecConfig
 from hardmine.schemas.exported_model import read_facts
 from hardmine.trainers import saved_model
+from hardmine.trainers.codec.entropy.context_model import (
+  entropy_model_path,
+  find_entropy_model,
+)
 from hardmine.trainers.codec.export import export_codec
 from hardmine.trainers.codec.model import build_codec, model_id
 
-_WRITTEN_ANEW = ("config", "model_id", "padding_px")
+_WRITTEN_ANEW = ("config", "model_id", "padding_px", "code_depth")
 
 
 def convert_codec(model_dir: str | os.PathLike, target_dir: str | os.PathLike) -> None:
   """Writes the same codec, SavedModel and light form, with the same facts.
+
+  An entropy model goes along as it is.
 
   Args:
     model_dir: the export.
@@ -32,3 +39,5 @@ def convert_codec(model_dir: str | os.PathLike, target_dir: str | os.PathLike) -
   saved_model.check_id(model_dir, facts, found)
   kept = {name: facts[name] for name in facts if name not in _WRITTEN_ANEW}
   export_codec(codec, target_dir, **kept)
+  if (entropy := find_entropy_model(model_dir)) is not None:
+    shutil.copyfile(entropy, entropy_model_path(target_dir))

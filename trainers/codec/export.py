@@ -5,16 +5,17 @@ Beside it goes the light form, for whoever has no TensorFlow (`light_export`).
 Signatures (all sizes free):
 
     encode       image uint8 [h, w, 3], iterations int32 []
-                 -> codes uint8 [iterations, rows, columns, 32], each 0 or 1
+                 -> codes uint8 [iterations, rows, columns, depth], each 0 or 1
                     (gains uint8 [iterations], where the model sends some)
-    decode       codes uint8 [n, rows, columns, 32], height int32 [], width int32 []
+    decode       codes uint8 [n, rows, columns, depth], height int32 [], width int32 []
                  (gains uint8 [n], where the model sends some)
                  -> image uint8 [height, width, 3], after the n-th iteration
     reconstruct  image uint8 [h, w, 3], iterations int32 []
                  -> images uint8 [iterations, h, w, 3], after every iteration
 
-`serving_default` is `reconstruct`. Images are padded by their last row and column
-to a multiple of 16 pixels (32 with residual scaling), and the padding is undone.
+The depth is 32, or 16 of the networks of 2015. `serving_default` is `reconstruct`.
+Images are padded by their last row and column to a multiple of 16 pixels (32 with
+residual scaling), and the padding is undone.
 Beside the graph, `assets.extra/codec.json` holds the config, the model's id, and up to
 which iteration each one helped on held-out pictures.
 """
@@ -29,7 +30,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from hardmine.schemas.codec_config import STRIDE_PX
 from hardmine.trainers import saved_model
 from hardmine.trainers.codec.light_export import write_light_form
 from hardmine.trainers.codec.model import RecurrentCodec, bare_copy, model_id
@@ -62,6 +63,7 @@ def export_codec(
       "config": json.loads(codec.config.to_json()),
       "model_id": model_id(codec).hex(),
       "padding_px": codec.config.padding_px,
+      "code_depth": codec.config.code_depth,
       **facts,
     },
     lambda: write_light_form(bare, model_dir),
@@ -70,7 +72,6 @@ def export_codec(
 
 IMAGE = tf.TensorSpec([None, None, 3], tf.uint8, name="image")
 ITERATIONS = tf.TensorSpec([], tf.int32, name="iterations")
-CODES = tf.TensorSpec([None, None, None, CODE_DEPTH], tf.uint8, name="codes")
 GAINS = tf.TensorSpec([None], tf.uint8, name="gains")
 HEIGHT = tf.TensorSpec([], tf.int32, name="height")
 WIDTH = tf.TensorSpec([], tf.int32, name="width")
@@ -78,7 +79,7 @@ WIDTH = tf.TensorSpec([], tf.int32, name="width")
 
 def serving_functions(codec: RecurrentCodec) -> Any:
   """`encode`, `decode` and `reconstruct` of a codec, as they are exported."""
-  return _SendingGains(codec) if codec.config.sent_gain else _Serving(codec)
+  return _Serving(codec)
 
 
 def reconstructor(codec: RecurrentCodec) -> Callable[[np.ndarray], np.ndarray]:
@@ -101,19 +102,32 @@ class _Serving(tf.Module):
   def __init__(self, codec: RecurrentCodec):
     super().__init__()
     self.codec = codec
+    self.is_primed = bool(codec.config.priming or codec.config.diffusion)
+    self.codes = tf.TensorSpec(
+      [None, None, None, codec.config.code_depth], tf.uint8, name="codes"
+    )
+    sent = [GAINS] if codec.config.sent_gain else []
+    self.encode = tf.function(self._encode, input_signature=[IMAGE, ITERATIONS])
+    self.decode = tf.function(
+      self._decode_sent if sent else self._decode,
+      input_signature=[self.codes, HEIGHT, WIDTH, *sent],
+    )
+    self.reconstruct = tf.function(
+      self._reconstruct, input_signature=[IMAGE, ITERATIONS]
+    )
 
-  @tf.function(input_signature=[IMAGE, ITERATIONS])
-  def encode(self, image, iterations):
-    codes, _, _ = self._encoded(image, iterations)
-    return {"codes": codes}
+  def _encode(self, image, iterations):
+    codes, gains, _ = self._encoded(image, iterations)
+    return {"codes": codes, **({"gains": gains} if self.codec.config.sent_gain else {})}
 
-  @tf.function(input_signature=[CODES, HEIGHT, WIDTH])
-  def decode(self, codes, height, width):
+  def _decode(self, codes, height, width):
     gains = tf.zeros(tf.shape(codes)[:1], tf.uint8)
     return {"image": self._decoded(codes, gains, height, width)}
 
-  @tf.function(input_signature=[IMAGE, ITERATIONS])
-  def reconstruct(self, image, iterations):
+  def _decode_sent(self, codes, height, width, gains):
+    return {"image": self._decoded(codes, gains, height, width)}
+
+  def _reconstruct(self, image, iterations):
     _, _, pictures = self._encoded(image, iterations)
     return {"images": pictures}
 
@@ -124,13 +138,15 @@ class _Serving(tf.Module):
     rows, columns = tf.shape(images)[1] // STRIDE_PX, tf.shape(images)[2] // STRIDE_PX
     encoder_states = self.codec.encoder_states(1, rows, columns)
     decoder_states = self.codec.decoder_states(1, rows, columns)
-    planes = tf.TensorArray(tf.uint8, iterations, element_shape=CODES.shape[1:])
+    planes = tf.TensorArray(tf.uint8, iterations, element_shape=self.codes.shape[1:])
     gains = tf.TensorArray(tf.uint8, iterations, element_shape=[])
     pictures = tf.TensorArray(tf.uint8, iterations, element_shape=IMAGE.shape)
     for t in tf.range(iterations):
+      encoder_states = self._primed_encoder(t, images, encoder_states, decoder_states)
       codes, exponents, encoder_states = self.codec.encode_step(
         images, encoder_states, decoder_states
       )
+      decoder_states = self._primed_decoder(t, codes, decoder_states)
       decoder_states = self.codec.decode_step(codes, exponents, decoder_states)
       planes = planes.write(t, tf.cast(codes[0] > 0, tf.uint8))
       gains = gains.write(t, tf.cast(exponents[0], tf.uint8))
@@ -144,8 +160,29 @@ class _Serving(tf.Module):
     for t in tf.range(shape[0]):
       signs = 2.0 * tf.cast(codes[t], tf.float32)[tf.newaxis] - 1.0
       exponents = tf.cast(gains[t], tf.int32)[tf.newaxis]
+      states = self._primed_decoder(t, signs, states)
       states = self.codec.decode_step(signs, exponents, states)
     return _to_pixels(states[1][0, :height, :width])
+
+  def _primed_encoder(self, t, images, encoder_states, decoder_states):
+    """The encoder's states behind the further passes of an iteration."""
+    if self.is_primed:
+      for _ in tf.range(self._extra_passes(t)):
+        encoder_states = self.codec.prime_encoder(
+          images, encoder_states, decoder_states
+        )
+    return encoder_states
+
+  def _primed_decoder(self, t, codes, decoder_states):
+    """The decoder's states behind the further passes of an iteration."""
+    if self.is_primed:
+      for _ in tf.range(self._extra_passes(t)):
+        decoder_states = self.codec.prime_decoder(codes, decoder_states)
+    return decoder_states
+
+  def _extra_passes(self, t):
+    """See `CodecConfig.extra_passes`."""
+    return tf.where(t == 0, self.codec.config.priming, self.codec.config.diffusion)
 
   def _padded(self, image):
     """uint8 [h, w, 3] to float32 [1, H, W, 3] in [-0.5, 0.5], edges repeated."""
@@ -156,19 +193,6 @@ class _Serving(tf.Module):
     image = tf.gather(image, tf.minimum(rows, height - 1), axis=0)
     image = tf.gather(image, tf.minimum(columns, width - 1), axis=1)
     return tf.cast(image, tf.float32)[tf.newaxis] / 255.0 - 0.5
-
-
-class _SendingGains(_Serving):
-  """Of a codec whose streams carry a gain an iteration."""
-
-  @tf.function(input_signature=[IMAGE, ITERATIONS])
-  def encode(self, image, iterations):
-    codes, gains, _ = self._encoded(image, iterations)
-    return {"codes": codes, "gains": gains}
-
-  @tf.function(input_signature=[CODES, HEIGHT, WIDTH, GAINS])
-  def decode(self, codes, height, width, gains):
-    return {"image": self._decoded(codes, gains, height, width)}
 
 
 def _to_pixels(image):

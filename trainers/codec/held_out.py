@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from hardmine.trainers.metrics.ms_ssim import MsSsim
-from hardmine.trainers.metrics.rate_distortion import Curve
+from hardmine.trainers.metrics.rate_distortion import LOWEST_BPP, Curve
 
-BPP_PER_ITERATION = 0.125
+BPP_PER_ITERATION = 0.125  # of the full-resolution network
 
 
 def ms_ssim_by_iteration(
@@ -30,9 +30,16 @@ def ms_ssim_by_iteration(
   return np.mean(scores, axis=0)
 
 
-def area(scores: np.ndarray) -> float:
-  """Under the curve of those means at the nominal rate, from 0.125 to 2 bpp."""
-  rates = BPP_PER_ITERATION * np.arange(1, len(scores) + 1)
+def area(scores: np.ndarray, bpp: float = BPP_PER_ITERATION) -> float:
+  """Under the curve of those means at the nominal rate, from 0.125 to 2 bpp.
+
+  Args:
+    scores: after every iteration.
+    bpp: of an iteration.
+  """
+  rates = bpp * np.arange(1, len(scores) + 1)
+  if rates[-1] < LOWEST_BPP:  # the last value is held, as it is above the last rate
+    rates, scores = np.append(rates, LOWEST_BPP), np.append(scores, scores[-1])
   return Curve(bpp=tuple(rates.tolist()), value=tuple(scores.tolist())).area()
 
 

@@ -5,6 +5,10 @@
     decode_step.onnx   codes, exponents, iteration, decoder_*, estimate, gain
                        -> new_decoder_*, new_estimate, new_gain
 
+In the first iteration both run `priming` times more, in the others `diffusion` times,
+where the facts have such a number, and of what that gives only the new states of
+encoder and decoder are taken, neither estimate nor gain.
+
 Everything is float32 [1, channels, rows, columns] of free sizes but `exponents`, int32
 [1], and `iteration`, int32 []; what a network does not use is missing. `values` above
 zero are bits of 1; `codes` are -1 and +1. `facts.json` says the rest.
@@ -20,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from hardmine.schemas.codec_config import STRIDE_PX
 from hardmine.schemas.exported_model import LIGHT_FACTS, light_graph
 from hardmine.schemas.files import write_atomically
 from hardmine.trainers import onnx_export
@@ -34,6 +38,7 @@ from hardmine.trainers.onnx_layout import FIRST, channels_first
 
 ENCODE_STEP, DECODE_STEP = STEPS = ("encode_step", "decode_step")
 FORMAT = 1  # of the facts
+FORMAT_PRIMED = 2  # the same, with passes that readers of 1 know nothing of
 
 
 def write_light_form(codec: RecurrentCodec, model_dir: str | os.PathLike) -> None:
@@ -50,13 +55,19 @@ def write_light_form(codec: RecurrentCodec, model_dir: str | os.PathLike) -> Non
 
   Path(model_dir, LIGHT_FACTS).parent.mkdir(parents=True, exist_ok=True)
   states = _States(codec)
+  primed = {
+    name: passes
+    for name in ("priming", "diffusion")
+    if (passes := getattr(codec.config, name))
+  }
   facts: dict[str, Any] = {
-    "format": FORMAT,
+    "format": FORMAT_PRIMED if primed else FORMAT,
+    **primed,
     "layout": "NCHW",
     "stride_px": STRIDE_PX,
     "padding_px": codec.config.padding_px,
     "normalisation": {"divisor": 255.0, "offset": -0.5},
-    "code_channels": CODE_DEPTH,
+    "code_channels": codec.config.code_depth,
     "encoder_states": states.encoder,
     "decoder_states": states.decoder,
     "side_scales": sorted({1.0, *states.scales().values()}),
@@ -214,8 +225,9 @@ class _DecodeStep:
     import tensorflow as tf
 
     self._codec, self._states = codec, states
+    depth = codec.config.code_depth
     self.signature = [
-      tf.TensorSpec([1, None, None, CODE_DEPTH], tf.float32, name="codes"),
+      tf.TensorSpec([1, None, None, depth], tf.float32, name="codes"),
       tf.TensorSpec([1], tf.int32, name="exponents"),
       tf.TensorSpec([], tf.int32, name="iteration"),
       *_specs(states.decoder),

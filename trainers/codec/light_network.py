@@ -60,7 +60,7 @@ class LightNetwork:
     step = self._graphs.get("decode_step", *codes.shape[1:3])
     states = self._beginning("decoder_states", *codes.shape[1:3])
     for iteration, (plane, gain) in enumerate(zip(codes, gains)):
-      states = _decoded(step, plane > 0, gain, iteration, states)
+      states = self._decoded(step, plane > 0, gain, iteration, states)
     return _to_pixels(states[_ESTIMATE], height_px, width_px)
 
   def reconstruct(self, image: np.ndarray, iterations: int) -> np.ndarray:
@@ -73,10 +73,19 @@ class LightNetwork:
     _give_back(height * width)
     return np.stack(pictures)
 
+  def steps(
+    self, image: np.ndarray, iterations: int
+  ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+    """Codes, gain and picture of every iteration."""
+    height, width, _ = image.shape
+    for values, gain, estimate in self._steps(image, iterations, True):
+      yield (values > 0).astype(np.uint8), gain, _to_pixels(estimate, height, width)
+    _give_back(height * width)
+
   def _steps(
     self, image: np.ndarray, iterations: int, to_the_end: bool
   ) -> Iterator[tuple[np.ndarray, int, Value | None]]:
-    """Of every iteration the values [rows, columns, 32], the gain and the estimate."""
+    """Of every iteration values [rows, columns, depth], the gain and the estimate."""
     pixels = self._padded(image)
     rows, columns = (side // self._facts["stride_px"] for side in pixels.shape[2:])
     grid = (rows, columns)
@@ -85,6 +94,11 @@ class LightNetwork:
     decoder = self._beginning("decoder_states", *grid)
     for iteration in range(iterations):
       clock = np.array(iteration, np.int32)
+      for _ in range(self._extra_passes(iteration)):
+        found = encode_step.run(
+          {"image": pixels, "iteration": clock, **encoder, **decoder}
+        )
+        encoder = _states(found, "encoder_")
       # by no name of its own, which would keep the old states for the decoding
       found = encode_step.run(
         {"image": pixels, "iteration": clock, **encoder, **decoder}
@@ -94,8 +108,26 @@ class LightNetwork:
       encoder = _next(found)
       if to_the_end or iteration + 1 < iterations:
         decode_step = self._graphs.get("decode_step", *grid)
-        decoder = _decoded(decode_step, values > 0, gain, iteration, decoder)
+        decoder = self._decoded(decode_step, values > 0, gain, iteration, decoder)
       yield values, gain, decoder[_ESTIMATE]
+
+  def _decoded(
+    self,
+    step: Graph,
+    bits: np.ndarray,
+    gain: int,
+    iteration: int,
+    states: Mapping[str, Any],
+  ) -> dict[str, Any]:
+    """The decoder's states after the bits [rows, columns, depth] of an iteration."""
+    for _ in range(self._extra_passes(iteration)):
+      primed = _decoded(step, bits, gain, iteration, states)
+      states = {**states, **_states(primed, "decoder_")}
+    return _decoded(step, bits, gain, iteration, states)
+
+  def _extra_passes(self, iteration: int) -> int:
+    """Of which only the states are taken, before those of an iteration."""
+    return self._facts.get("diffusion" if iteration else "priming", 0)
 
   def _beginning(self, states: str, rows: int, columns: int) -> dict[str, Any]:
     """States before the first iteration."""
@@ -184,7 +216,7 @@ _OWN_GRAPH_CODES = 256  # 256x256 pixels
 def _decoded(
   step: Graph, bits: np.ndarray, gain: int, iteration: int, states: Mapping[str, Any]
 ) -> dict[str, Value]:
-  """The decoder's states after bits [rows, columns, 32]."""
+  """The decoder's states after bits [rows, columns, depth]."""
   codes = np.where(bits, np.float32(1), np.float32(-1)).transpose(2, 0, 1)[np.newaxis]
   return _next(
     step.run(
@@ -196,6 +228,11 @@ def _decoded(
       }
     )
   )
+
+
+def _states(found: Mapping[str, Value], prefix: str) -> dict[str, Value]:
+  """The units' alone, of what a step gives."""
+  return {k: value for k, value in _next(found).items() if k.startswith(prefix)}
 
 
 def _next(found: Mapping[str, Value]) -> dict[str, Value]:

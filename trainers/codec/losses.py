@@ -1,7 +1,8 @@
 """What a codec's training makes small.
 
-The papers' loss is the mean absolute residual of all iterations (1608.05148, eq. 7).
-Beside it stands here what the curves are judged by, MS-SSIM, and the logarithm of
+The papers' loss is the mean absolute residual of all iterations (1608.05148, eq. 7),
+before that its square (1511.06085), and after that weighted by pixel (`ssim_weights`).
+Beside them stands here what the curves are judged by, MS-SSIM, and the logarithm of
 each iteration's loss: late iterations have small losses, and only relative to those
 do they count as much as the first.
 """
@@ -21,18 +22,32 @@ LEAST = 1e-4  # below it a loss counts as this; its logarithm stays finite
 
 
 def codec_loss(
-  images: Any, estimates: Any, ms_ssim_weight: float = 0.0, logarithm: bool = False
+  images: Any,
+  estimates: Any,
+  ms_ssim_weight: float = 0.0,
+  logarithm: bool = False,
+  square: bool = False,
+  pixel_weights: Any = None,
 ) -> Any:
   """The mean of `iteration_losses`; by default the papers' mean absolute residual."""
-  if ms_ssim_weight or logarithm:
-    return ops.mean(iteration_losses(images, estimates, ms_ssim_weight, logarithm))
+  if ms_ssim_weight or logarithm or square or pixel_weights is not None:
+    return ops.mean(
+      iteration_losses(
+        images, estimates, ms_ssim_weight, logarithm, square, pixel_weights
+      )
+    )
   # one mean and not a mean of means: the weights of before, to the last bit
   residuals = ops.cast(images, "float32") - ops.cast(estimates, "float32")
   return ops.mean(ops.abs(residuals))
 
 
 def iteration_losses(
-  images: Any, estimates: Any, ms_ssim_weight: float = 0.0, logarithm: bool = False
+  images: Any,
+  estimates: Any,
+  ms_ssim_weight: float = 0.0,
+  logarithm: bool = False,
+  square: bool = False,
+  pixel_weights: Any = None,
 ) -> Any:
   """The loss of every iteration.
 
@@ -41,13 +56,18 @@ def iteration_losses(
     estimates: [iterations, b, h, w, 3] around it.
     ms_ssim_weight: of 1 - MS-SSIM beside the mean absolute residual.
     logarithm: of both instead.
+    square: the mean square of the residual instead (1511.06085, section 3).
+    pixel_weights: float32 [iterations, b, h, w, 1], factors of what is of pixels.
 
   Returns:
     float32 [iterations].
   """
-  residuals = ops.abs(ops.cast(images, "float32") - ops.cast(estimates, "float32"))
-  absolute = ops.mean(residuals, axis=(1, 2, 3, 4))
-  losses = _logarithm(absolute) if logarithm else absolute
+  residuals = ops.cast(images, "float32") - ops.cast(estimates, "float32")
+  residuals = ops.square(residuals) if square else ops.abs(residuals)
+  if pixel_weights is not None:
+    residuals *= pixel_weights
+  of_pixels = ops.mean(residuals, axis=(1, 2, 3, 4))
+  losses = _logarithm(of_pixels) if logarithm else of_pixels
   if ms_ssim_weight:
     unlike = 1.0 - ops.mean(ms_ssim(images, estimates), axis=1)
     losses += ms_ssim_weight * (_logarithm(unlike) if logarithm else unlike)

@@ -5,9 +5,10 @@
        ^         +---------+   +-----------+   +---------+                         |
        +---------------------------------------------------------------------------+
 
-One turn of the loop is an iteration and yields 32 bits per 16x16 pixels. With a sent
-gain the residual is multiplied by a factor before the encoder, and what the decoder
-says is divided by it.
+One turn of the loop is an iteration and yields 32 bits per 16x16 pixels, or 16 with the
+networks of 2015. With a sent gain the residual is multiplied by a factor before the
+encoder, and what the decoder says is divided by it. With priming, encoder and decoder
+first go through the same once or more for the sake of their states alone.
 """
 
 from __future__ import annotations
@@ -26,12 +27,14 @@ from hardmine.trainers.codec import sent_gain
 from hardmine.trainers.codec.binarizer import Binarizer
 from hardmine.trainers.codec.losses import codec_loss
 from hardmine.trainers.codec.networks import Decoder, Encoder
+from hardmine.trainers.codec.networks_2015 import Decoder2015, Encoder2015
 from hardmine.trainers.codec.reconstruction import build_reconstruction
+from hardmine.trainers.codec.ssim_weights import SsimWeights
 from hardmine.trainers.replicas import alone, loss_of_share
 
 
 class RecurrentCodec(keras.Model):
-  """Nine codecs in one: three cells times three reconstruction frameworks.
+  """Every codec of a config: networks, units and reconstruction frameworks.
 
   States are plain lists of tensors, so that a loop of any backend can carry them:
   the encoder's cells', and `[decoder's cells', estimate, gain, iteration]`.
@@ -40,6 +43,7 @@ class RecurrentCodec(keras.Model):
     config: the network.
     iterations: unrolled by `call`, that is in training.
     seed: of the binarizer's noise.
+    pixel_loss: see `hardmine.schemas.training_config.CodecTrainingConfig`.
 
   Attributes:
     ms_ssim_weight: see `hardmine.trainers.codec.losses.codec_loss`.
@@ -47,16 +51,27 @@ class RecurrentCodec(keras.Model):
   """
 
   def __init__(
-    self, config: CodecConfig, iterations: int = 16, seed: int = 0, **kwargs: Any
+    self,
+    config: CodecConfig,
+    iterations: int = 16,
+    seed: int = 0,
+    pixel_loss: str = "absolute",
+    **kwargs: Any,
   ):
     super().__init__(**kwargs)
     self.config = config
     self.iterations = iterations
     self.ms_ssim_weight = 0.0
     self.log_loss = False
-    self.encoder = Encoder(config, name="encoder")
+    self.pixel_loss = pixel_loss
+    # its running mean is a weight, which only those have that need it
+    self.ssim_weights = (
+      SsimWeights(name="ssim_weights") if pixel_loss == "ssim_weighted" else None
+    )
+    encoder, decoder = NETWORKS[config.network]
+    self.encoder = encoder(config, name="encoder")
     self.binarizer = Binarizer(seed, name="binarizer")
-    self.decoder = Decoder(config, name="decoder")
+    self.decoder = decoder(config, name="decoder")
     self.reconstruction = build_reconstruction(config)
 
   def build(self, _: Any) -> None:
@@ -97,7 +112,7 @@ class RecurrentCodec(keras.Model):
     """One iteration of the encoder.
 
     Returns:
-      The codes, -1 or +1 [b, r, c, 32]; the exponents of the sent gain, int32 [b],
+      The codes, -1 or +1 [b, r, c, depth]; the exponents of the sent gain, int32 [b],
       zeros without one; the encoder's new states.
     """
     values, exponents, encoder_states = self.encoded_values(
@@ -128,6 +143,37 @@ class RecurrentCodec(keras.Model):
     estimate, gain = self.reconstruction.update(estimate, decoded, gain)
     return [states, estimate, gain, iteration + 1]
 
+  def prime_encoder(self, images: Any, encoder_states: Any, decoder_states: Any) -> Any:
+    """The encoder's states after a pass whose codes nobody sees."""
+    return self.encoded_values(images, encoder_states, decoder_states)[-1]
+
+  def prime_decoder(self, codes: Any, decoder_states: Any) -> Any:
+    """The decoder's states after a pass over codes whose image nobody sees."""
+    states, *rest = decoder_states
+    _, states = self.decoder(codes, states, rest[-1])
+    return [states, *rest]
+
+  def encode_iteration(
+    self,
+    images: Any,
+    encoder_states: Any,
+    decoder_states: Any,
+    iteration: int,
+    training: bool = False,
+  ) -> tuple[Any, Any, Any]:
+    """As `encode_step`, behind the further passes of an iteration, from 0."""
+    for _ in range(self.config.extra_passes(iteration)):
+      encoder_states = self.prime_encoder(images, encoder_states, decoder_states)
+    return self.encode_step(images, encoder_states, decoder_states, training)
+
+  def decode_iteration(
+    self, codes: Any, exponents: Any, decoder_states: Any, iteration: int
+  ) -> Any:
+    """As `decode_step`, behind the further passes of an iteration, from 0."""
+    for _ in range(self.config.extra_passes(iteration)):
+      decoder_states = self.prime_decoder(codes, decoder_states)
+    return self.decode_step(codes, exponents, decoder_states)
+
   def call(self, images: Any, training: bool = False) -> Any:
     """Estimates after every iteration.
 
@@ -145,11 +191,11 @@ class RecurrentCodec(keras.Model):
       self.decoder_states(*grid),
     )
     estimates = []
-    for _ in range(self.iterations):
-      codes, exponents, encoder_states = self.encode_step(
-        images, encoder_states, decoder_states, training
+    for t in range(self.iterations):
+      codes, exponents, encoder_states = self.encode_iteration(
+        images, encoder_states, decoder_states, t, training
       )
-      decoder_states = self.decode_step(codes, exponents, decoder_states)
+      decoder_states = self.decode_iteration(codes, exponents, decoder_states, t)
       estimates.append(decoder_states[1])
     return ops.stack(estimates)
 
@@ -163,16 +209,34 @@ class RecurrentCodec(keras.Model):
   ) -> Any:
     """Mean over the iterations; by default the paper's absolute residual (eq. 7)."""
     with alone(not training):
-      loss = codec_loss(x, y_pred, self.ms_ssim_weight, self.log_loss)
+      weights = None
+      if self.ssim_weights is not None:
+        weights = self.ssim_weights(x, y_pred, training=training)
+      loss = codec_loss(
+        x,
+        y_pred,
+        self.ms_ssim_weight,
+        self.log_loss,
+        square=self.pixel_loss == "square",
+        pixel_weights=weights,
+      )
       return loss_of_share(loss)
 
 
+NETWORKS = {
+  "full_resolution": (Encoder, Decoder),
+  "fully_connected": (Encoder2015, Decoder2015),
+  "convolutional": (Encoder2015, Decoder2015),
+}
+
+
 def build_codec(
-  config: CodecConfig, iterations: int = 16, seed: int = 0
+  config: CodecConfig, iterations: int = 16, seed: int = 0, pixel_loss: str = "absolute"
 ) -> RecurrentCodec:
   """A codec with its weights made, drawn from `seed`."""
   keras.utils.set_random_seed(seed)
-  return _made(RecurrentCodec(config, iterations=1, seed=seed), iterations)
+  codec = RecurrentCodec(config, iterations=1, seed=seed, pixel_loss=pixel_loss)
+  return _made(codec, iterations)
 
 
 def bare_copy(codec: RecurrentCodec) -> RecurrentCodec:

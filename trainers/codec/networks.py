@@ -95,8 +95,9 @@ class Encoder(keras.layers.Layer):
     deep = config.deep_width or config.width
     self.stem = plain_conv(scaled_depth(64, config.width), 3, 2, name="e_conv")
     self.clock = build_clock(config)
+    unit = config.cell.encoder_unit or config.cell
     self.cells = [
-      config.cell(
+      unit(
         scaled_depth(depth, width),
         kernel_size=3,
         hidden_kernel_size=1,

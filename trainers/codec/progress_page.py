@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from hardmine.schemas.files import write_atomically
-from hardmine.trainers.codec.held_out import BPP_PER_ITERATION
 from hardmine.trainers.codec.run_folder import RunFolder
 
 SHOWN_ITERATIONS = (1, 2, 4, 8, 16)
@@ -32,19 +31,17 @@ def write(folder: RunFolder, original: np.ndarray, pictures: np.ndarray) -> None
   scored = [line for line in lines if "area" in line]
   trained = [line for line in lines if "loss" in line]
   experiment = folder.experiment()
+  bpp = experiment.codec.bpp_per_iteration
   shown = [t for t in SHOWN_ITERATIONS if t <= len(pictures)]
   environment = jinja2.Environment(autoescape=True)
   page = environment.from_string(TEMPLATE.read_text("utf-8")).render(
     name=experiment.name,
     last=scored[-1],
     best=max(scored, key=lambda line: line["area"]),
-    plots=_png_uri(_plots(scored, trained)),
+    plots=_png_uri(_plots(scored, trained, bpp)),
     pictures=[
       ("original", _png_uri(original)),
-      *(
-        (f"{t} · {BPP_PER_ITERATION * t:g} bpp", _png_uri(pictures[t - 1]))
-        for t in shown
-      ),
+      *((f"{t} · {bpp * t:g} bpp", _png_uri(pictures[t - 1])) for t in shown),
     ],
     codec=experiment.codec.to_json(),
     training=experiment.training.to_json(),
@@ -52,7 +49,9 @@ def write(folder: RunFolder, original: np.ndarray, pictures: np.ndarray) -> None
   write_atomically(folder.page, page, durable=False)
 
 
-def _plots(scored: list[dict[str, Any]], trained: list[dict[str, Any]]) -> np.ndarray:
+def _plots(
+  scored: list[dict[str, Any]], trained: list[dict[str, Any]], bpp: float
+) -> np.ndarray:
   """Area and loss over steps, MS-SSIM over iterations at first, halfway and now."""
   from matplotlib.backends.backend_agg import FigureCanvasAgg
   from matplotlib.figure import Figure
@@ -68,7 +67,7 @@ def _plots(scored: list[dict[str, Any]], trained: list[dict[str, Any]]) -> np.nd
     scores = scored[line]["ms_ssim"]
     step = scored[line]["step"]
     curve.plot(range(1, len(scores) + 1), scores, marker=".", label=f"step {step:,}")
-  curve.set(xlabel="iteration (1/8 bit per pixel each)", title="MS-SSIM")
+  curve.set(xlabel=f"iteration ({bpp:g} bits per pixel each)", title="MS-SSIM")
   curve.legend()
   for axes in (area, loss, curve):
     axes.grid(alpha=0.3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.schemas.config import require
 from hardmine.trainers.codec.bitstream import CHUNK_OVERHEAD_BYTES
 from hardmine.trainers.codec.stream_header import MAX_ITERATIONS, MODEL_ID_BYTES, Header
@@ -23,10 +24,13 @@ def size_bytes(
   iterations: int,
   sends_gains: bool = False,
   splitting: Splitting = USUAL,
+  code_depth: int = CODE_DEPTH,
 ) -> int:
   """Exact size of the file that a picture gives; see `file_bytes`."""
   return file_bytes(
-    _header(height_px, width_px, padding_px, iterations, sends_gains, splitting)
+    _header(
+      height_px, width_px, padding_px, iterations, sends_gains, splitting, code_depth
+    )
   )
 
 
@@ -36,9 +40,12 @@ def iteration_bits(
   padding_px: int,
   sends_gains: bool = False,
   splitting: Splitting = USUAL,
+  code_depth: int = CODE_DEPTH,
 ) -> int:
   """Bits of one iteration's codes and gains, of all that is padded, without a frame."""
-  header = _header(height_px, width_px, padding_px, 1, sends_gains, splitting)
+  header = _header(
+    height_px, width_px, padding_px, 1, sends_gains, splitting, code_depth
+  )
   return 8 * header.payload_bytes
 
 
@@ -50,6 +57,7 @@ def iterations_for_bpp(
   max_iterations: int = MAX_ITERATIONS,
   sends_gains: bool = False,
   splitting: Splitting = USUAL,
+  code_depth: int = CODE_DEPTH,
 ) -> int:
   """The most iterations whose whole file stays within a rate.
 
@@ -61,13 +69,16 @@ def iterations_for_bpp(
     max_iterations: never more than this, however high the rate.
     sends_gains: of the model.
     splitting: which pictures are split into tiles.
+    code_depth: of the model, bits of a position.
 
   Raises:
     ValueError: not even one iteration fits.
   """
   require(math.isfinite(bpp) and bpp > 0, "a finite bpp > 0", bpp=bpp)
   one, two = (
-    size_bytes(height_px, width_px, padding_px, iterations, sends_gains, splitting)
+    size_bytes(
+      height_px, width_px, padding_px, iterations, sends_gains, splitting, code_depth
+    )
     for iterations in (1, 2)
   )
   sizes = [one + iterations * (two - one) for iterations in range(max_iterations)]
@@ -89,6 +100,7 @@ def _header(
   iterations: int,
   sends_gains: bool,
   splitting: Splitting,
+  code_depth: int,
 ) -> Header:
   return Header(
     model_id=bytes(MODEL_ID_BYTES),
@@ -98,4 +110,5 @@ def _header(
     iterations=iterations,
     sends_gains=sends_gains,
     tiling=splitting.of(height_px, width_px),
+    code_depth=code_depth,
   )

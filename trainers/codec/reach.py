@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX, CodecConfig
+from hardmine.schemas.codec_config import STRIDE_PX, CodecConfig
 from hardmine.trainers.codec.model import RecurrentCodec
 
 MEASURED = 3  # iterations; each further one adds what the last of them added
@@ -34,7 +34,9 @@ def reach_facts(config: CodecConfig) -> dict[str, list[int] | None]:
   width = min(config.width, _SMALL_WIDTH)
   return _measured(
     # a gain that is sent is no computation of the decoder's, and of the whole picture
-    dataclasses.replace(config, width=width, deep_width=None, clock=0, sent_gain=False)
+    dataclasses.replace(
+      config, width=width, deep_width=None, clock=0, own_weights=0, sent_gain=False
+    )
   )
 
 
@@ -56,13 +58,13 @@ def _measured(config: CodecConfig) -> dict[str, list[int] | None]:
 def _decode_reaches(codec: RecurrentCodec, axis: int) -> list[list[int]]:
   """Along an axis, of either of two code positions after each iteration."""
   grid, batch = _grid(axis), len(_PLACES)
-  codes = np.zeros((batch, *grid, CODE_DEPTH), "float32")
+  codes = np.zeros((batch, *grid, codec.config.code_depth), "float32")
   for number, place in enumerate(_PLACES):
     _along(codes[number], axis)[place] = np.nan
   zeros, states = np.zeros(batch, "int32"), codec.decoder_states(batch, *grid)
   reaches = []
-  for _ in range(MEASURED):
-    states = codec.decode_step(codes, zeros, states)
+  for t in range(MEASURED):
+    states = codec.decode_iteration(codes, zeros, states, t)
     reaches.append(
       [
         _reach(pixels, place * STRIDE_PX, (place + 1) * STRIDE_PX - 1, STRIDE_PX)
@@ -88,7 +90,9 @@ def _encode_reaches(codec: RecurrentCodec, axis: int) -> list[list[int]]:
     codec.encoder_states(batch, *grid),
     codec.decoder_states(batch, *grid),
   )
-  for _ in range(MEASURED):
+  for t in range(MEASURED):
+    for _ in range(codec.config.extra_passes(t)):
+      states = codec.prime_encoder(image, states, decoder)
     values, _, states = codec.encoded_values(image, states, decoder)
     reaches.append(
       [
@@ -97,7 +101,7 @@ def _encode_reaches(codec: RecurrentCodec, axis: int) -> list[list[int]]:
       ]
     )
     # values, not bits: a bit forgets that it came from a NaN
-    decoder = codec.decode_step(values, zeros, decoder)
+    decoder = codec.decode_iteration(values, zeros, decoder, t)
   blocks = np.transpose(reaches)
   return np.where(blocks < 0, -1, blocks * STRIDE_PX).tolist()
 

@@ -38,7 +38,8 @@ def run_fn(fn_args: Any) -> None:
   Args:
     fn_args: TFX's `FnArgs`. Of its `custom_config`, `codec` and `training` are
       the configs as JSON, and `checkpoint_dir` is a folder or URL that outlives
-      the run, so that a killed one resumes.
+      the run, so that a killed one resumes. `entropy_images` are the paths or URLs
+      of the photographs that `training.entropy` is fitted to.
 
   Raises:
     RuntimeError: no patch to train on, or the loss is not a number any more.
@@ -111,6 +112,11 @@ def _train_and_export(fn_args: Any) -> None:
       num_patches=num_patches,
       **facts,
     )
+  if config.entropy is not None:
+    from hardmine.trainers.codec.entropy.fitted_export import add_entropy_model
+
+    paths = settings["entropy_images"]
+    add_entropy_model(fn_args.serving_model_dir, paths, config.entropy, _say)
 
 
 def _say(line: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -40,6 +41,15 @@ class SavedModelNetwork:
     return self._call("reconstruct", image=image, iterations=np.int32(iterations))[
       "images"
     ]
+
+  def steps(
+    self, image: np.ndarray, iterations: int
+  ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
+    """Codes, gain and picture of every iteration; all of them are made at once."""
+    codes, gains = self.encode(image, iterations)
+    pictures = self.reconstruct(image, iterations)
+    for plane, gain, picture in zip(codes, gains, pictures):
+      yield plane, int(gain), picture
 
   def _call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
     import tensorflow as tf

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import functools
+import types
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from hardmine.schemas.codec_config import CODE_DEPTH
-from hardmine.trainers.codec.stream_header import Header, code_grid
+from hardmine.trainers.codec.entropy.coder import CodingError, EntropyCoder
+from hardmine.trainers.codec.stream_header import (
+  BitstreamError,
+  Header,
+  check_entropy_model,
+  code_grid,
+)
 
-_POSITION_BYTES = CODE_DEPTH // 8
+MAX_GAIN = 63
+_NO_SIDE: Mapping[str, bytes] = types.MappingProxyType({})
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -19,13 +27,18 @@ class Stream:
 
   Attributes:
     header: as written; `header.iterations` counts the missing ones too.
-    payloads: uint8 [iterations, header.payload_bytes], of what was there.
+    payloads: of the iterations that were there; one shorter than
+      `header.payload_bytes` is coded.
     num_missing: iterations that were asked for and lie beyond the end of the file.
+    side: payloads of what goes along beside the iterations, by name.
+    damaged_side: names of those that cannot be read.
   """
 
   header: Header
-  payloads: np.ndarray
+  payloads: tuple[bytes, ...]
   num_missing: int
+  side: Mapping[str, bytes] = _NO_SIDE
+  damaged_side: tuple[str, ...] = ()
 
   @property
   def iterations(self) -> int:
@@ -34,7 +47,7 @@ class Stream:
 
   @property
   def codes(self) -> np.ndarray:
-    """uint8 {0, 1} [iterations, rows, columns, 32], of a picture that is whole."""
+    """uint8 {0, 1} [iterations, rows, columns, depth], of a picture that is whole."""
     return self.window(slice(None), slice(None))
 
   @property
@@ -46,35 +59,90 @@ class Stream:
     num_tiles = self.header.tiles.num_tiles
     gains = np.zeros((self.iterations, num_tiles), np.uint8)
     if self.header.sends_gains:
-      gains = self.payloads[:, :num_tiles]
+      starts = b"".join(one[:num_tiles] for one in self.payloads)
+      gains = np.frombuffer(starts, np.uint8).reshape(self.iterations, num_tiles)
     return gains if self.header.tiling is not None else gains[:, 0]
+
+  @property
+  def is_coded(self) -> bool:
+    """Bits cannot be had without the entropy model; see `with_raw_bits`."""
+    return any(len(one) < self.header.payload_bytes for one in self.payloads)
+
+  def with_raw_bits(self, coder: EntropyCoder | None) -> Stream:
+    """The same, decoded by an entropy model.
+
+    Args:
+      coder: of the model; None where there is none, as raw bits need none.
+
+    Raises:
+      BitstreamError: another one coded it, or what was coded cannot be.
+    """
+    header = self.header
+    check_entropy_model(header, coder.entropy_id if coder else None)
+    if coder is None or not self.is_coded:
+      return self
+    start = header.num_gains
+    gains = self.gains.reshape(self.iterations, -1)
+    bits: list[list[bytes]] = [[] for _ in self.payloads]
+    try:
+      decoding = coder.decoding(
+        [one[start:] for one in self.payloads], header.payload_bytes - start
+      )
+      for index, (rows, columns) in enumerate(header.tiles):
+        codes = decoding.next(tile_shape(header, rows, columns), gains[:, index])
+        for part, plane in zip(bits, codes):
+          part.append(np.packbits(plane).tobytes())
+    except CodingError as error:
+      raise BitstreamError(
+        f"Expected bits that the entropy model can have coded. Received: {error}"
+      ) from error
+    payloads = tuple(
+      one[:start] + b"".join(part) for one, part in zip(self.payloads, bits)
+    )
+    return dataclasses.replace(self, payloads=payloads)
+
+  @functools.cached_property
+  def _planes(self) -> np.ndarray:
+    """uint8 [iterations, bytes of raw bits]."""
+    if self.is_coded:
+      raise BitstreamError(
+        f"Expected bits that entropy model {self.header.entropy_id.hex()} has decoded. "
+        "Received: coded ones; call with_raw_bits first"
+      )
+    joined = np.frombuffer(b"".join(self.payloads), np.uint8)
+    return joined.reshape(self.iterations, -1)[:, self.header.num_gains :]
 
   def window(self, rows: slice, columns: slice) -> np.ndarray:
     """Codes of some positions of a picture that is whole, unpacked alone."""
-    planes = self.payloads[:, self.header.num_gains :]
-    grid = planes.reshape(self.iterations, *self.header.grid, _POSITION_BYTES)
+    position = self.header.code_depth // 8
+    grid = self._planes.reshape(self.iterations, *self.header.grid, position)
     return _unpacked(grid[:, rows, columns])
 
   def tiles(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Codes and gains of every tile, as the network takes them, one at a time."""
-    header, offset = self.header, self.header.num_gains
+    header, offset = self.header, 0
+    position = header.code_depth // 8
     gains = self.gains.reshape(self.iterations, -1)
     for index, (rows, columns) in enumerate(header.tiles):
       shape = tile_shape(header, rows, columns)
-      end = offset + shape[0] * shape[1] * _POSITION_BYTES
-      packed = self.payloads[:, offset:end].reshape(-1, *shape, _POSITION_BYTES)
+      end = offset + shape[0] * shape[1] * position
+      packed = self._planes[:, offset:end].reshape(-1, *shape, position)
       yield _unpacked(packed), gains[:, index]
       offset = end
 
   @property
   def note(self) -> str | None:
-    """One line about what is missing, or None."""
-    if not self.num_missing:
-      return None
-    found = self.iterations
-    return (
-      f"the file is cut short: decoded {found} of {found + self.num_missing} iterations"
-    )
+    """One line about what is missing or damaged, or None."""
+    notes = []
+    if self.num_missing:
+      found = self.iterations
+      notes.append(
+        f"the file is cut short: decoded {found} of {found + self.num_missing} "
+        "iterations"
+      )
+    for name in self.damaged_side:
+      notes.append(f"its {name.replace('_', ' ')} is damaged and left out")
+    return "; ".join(notes) or None
 
 
 def tile_shape(header: Header, rows: slice, columns: slice) -> tuple[int, int]:
@@ -85,5 +153,5 @@ def tile_shape(header: Header, rows: slice, columns: slice) -> tuple[int, int]:
 
 
 def _unpacked(packed: np.ndarray) -> np.ndarray:
-  """uint8 [..., 4] to {0, 1} [..., 32]."""
+  """uint8 [..., n] to {0, 1} [..., 8 * n]."""
   return np.unpackbits(packed, axis=-1)

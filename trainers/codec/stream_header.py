@@ -3,7 +3,7 @@
     header, 28 bytes
       0   4  magic 89 48 4D 43 ("\\x89HMC"; its high bit exposes 7-bit transfers)
       4   1  format version: 1, 2 where the model sends gains, 3 where the picture is
-             split into tiles
+             split into tiles, 4 where its bits are coded or side chunks go along
       5   1  entropy level, 0 (raw bits)
       6   1  iterations written, 1 to 255
       7   1  padding in blocks of 16 px: 1 or 2
@@ -19,6 +19,18 @@ In version 3 it has 32 bytes:
      27   1  1 where every tile carries a gain in every iteration, else 0
      28   4  CRC32C of bytes 0 to 27
 
+In version 4 it has 40 bytes:
+
+     24   2  as in version 3, or 0 where the picture is whole
+     26   1  as in version 3, or 0
+     27   1  flags, a sum of: 1 every tile carries a gain in every iteration; and side
+             chunks that stand before the iterations: 2 height map, 4 alpha, 8 metadata;
+             16 a position has 16 bits, as of the networks of 2015, and not 32
+     28   8  id of the entropy model, zeros at entropy level 0
+     36   4  CRC32C of bytes 0 to 35
+
+and byte 5 may be 1: bits are coded (`hardmine.trainers.codec.entropy`).
+
 Width, height, tile and overlap say where the tiles lie (`tiling`). Integers are
 unsigned and little endian. Whatever can be said in a lower version is.
 """
@@ -31,7 +43,7 @@ import struct
 
 import google_crc32c
 
-from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX
+from hardmine.schemas.codec_config import CODE_DEPTH, CODE_DEPTH_2015, STRIDE_PX
 from hardmine.schemas.config import require
 from hardmine.trainers.codec.tiling import Grid, Tiling
 
@@ -39,15 +51,29 @@ MAGIC = b"\x89HMC"
 VERSION = 1
 VERSION_WITH_GAINS = 2
 VERSION_WITH_TILES = 3
+VERSION_WITH_CODING = 4
 RAW = 0  # entropy level: the bits as they are
+CONTEXT_NETWORK = 1  # entropy level: `hardmine.trainers.codec.entropy`
 MODEL_ID_BYTES = 8
+NO_ENTROPY_MODEL = bytes(MODEL_ID_BYTES)
+HEIGHT_MAP, ALPHA, METADATA = "height_map", "alpha", "metadata"
+SIDE_FLAGS = {HEIGHT_MAP: 2, ALPHA: 4, METADATA: 8}  # in the order of their chunks
+_GAINS_FLAG = 1
+_DEPTH_FLAG = 16
+MAX_SIDE_BYTES = 64 << 20  # of a side chunk's payload
 MAX_ITERATIONS = 255
 MAX_PIXELS = 1 << 28
 HEADER_BYTES = 28  # without tiles
 
 _HEADER = struct.Struct("<4sBBBB8sII")  # without its checksum
-_TILES = struct.Struct("<HBB")
+_TILES = struct.Struct("<HBB")  # tile, overlap, gains or flags
 _U32 = struct.Struct("<I")
+_SIZES = {
+  VERSION: HEADER_BYTES,
+  VERSION_WITH_GAINS: HEADER_BYTES,
+  VERSION_WITH_TILES: HEADER_BYTES + _TILES.size,
+  VERSION_WITH_CODING: HEADER_BYTES + _TILES.size + MODEL_ID_BYTES,
+}
 
 
 class BitstreamError(ValueError):
@@ -64,9 +90,13 @@ class Header:
     width_px: likewise.
     padding_px: the image was padded to a multiple of this, 16 or 32.
     iterations: chunks written, 1 to 255.
-    entropy_level: 0, raw bits.
+    entropy_level: 0, raw bits, or 1, coded ones.
     sends_gains: every iteration carries a gain, of every tile.
     tiling: how the picture is split into tiles that are coded by themselves.
+    entropy_id: 8 bytes, the prefix of the SHA-256 of the model that coded the bits;
+      zeros at level 0.
+    side: names among `SIDE_FLAGS` of what goes along beside the iterations.
+    code_depth: bits of a position and iteration, 32 or 16.
   """
 
   model_id: bytes
@@ -77,13 +107,18 @@ class Header:
   entropy_level: int = RAW
   sends_gains: bool = False
   tiling: Tiling | None = None
+  entropy_id: bytes = NO_ENTROPY_MODEL
+  side: frozenset[str] = frozenset()
+  code_depth: int = CODE_DEPTH
 
   def __post_init__(self):
-    require(
-      len(self.model_id) == MODEL_ID_BYTES,
-      f"a model id of {MODEL_ID_BYTES} bytes",
-      model_id=self.model_id,
-    )
+    for name in ("model_id", "entropy_id"):
+      value = getattr(self, name)
+      require(
+        len(value) == MODEL_ID_BYTES,
+        f"{name} of {MODEL_ID_BYTES} bytes",
+        **{name: value},
+      )
     require(
       self.height_px > 0
       and self.width_px > 0
@@ -103,8 +138,26 @@ class Header:
       iterations=self.iterations,
     )
     require(
-      self.entropy_level == RAW,
-      "entropy level 0; others were written by a newer version of hardmine",
+      self.entropy_level in (RAW, CONTEXT_NETWORK),
+      "entropy level 0 or 1; others were written by a newer version of hardmine",
+      entropy_level=self.entropy_level,
+    )
+    require(
+      (self.entropy_level == RAW) == (self.entropy_id == NO_ENTROPY_MODEL),
+      "the id of an entropy model at level 1, and none at level 0",
+      entropy_level=self.entropy_level,
+      entropy_id=self.entropy_id,
+    )
+    require(
+      self.side <= set(SIDE_FLAGS),
+      f"side chunks among {', '.join(SIDE_FLAGS)}",
+      side=sorted(self.side),
+    )
+    require(
+      self.code_depth == CODE_DEPTH
+      or (self.code_depth == CODE_DEPTH_2015 and self.entropy_level == RAW),
+      f"codes of {CODE_DEPTH} bits a position, or raw ones of {CODE_DEPTH_2015}",
+      code_depth=self.code_depth,
       entropy_level=self.entropy_level,
     )
 
@@ -121,6 +174,8 @@ class Header:
   @property
   def version(self) -> int:
     """Of the format, the lowest that says all there is to say."""
+    if self.is_coded or self.side or self.code_depth != CODE_DEPTH:
+      return VERSION_WITH_CODING
     if self.tiling is not None:
       return VERSION_WITH_TILES
     return VERSION_WITH_GAINS if self.sends_gains else VERSION
@@ -128,7 +183,23 @@ class Header:
   @property
   def size_bytes(self) -> int:
     """Of this header in a file."""
-    return HEADER_BYTES + (_TILES.size if self.tiling is not None else 0)
+    return _SIZES[self.version]
+
+  @property
+  def is_coded(self) -> bool:
+    """Iterations may be smaller than `payload_bytes`."""
+    return self.entropy_level != RAW
+
+  @property
+  def side_in_order(self) -> list[str]:
+    """Of the side chunks, as they lie in a file."""
+    return [name for name in SIDE_FLAGS if name in self.side]
+
+  def max_side_bytes(self, name: str) -> int:
+    """Of a side chunk's payload."""
+    if name == HEIGHT_MAP:
+      return self.tiles.num_positions(self.padding_px)
+    return MAX_SIDE_BYTES
 
   @property
   def num_gains(self) -> int:
@@ -137,9 +208,9 @@ class Header:
 
   @property
   def payload_bytes(self) -> int:
-    """Exact size of one iteration's payload."""
+    """Size of one iteration's payload of raw bits; none is larger."""
     positions = self.tiles.num_positions(self.padding_px)
-    return positions * CODE_DEPTH // 8 + self.num_gains
+    return positions * self.code_depth // 8 + self.num_gains
 
 
 def pack_header(header: Header) -> bytes:
@@ -154,9 +225,16 @@ def pack_header(header: Header) -> bytes:
     header.width_px,
     header.height_px,
   )
+  tile_px, overlap_px = 0, 0
   if header.tiling is not None:
-    tiling = header.tiling
-    fields += _TILES.pack(tiling.tile_px, tiling.overlap_px, header.sends_gains)
+    tile_px, overlap_px = header.tiling.tile_px, header.tiling.overlap_px
+  flags = _GAINS_FLAG * header.sends_gains
+  if header.version >= VERSION_WITH_TILES:
+    flags += sum(SIDE_FLAGS[name] for name in header.side)
+    flags += _DEPTH_FLAG * (header.code_depth == CODE_DEPTH_2015)
+    fields += _TILES.pack(tile_px, overlap_px, flags)
+  if header.version >= VERSION_WITH_CODING:
+    fields += header.entropy_id
   return fields + _U32.pack(google_crc32c.value(fields))
 
 
@@ -172,13 +250,12 @@ def read_header(data: bytes) -> Header:
       f"Received: {data[: len(MAGIC)].hex(' ') or 'no bytes'}"
     )
   version = data[len(MAGIC)] if len(data) > len(MAGIC) else VERSION
-  if not VERSION <= version <= VERSION_WITH_TILES:
+  if version not in _SIZES:
     raise BitstreamError(
-      f"Expected format version {VERSION} to {VERSION_WITH_TILES}. Received: "
+      f"Expected format version {min(_SIZES)} to {max(_SIZES)}. Received: "
       f"{version}, written by a newer version of hardmine, or damaged"
     )
-  is_tiled = version == VERSION_WITH_TILES
-  size = HEADER_BYTES + (_TILES.size if is_tiled else 0)
+  size = _SIZES[version]
   if len(data) < size:
     raise BitstreamError(
       f"Expected a header of {size} bytes. Received: a file cut after {len(data)} bytes"
@@ -186,31 +263,65 @@ def read_header(data: bytes) -> Header:
   fields, crc = data[: size - _U32.size], data[size - _U32.size : size]
   if _U32.unpack(crc)[0] != google_crc32c.value(fields):
     raise BitstreamError("Expected an undamaged header. Received: its checksum differs")
-  _, _, level, iterations, blocks, model_id, width_px, height_px = _HEADER.unpack_from(
-    fields
-  )
   try:
-    tiling, sends_gains = None, version == VERSION_WITH_GAINS
-    if is_tiled:
-      tiling, sends_gains = _read_tiles(fields)
-    return Header(
-      model_id=model_id,
-      height_px=height_px,
-      width_px=width_px,
-      padding_px=blocks * STRIDE_PX,
-      iterations=iterations,
-      entropy_level=level,
-      sends_gains=sends_gains,
-      tiling=tiling,
-    )
+    return _parsed(fields, version)
   except ValueError as error:  # well-formed, but forged or of a later hardmine
     raise BitstreamError(str(error)) from error
 
 
-def _read_tiles(fields: bytes) -> tuple[Tiling, bool]:
-  tile_px, overlap_px, gains = _TILES.unpack_from(fields, _HEADER.size)
-  require(gains in (0, 1), "0 or 1 gains of a tile", gains=gains)
-  return Tiling(tile_px=tile_px, overlap_px=overlap_px), bool(gains)
+def _parsed(fields: bytes, version: int) -> Header:
+  _, _, level, iterations, blocks, model_id, width_px, height_px = _HEADER.unpack_from(
+    fields
+  )
+  tiling, flags = None, _GAINS_FLAG * (version == VERSION_WITH_GAINS)
+  if version >= VERSION_WITH_TILES:
+    tile_px, overlap_px, flags = _TILES.unpack_from(fields, _HEADER.size)
+    if tile_px or overlap_px or version == VERSION_WITH_TILES:
+      tiling = Tiling(tile_px=tile_px, overlap_px=overlap_px)
+    require(
+      version > VERSION_WITH_TILES or flags <= 1, "0 or 1 gains of a tile", gains=flags
+    )
+  side = {name for name, flag in SIDE_FLAGS.items() if flags & flag}
+  known = _GAINS_FLAG + _DEPTH_FLAG + sum(SIDE_FLAGS[name] for name in side)
+  require(flags | known == known, "flags that this version knows", flags=flags)
+  header = Header(
+    model_id=model_id,
+    height_px=height_px,
+    width_px=width_px,
+    padding_px=blocks * STRIDE_PX,
+    iterations=iterations,
+    entropy_level=level,
+    sends_gains=bool(flags & _GAINS_FLAG),
+    tiling=tiling,
+    entropy_id=fields[-MODEL_ID_BYTES:]
+    if version >= VERSION_WITH_CODING
+    else NO_ENTROPY_MODEL,
+    side=frozenset(side),
+    code_depth=CODE_DEPTH_2015 if flags & _DEPTH_FLAG else CODE_DEPTH,
+  )
+  # each thing is said in one way, so equal pictures are equal files
+  require(
+    header.version == version,
+    f"what it says in format version {header.version}",
+    version=version,
+  )
+  return header
+
+
+def check_entropy_model(header: Header, entropy_id: bytes | None) -> None:
+  """Raises BitstreamError, naming both hashes, unless the model coded the stream.
+
+  Args:
+    header: of a stream; one of raw bits needs no model.
+    entropy_id: of the entropy model that is there; None where there is none.
+  """
+  if header.is_coded and header.entropy_id != entropy_id:
+    ours = f"entropy model {entropy_id.hex()}" if entropy_id else "no entropy model"
+    raise BitstreamError(
+      f"Expected a stream that {ours} can read, as the model's folder holds it. "
+      f"Received: one coded by entropy model {header.entropy_id.hex()}; decode it with "
+      "the folder of the model that wrote it"
+    )
 
 
 def check_model(header: Header, model_id: bytes) -> None:

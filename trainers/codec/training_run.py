@@ -238,13 +238,14 @@ class TrainingRun:
         return
       mean = np.mean(scores, axis=0)
       save_weights(self.folder.weights, self.codec, dtype="float16")
+    area = held_out.area(mean, self.codec.config.bpp_per_iteration)
     self.folder.log(
       step=self.step,
-      area=round(held_out.area(mean), 5),
+      area=round(area, 5),
       ms_ssim=[round(float(value), 5) for value in mean],
     )
     progress_page.write(self.folder, *shown)
     _say(
-      f"step {self.step}: area {held_out.area(mean):.4f}, MS-SSIM {mean[0]:.4f} after "
+      f"step {self.step}: area {area:.4f}, MS-SSIM {mean[0]:.4f} after "
       f"one iteration, {mean[-1]:.4f} after {len(mean)}"
     )

@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from hardmine.components.codec_evaluator.conventional import (
+from hardmine.components.codec_evaluator.conventional import measure_conventional
+from hardmine.components.codec_evaluator.formats import (
   FAMILIES,
   JPEG_QUALITIES,
   decode,
   encode,
   header_bytes,
-  measure_conventional,
 )
 
 JPEG_420, JPEG_444, WEBP = FAMILIES

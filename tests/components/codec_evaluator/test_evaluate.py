@@ -29,6 +29,8 @@ class PyramidCodec:
   model_id = bytes(range(8))
 
   sends_gains = False
+  code_depth = 32
+  entropy_id = None
 
   def __init__(self, count=4, padding_px=16):
     self.count = count

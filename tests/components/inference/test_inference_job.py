@@ -31,7 +31,9 @@ from hardmine.schemas.folders import folder
 from hardmine.schemas.inference_config import DetectionJobConfig, EncodingJobConfig
 from hardmine.schemas.manifest import read_manifest
 from hardmine.trainers.codec import bitstream
+from hardmine.trainers.codec.beside import pack_side
 from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.rate_control import Compressed
 from hardmine.trainers.detection.detector import Detections, Detector
 from hardmine.trainers.images import Photograph
 from hardmine.trainers.metrics.coco_files import read_detections
@@ -54,7 +56,7 @@ class KnownCodec:
     cls.loads += 1
     return cls()
 
-  def compress(self, image, iterations, bpp):
+  def compress_to(self, image, target, *, metadata=None):
     height_px, width_px, _ = image.shape
     if width_px == 7:
       raise ValueError("Expected another width. Received: 7")
@@ -65,12 +67,14 @@ class KnownCodec:
       height_px=height_px,
       width_px=width_px,
       padding_px=16,
-      iterations=iterations or 1,
+      iterations=target.iterations or 1,
       sends_gains=False,
     )
     shape = (header.iterations, -(-height_px // 16), -(-width_px // 16), 32)
-    return bitstream.pack(
-      header, np.zeros(shape, np.uint8), np.zeros(header.iterations, np.uint8)
+    tile = np.zeros(shape, np.uint8), np.zeros(header.iterations, np.uint8)
+    _, side = pack_side(image, metadata)
+    return Compressed(
+      data=bitstream.pack_tiles(header, [tile], side), iterations=header.iterations
     )
 
 
@@ -327,17 +331,36 @@ def test_all_threads_of_a_process_share_one_model(tmp_path, model):
     ask()
 
 
+def test_photographs_keep_what_they_carry(tmp_path, model):
+  exif = Image.Exif()
+  exif[0x8298] = "(c) somebody"
+  exif.get_ifd(0x8825)[1] = "N"
+  for name in ("a", "b"):
+    (tmp_path / name).mkdir()
+    picture = photograph(0)
+    picture.putalpha(100)
+    picture.save(tmp_path / name / "seen.png", exif=exif)
+  kept = run(EncodingJob, tmp_path / "a", tmp_path / "kept", model, keep_metadata=True)
+  bare = run(EncodingJob, tmp_path / "b", tmp_path / "bare", model, alpha="#ffffff")
+  for manifest in (kept, bare):
+    assert manifest["counts"]["transparent"] == 1
+    assert manifest["counts"]["metadata_left_out"] == 1
+  side = bitstream.unpack((tmp_path / "kept/streams/seen.hmc").read_bytes()).side
+  assert set(side) == {"alpha", "metadata"}
+  assert not bitstream.unpack((tmp_path / "bare/streams/seen.hmc").read_bytes()).side
+
+
 def test_a_model_is_at_one_photograph_at_a_time(tmp_path):
   """However many threads a worker has."""
   at_work, most = [], []
 
   class Slow(KnownCodec):
-    def compress(self, image, iterations, bpp):
+    def compress_to(self, image, target, *, metadata=None):
       at_work.append(1)
       most.append(len(at_work))
       time.sleep(0.02)
       at_work.pop()
-      return super().compress(image, iterations, bpp)
+      return super().compress_to(image, target, metadata=metadata)
 
   loaded = staged_model.LoadedModel(Slow())
   config = EncodingJobConfig(images=("x",), model_digest="")
@@ -412,7 +435,7 @@ def test_configs_survive_json():
     DetectionJobConfig(images=("a",), model_digest="b", categories=("cat",)),
   ):
     assert type(config).from_json(config.to_json()) == config
-  with pytest.raises(ValueError, match="iterations or bpp"):
+  with pytest.raises(ValueError, match="only one of iterations, bpp"):
     dataclasses.replace(
       EncodingJobConfig(images=("a",), model_digest="b", bpp=0.5), iterations=1
     )

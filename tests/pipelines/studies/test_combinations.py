@@ -6,6 +6,7 @@ import pytest
 
 from hardmine.pipelines.studies import combinations as study
 from hardmine.pipelines.studies import documentation
+from hardmine.pipelines.studies.made_parts import END
 from hardmine.schemas.detector_config import RFCNConfig
 
 
@@ -128,7 +129,7 @@ def test_the_frontier_has_the_order_of_the_paper(costs):
 def test_the_documentation_says_what_is_counted(costs):
   page = Path(__file__).resolve().parents[3] / "docs" / "choose_a_detector.md"
   text = page.read_text("utf-8")
-  made = text.partition(documentation.BEGIN)[2].partition(documentation.END)[0]
+  made = text.partition(documentation.BEGIN)[2].partition(END)[0]
   rows = list(costs.values())
   again = "python -m hardmine.pipelines.studies.documentation docs/choose_a_detector.md"
   assert made.strip() == documentation.block(rows).strip(), again

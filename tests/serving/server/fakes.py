@@ -10,7 +10,7 @@ import numpy as np
 from hardmine.schemas.categories import Categories, Category
 from hardmine.serving.server.loaded_model import LoadedModel
 from hardmine.trainers.codec import bitstream
-from hardmine.trainers.codec.memory import Needs
+from hardmine.trainers.codec.codec import Codec
 from hardmine.trainers.detection.detector import Detections
 
 CATEGORIES = Categories(
@@ -83,39 +83,38 @@ class FakeDetector:
     ).above(min_score)
 
 
-class FakeCodec:
+class _Pixel:
+  """A network that keeps the upper left pixel of a picture."""
+
+  def __init__(self, gate: Gate):
+    self._gate = gate
+
+  def encode(self, image: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
+    self._gate.pass_through()
+    height_px, width_px, _ = image.shape
+    grid = bitstream.code_grid(height_px, width_px, 16)
+    codes = np.zeros((iterations, *grid, 32), np.uint8)
+    codes[0, 0, 0, :24] = np.unpackbits(image[0, 0])
+    return codes, np.zeros(iterations, np.uint8)
+
+  def decode(
+    self, codes: np.ndarray, gains: np.ndarray, height_px: int, width_px: int
+  ) -> np.ndarray:
+    del gains
+    self._gate.pass_through()
+    return np.tile(np.packbits(codes[0, 0, 0, :24]), (height_px, width_px, 1))
+
+
+class FakeCodec(Codec):
   """Keeps of a picture its upper left pixel, in a stream like any other."""
 
-  padding_px = 16
-  sends_gains = False
-
   def __init__(self, number: int, gate: Gate):
-    self.model_id = number.to_bytes(8, "big")
-    self.iterations = 4
-    self.needs = Needs(config={"width": 0.125}, light=False)
-    self.gate = gate
-
-  def compress(self, image: np.ndarray, *, iterations: int) -> bytes:
-    self.gate.pass_through()
-    height_px, width_px, _ = image.shape
-    header = bitstream.Header(
-      model_id=self.model_id,
-      height_px=height_px,
-      width_px=width_px,
-      padding_px=16,
-      iterations=iterations,
-    )
-    codes = np.zeros((iterations, *header.grid, 32), np.uint8)
-    codes[0, 0, 0, :24] = np.unpackbits(image[0, 0])
-    return bitstream.pack(header, codes)
-
-  def check(self, header: bitstream.Header) -> None:
-    bitstream.check_model(header, self.model_id)
-
-  def decode_stream(self, stream: bitstream.Stream) -> np.ndarray:
-    self.gate.pass_through()
-    pixel = np.packbits(stream.codes[0, 0, 0, :24])
-    return np.tile(pixel, (stream.header.height_px, stream.header.width_px, 1))
+    facts = {
+      "model_id": number.to_bytes(8, "big").hex(),
+      "config": {"width": 0.125, "reconstruction": "additive"},
+      "iterations": 4,
+    }
+    super().__init__(_Pixel(gate), facts)  # pyright: ignore[reportArgumentType]
 
 
 class Shelf:

@@ -106,6 +106,27 @@ def test_a_rate_bounds_the_whole_answer(codec):
   assert asked.headers["X-Hardmine-Iterations"] == "32"  # as much as the server gives
 
 
+def test_what_a_photograph_carries_goes_along(codec):
+  exif = Image.Exif()
+  exif[0x8298] = "(c) somebody"
+  exif.get_ifd(0x8825)[1] = "N"
+  image = Image.new("RGBA", (33, 20), (9, 8, 7, 100))
+  buffer = io.BytesIO()
+  image.save(buffer, "PNG", exif=exif)
+  sent = buffer.getvalue()
+  kept = codec.post("/v1/compress?iterations=1&keep_metadata=1", sent)
+  assert kept.headers["X-Hardmine-Left-Out"] == "location"
+  back = codec.post("/v1/decompress", kept.body)
+  with Image.open(io.BytesIO(back.body)) as decoded:
+    assert decoded.getpixel((5, 5)) == (9, 8, 7, 100)
+    assert decoded.getexif()[0x8298] == "(c) somebody"
+  laid = codec.post("/v1/compress?iterations=1&alpha=%23ffffff", sent)
+  assert not bitstream.read_header(laid.body).side
+  assert "EXIF" in laid.headers["X-Hardmine-Left-Out"]
+  small = codec.post(f"/v1/compress?max_bytes={len(laid.body)}&alpha=%23ffffff", sent)
+  assert small.body == laid.body
+
+
 def test_a_stream_cut_short_decodes_and_says_so(codec):
   whole = codec.post("/v1/compress?iterations=3", picture()).body
   answer = codec.post("/v1/decompress", whole[:-1])
@@ -178,7 +199,11 @@ def test_mistakes_are_json(detector, method, path, status, reason, message):
     ("iterations=2.5", 400, "a whole number"),
     ("iterations=0", 422, "1 to 32 iterations"),
     ("iterations=33", 422, "1 to 32 iterations"),
-    ("iterations=1&bpp=1", 422, "iterations or bpp"),
+    ("iterations=1&bpp=1", 422, "only one of iterations, bpp"),
+    ("max_bytes=9", 422, "at least"),
+    ("ms_ssim=2", 422, "at most 1"),
+    ("alpha=white", 422, "#ffffff"),
+    ("keep_location=1", 422, "keep-metadata"),
     ("bpp=nan", 422, "a finite bpp"),
     ("bpp=0.001", 422, "at least"),
   ],

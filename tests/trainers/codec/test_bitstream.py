@@ -320,9 +320,9 @@ def test_other_files_are_named_as_such(data):
 def test_a_later_version_is_refused_in_one_line():
   _, _, data = stream_of(16, 16)
   with pytest.raises(
-    BitstreamError, match=r"version 1 to 3. Received: 4, .*newer"
+    BitstreamError, match=r"version 1 to 4. Received: 5, .*newer"
   ) as caught:
-    unpack(data[:4] + b"\x04" + data[5:])
+    unpack(data[:4] + b"\x05" + data[5:])
   assert "\n" not in str(caught.value)
 
 

@@ -6,8 +6,10 @@ import types
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from hardmine.schemas.codec_config import CodecConfig
+from hardmine.schemas.entropy_config import EntropyConfig
 from hardmine.schemas.patch_example import Patch, serialize
 from hardmine.schemas.training_config import CodecTrainingConfig
 from hardmine.trainers.codec.cells.gru import ConvGRUCell
@@ -55,6 +57,7 @@ def train(tmp_path, name, **settings):
         "codec": CODEC.to_json(),
         "training": config.to_json(),
         "checkpoint_dir": str(tmp_path / "checkpoints"),
+        "entropy_images": [str(tmp_path / "photograph.png")],
       },
       train_files=[str(tmp_path / "train" / "*.gz")],
       eval_files=[str(tmp_path / "eval" / "*.gz")],
@@ -69,12 +72,17 @@ def train(tmp_path, name, **settings):
 def test_the_recipe_trains_exports_its_average_and_says_where_to_stop(tmp_path):
   write_patches(tmp_path / "train" / "0.gz", 8, seed=0)
   write_patches(tmp_path / "eval" / "0.gz", 3, seed=1)
-  codec = train(tmp_path, "first")
+  pixels = np.linspace(0, 255, 80).astype(np.uint8)[:, None, None]
+  Image.fromarray(pixels.repeat(96, 1).repeat(3, 2)).save(tmp_path / "photograph.png")
+  entropy = EntropyConfig(steps=4, hidden=4, stages=(), held_out_share=0.0)
+  codec = train(tmp_path, "first", entropy=entropy)
+  assert codec.entropy_id is not None
   assert codec.facts["num_patches"] == 8
   assert len(codec.facts["held_out_ms_ssim"]) == 2
   assert codec.iterations in (1, 2)
   # finds itself finished, and exports the same average from its checkpoint
   again = train(tmp_path, "again")
+  assert again.entropy_id is None
   assert again.model_id == codec.model_id
   # begins where the first one ended: with no step of any size, the same weights
   onwards = train(

@@ -21,7 +21,8 @@ from hardmine.trainers.graph_form import is_light
 class ConvCell(keras.layers.Layer):
   """Base of the convolutional recurrent units (1608.05148, section 3.1).
 
-  A subclass sets `num_states` and `num_gates` and writes `call`.
+  A subclass sets `num_states` and `num_gates` and writes `call`. One that has no use
+  for `encoder_unit` or `takes_passes` leaves them alone.
 
   Args:
     depth: channels of the output and of each state.
@@ -33,6 +34,8 @@ class ConvCell(keras.layers.Layer):
 
   num_states = 1
   num_gates = 1
+  encoder_unit: type[ConvCell] | None = None  # instead of itself in the encoder
+  takes_passes = False  # has weights of each pass, where `passes` asks for them
   product_dtype: str | None = None  # of convolutions; None is the layer's own
 
   def __init__(
@@ -64,12 +67,12 @@ class ConvCell(keras.layers.Layer):
     return ops.cast(convolve(inputs, kernel, strides), self.compute_dtype)
 
   def add_kernel(
-    self, name: str, kernel_size: int, input_depth: int, gates: int = 1
+    self, name: str, kernel_size: int, input_depth: int, gates: float = 1
   ) -> Any:
     """A weight [k, k, input_depth, gates * depth]; truncated normal over fan-in."""
     return self.add_weight(
       name=name,
-      shape=(kernel_size, kernel_size, input_depth, gates * self.depth),
+      shape=(kernel_size, kernel_size, input_depth, int(gates * self.depth)),
       initializer=keras.initializers.VarianceScaling(1.0, "fan_in", "truncated_normal"),
     )
 

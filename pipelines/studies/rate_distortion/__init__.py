@@ -1,0 +1,1 @@
+"""Codecs side by side: what files of which size look like, and how long they take."""

@@ -1,0 +1,155 @@
+"""Fitting: what is learned is near what can be known, and survives rounding."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from hardmine.schemas.entropy_config import EntropyConfig
+from hardmine.trainers.codec.entropy.code_sets import CodeSet
+from hardmine.trainers.codec.entropy.coding import ContextCoder
+from hardmine.trainers.codec.entropy.context_model import ContextModel, Stage
+from hardmine.trainers.codec.entropy.contexts import BEFORE, NEAR
+from hardmine.trainers.codec.entropy.order import KNOWN, NUM_CLASSES, WINDOW, class_of
+from hardmine.trainers.codec.entropy.rounding import probability_table, rounded_stage
+
+FLIPPED = 0.2
+H = -FLIPPED * math.log2(FLIPPED) - (1 - FLIPPED) * math.log2(1 - FLIPPED)  # 0.7219
+CODES, ROWS, COLUMNS, ITERATIONS = 50, 9, 12, 2
+
+
+def voted_codes(rng, patterns):
+  """Codes as the released coder is tried with: votes over earlier bits, some flipped.
+
+  A bit is 1 where at least six of thirteen earlier bits differ from a fixed pattern,
+  and then flipped by chance, so nobody can know it better than `H`. The thirteen are
+  nine around in the iteration before and the four channels before; in the first
+  iteration nothing is known but the latter.
+  """
+  codes = np.zeros((ITERATIONS, ROWS, COLUMNS, 32), np.uint8)
+  for t in range(ITERATIONS):
+    before = np.pad(codes[t - 1] if t else codes[0], [(1, 1), (1, 1), (0, 0)])
+    for channel in range(32):
+      around = [
+        before[y : y + ROWS, x : x + COLUMNS, channel]
+        for y in range(3)
+        for x in range(3)
+      ]
+      own = [codes[t, ..., max(channel - k, 0)] * (channel >= k) for k in (1, 2, 3, 4)]
+      differs = np.stack([*around, *own]) != patterns[channel][:, None, None]
+      vote = differs.sum(axis=0) >= 6
+      codes[t, ..., channel] = vote ^ (rng.random((ROWS, COLUMNS)) < FLIPPED)
+  return codes
+
+
+def pictures(count, seed):
+  rng = np.random.default_rng(seed)
+  patterns = np.random.default_rng(0).integers(0, 2, (32, 13), np.uint8)
+  return [(voted_codes(rng, patterns), np.zeros(2, np.uint8)) for _ in range(count)]
+
+
+@pytest.mark.slow
+def test_votes_are_learned_to_within_three_percent_and_coded_to_half_of_one():
+  from hardmine.trainers.codec.entropy.fitting import fit
+
+  config = EntropyConfig(
+    hidden=8, group=1, steps=250, batch_size=256, stages=(1,), penalty=10.0
+  )
+  others = pictures(6, 2)
+  fitted = fit(CodeSet(pictures(CODES, 1)), config, CodeSet(others), lambda _: None)
+  coder = ContextCoder(fitted.model)
+  bits = sum(coder.cost_bits(codes, gains) for codes, gains in others)
+  costs = bits / sum(codes[0].size for codes, _ in others)
+  assert H - 0.01 < costs[0] < 1.03 * H
+  assert H - 0.01 < costs[1] < 1.03 * H
+  np.testing.assert_allclose(costs, fitted.costs, rtol=0.003)  # whole numbers
+  encoding = coder.encoding(2)
+  for codes, gains in others:  # as tiles of one message
+    encoding.add(codes, gains)
+  sizes = [8 * len(one) for one in encoding.payloads()]
+  np.testing.assert_allclose(sizes, bits, rtol=0.005)
+
+
+def test_batches_hold_what_coding_knows():
+  """Positions of many grids at once, against one grid and position by position."""
+  rng = np.random.default_rng(3)
+  some = [
+    (rng.integers(0, 2, (4, *grid, 32), np.uint8), rng.integers(0, 64, 4, np.uint8))
+    for grid in [(5, 6), (1, 1), (4, 3)]
+  ]
+  codes = CodeSet(some)
+  rows = codes.rows(3)
+  assert len(rows) == 30 + 1 + 12
+  batch = codes.batch(rows, 3)
+  number = 0
+  for plane, gains in some:
+    signs = np.pad(2 * plane.astype(int) - 1, [(0, 0), (2, 2), (2, 2), (0, 0)])
+    for (y, x), kind in np.ndenumerate(class_of(*plane.shape[1:3])):
+      assert batch.kind[number] == kind
+      np.testing.assert_array_equal(batch.signs[number], signs[3, y + 2, x + 2])
+      near = batch.near[number].reshape(-1, 32)
+      for place, (dy, dx) in enumerate(WINDOW):
+        known = signs[3, y + 2 + dy, x + 2 + dx] * (place in KNOWN[kind])
+        np.testing.assert_array_equal(near[place], known)
+      before = batch.before[number].reshape(-1, 32)
+      around = signs[2, y + 1 : y + 4, x + 1 : x + 4].reshape(9, 32)
+      np.testing.assert_array_equal(before[:9], around)
+      older = [signs[1, y + 2, x + 2], signs[0, y + 2, x + 2], np.zeros(32)]
+      np.testing.assert_array_equal(before[9:], older)
+      expected = [int(gains[t]) - 32 for t in (3, 2, 0)]
+      np.testing.assert_array_equal(batch.gains[number], expected)
+      number += 1
+
+
+def test_pictures_of_fewer_iterations_are_asked_for_no_more():
+  codes = CodeSet(
+    [(np.zeros((t, 2, 3, 32), np.uint8), np.zeros(t, np.uint8)) for t in (1, 4)]
+  )
+  assert [len(codes.rows(t)) for t in range(5)] == [12, 6, 6, 6, 0]
+  assert codes.iterations == 4
+
+
+def weights(scale, hidden=6):
+  rng = np.random.default_rng(0)
+  shapes = {
+    "bias": (NUM_CLASSES, hidden + 32),
+    "near": (NEAR, hidden + 32),
+    "before": (BEFORE, hidden + 32),
+    "gains": (3, hidden + 32),
+    "within": (32, hidden + 32),
+    "out": (hidden, 32),
+  }
+  return {name: scale * rng.standard_normal(shape) for name, shape in shapes.items()}
+
+
+@pytest.mark.parametrize("scale", [0.001, 0.05, 1.0, 10.0])
+def test_rounding_keeps_sums_exact_whatever_the_weights(scale):
+  stage = rounded_stage(weights(scale))
+  assert isinstance(stage, Stage)  # which refuses others
+  ContextModel(stages=(stage,), group=4, table=probability_table())
+
+
+def test_weights_beyond_all_scales_are_refused():
+  with pytest.raises(ValueError, match="Expected"):
+    rounded_stage(weights(1e5))
+
+
+def test_the_table_is_the_logistic_function():
+  table = probability_table().astype(float) / 65536
+  middles = (np.arange(len(table)) - len(table) // 2 + 0.5) / 128
+  np.testing.assert_allclose(
+    np.log(table / (1 - table))[800:-800], middles[800:-800], atol=0.01
+  )
+  assert (table + table[::-1] == 1).all()
+
+
+@pytest.mark.parametrize(
+  ("ends", "iterations", "expected"),
+  [((1, 2), 16, [1, 1, 14]), ((), 3, [3]), ((1, 4, 8), 4, [1, 3]), ((5,), 3, [3])],
+)
+def test_stages_share_out_the_iterations(ends, iterations, expected):
+  from hardmine.trainers.codec.entropy.fitting import stage_slots
+
+  assert stage_slots(ends, iterations) == expected

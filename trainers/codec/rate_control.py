@@ -1,0 +1,233 @@
+"""How many iterations a picture gets: a number, a size of its file, or a quality.
+
+Raw bits have a size that is known before anything is encoded, so nothing is encoded in
+vain. Coded bits are weighed once they are there, each beginning of the file as it would
+lie on the disk. A quality is looked for one iteration after the other in a picture that
+is whole; in one of many tiles by halves, since otherwise all tiles' states would have
+to be kept.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from hardmine.schemas.config import require
+from hardmine.trainers.codec import bitstream, tile_coding
+from hardmine.trainers.codec.coding_network import CodingNetwork
+from hardmine.trainers.codec.entropy.coder import EntropyCoder
+from hardmine.trainers.codec.stream import Stream
+from hardmine.trainers.metrics.ms_ssim import MsSsim
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Target:
+  """Where an encoder stops; at most one of them, and as many as help without any.
+
+  Attributes:
+    iterations: exactly so many.
+    bpp: bits per pixel that the file does not exceed, all that is in it counted.
+    max_bytes: bytes that it does not exceed.
+    ms_ssim: the first iteration that reaches it is the last.
+  """
+
+  iterations: int | None = None
+  bpp: float | None = None
+  max_bytes: int | None = None
+  ms_ssim: float | None = None
+
+  def __post_init__(self):
+    given = {
+      field.name: value
+      for field in dataclasses.fields(self)
+      if (value := getattr(self, field.name)) is not None
+    }
+    require(
+      len(given) <= 1,
+      f"only one of {', '.join(field.name for field in dataclasses.fields(self))}",
+      **given,
+    )
+    most = bitstream.MAX_ITERATIONS
+    for name, is_right, expected in (
+      ("iterations", lambda n: 1 <= n <= most, f"1 to {most} iterations"),
+      ("bpp", lambda x: math.isfinite(x) and x > 0, "a finite bpp > 0"),
+      ("max_bytes", lambda n: n > 0, "1 byte or more"),
+      ("ms_ssim", lambda x: 0 < x <= 1, "an MS-SSIM above 0, at most 1"),
+    ):
+      if name in given:
+        require(is_right(given[name]), expected, **{name: given[name]})
+
+  @property
+  def is_of_size(self) -> bool:
+    """Whether the file's size decides."""
+    return self.bpp is not None or self.max_bytes is not None
+
+  def num_fitting(self, sizes: Sequence[int], pixels: int) -> int:
+    """Of files of these sizes, in rising order, how many do not exceed the target."""
+    if self.bpp is not None:
+      return sum(8 * size <= self.bpp * pixels for size in sizes)
+    return sum(size <= (self.max_bytes or 0) for size in sizes)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Compressed:
+  """What an encoder came to.
+
+  Attributes:
+    data: the file.
+    iterations: in it.
+    ms_ssim: of the decoded picture, where it was the target.
+    next_bytes: what the file would have with one iteration more, where that is known.
+    is_met: the target was.
+  """
+
+  data: bytes
+  iterations: int
+  ms_ssim: float | None = None
+  next_bytes: int | None = None
+  is_met: bool = True
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Encoder:
+  """One picture, to be encoded.
+
+  Attributes:
+    network: that encodes it.
+    coder: of its bits; None leaves them raw.
+    header: of the stream; of its iterations, the most that there may be.
+    image: uint8 [height, width, 3].
+    side: payloads of side chunks by their names.
+  """
+
+  network: CodingNetwork
+  coder: EntropyCoder | None
+  header: bitstream.Header
+  image: np.ndarray
+  side: Mapping[str, bytes]
+
+  def to(self, target: Target) -> Compressed:
+    """The file that a target asks for.
+
+    Raises:
+      ValueError: not even one iteration fits.
+    """
+    if target.ms_ssim is not None:
+      tiled = self.header.tiles.num_tiles > 1
+      return (self._by_halves if tiled else self._by_steps)(target.ms_ssim)
+    if target.is_of_size:
+      return self._to_size(target)
+    iterations = target.iterations or self.header.iterations
+    return Compressed(data=self._encoded(iterations), iterations=iterations)
+
+  def _to_size(self, target: Target) -> Compressed:
+    most, raw = self.header.iterations, self.raw_bytes()
+    pixels = self.header.height_px * self.header.width_px
+    fitting = target.num_fitting(raw, pixels)
+    if self.coder is None:
+      self._require_one(fitting, raw[0], target)
+      next_bytes = raw[fitting] if fitting < most else None
+      data = self._encoded(fitting)
+      return Compressed(data=data, iterations=fitting, next_bytes=next_bytes)
+    # Coding hardly ever halves the bits, so more than this is seldom worth encoding.
+    for tried in dict.fromkeys((min(2 * fitting + 1, most), most)):
+      data = self._encoded(tried)
+      sizes = bitstream.prefix_bytes(data)
+      fitting = target.num_fitting(sizes, pixels)
+      if fitting < tried:
+        break
+    self._require_one(fitting, sizes[0], target)
+    if fitting == tried:
+      return Compressed(data=data, iterations=fitting)
+    return Compressed(
+      data=bitstream.cut(data, fitting),
+      iterations=fitting,
+      next_bytes=sizes[fitting],
+    )
+
+  def raw_bytes(self) -> list[int]:
+    """Of the file of 1, 2, ... iterations with raw bits, exactly."""
+    header = dataclasses.replace(self.header, side=frozenset(self.side))
+    overhead = bitstream.CHUNK_OVERHEAD_BYTES
+    before = header.size_bytes
+    before += sum(overhead + len(one) for one in self.side.values())
+    each = overhead + header.payload_bytes
+    return [before + (index + 1) * each for index in range(header.iterations)]
+
+  def _require_one(self, fitting: int, least: int, target: Target) -> None:
+    header = self.header
+    with_side = "".join(
+      f", with its {name.replace('_', ' ')} of {len(payload):,} bytes"
+      for name, payload in self.side.items()
+    )
+    what = f"one iteration of a {header.width_px}x{header.height_px} image{with_side}"
+    if target.bpp is not None:
+      least_bpp = 8 * least / (header.height_px * header.width_px)
+      require(
+        fitting > 0, f"at least {least_bpp:.4g} bits per pixel, {what}", bpp=target.bpp
+      )
+    require(
+      fitting > 0, f"at least {least:,} bytes, {what}", max_bytes=target.max_bytes
+    )
+
+  def _by_steps(self, ms_ssim: float) -> Compressed:
+    metric, score = MsSsim(self.image), 0.0
+    planes, gains = [], []
+    for plane, gain, picture in self.network.steps(self.image, self.header.iterations):
+      planes.append(plane)
+      gains.append(gain)
+      score = metric.score(picture)
+      if score >= ms_ssim:
+        break
+    header = dataclasses.replace(self.header, iterations=len(planes))
+    tile = np.stack(planes), np.array(gains, np.uint8)
+    return Compressed(
+      data=bitstream.pack_tiles(header, [tile], self.side, self.coder),
+      iterations=len(planes),
+      ms_ssim=score,
+      is_met=score >= ms_ssim,
+    )
+
+  def _by_halves(self, ms_ssim: float) -> Compressed:
+    most, metric = self.header.iterations, MsSsim(self.image)
+    raw = bitstream.unpack(bitstream.pack_tiles(self.header, self._tiles(most)))
+
+    def score(iterations: int) -> float:
+      part = _beginning(raw, iterations)
+      return metric.score(tile_coding.decode_tiles(self.network, part))
+
+    below, reached, found = 0, most, score(most)
+    if found >= ms_ssim:
+      while reached - below > 1:
+        middle = (below + reached) // 2
+        middle_score = score(middle)
+        if middle_score >= ms_ssim:
+          reached, found = middle, middle_score
+        else:
+          below = middle
+    part = _beginning(raw, reached)
+    return Compressed(
+      data=bitstream.pack_tiles(part.header, part.tiles(), self.side, self.coder),
+      iterations=reached,
+      ms_ssim=found,
+      is_met=found >= ms_ssim,
+    )
+
+  def _encoded(self, iterations: int) -> bytes:
+    header = dataclasses.replace(self.header, iterations=iterations)
+    return bitstream.pack_tiles(header, self._tiles(iterations), self.side, self.coder)
+
+  def _tiles(self, iterations: int):
+    return tile_coding.encode_tiles(
+      self.network, self.image, self.header.tiles, iterations
+    )
+
+
+def _beginning(stream: Stream, iterations: int) -> Stream:
+  header = dataclasses.replace(stream.header, iterations=iterations)
+  return dataclasses.replace(
+    stream, header=header, payloads=stream.payloads[:iterations]
+  )
