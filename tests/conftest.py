@@ -1,17 +1,29 @@
 """What tests of every folder share."""
 
+import functools
+import gc
 import os
 import signal
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+
+from tests.made_once import PLACE
 
 DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 # Newer gcsfs asks by gRPC what kind of bucket one is, which no stand-in answers. Read
 # when gcsfs is imported.
 os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+
+# A dozen of Google's clients ask it when they are imported, for a quarter of a second.
+metadata.packages_distributions = functools.cache(metadata.packages_distributions)
+# And what is imported stays: no garbage is looked for in it, now or later.
+gc.disable()
+
+WORKER = "PYTEST_XDIST_WORKER"  # which pytest-xdist sets in each of its processes
 
 # Where pytest runs several processes, each takes its share of the processors: the
 # threads of TensorFlow would fight over them. Read when TensorFlow is imported.
@@ -21,9 +33,44 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
   os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(num_threads))
 
 
+# The files that take longest, which begin first, lest a process ends with one alone.
+LONGEST = (
+  "e2e/test_codec_pipeline.py",
+  "trainers/detection/test_run_fn.py",
+  "cli/test_your_own_data.py",
+  "trainers/test_several_processes.py",
+  "trainers/codec/test_training_run.py",
+  "e2e/test_bucket_root.py",
+  "e2e/test_nodes_as_processes.py",
+  "trainers/detection/test_all_pairs.py",
+  "cli/test_train.py",
+  "faults/test_killed_jobs.py",
+  "e2e/test_models_over_buckets.py",
+  "e2e/test_earlier_version.py",
+  "cli/test_study_tradeoff.py",
+  "e2e/test_detection_pipeline.py",
+  "cli/test_own_cell.py",
+  "cli/test_new.py",
+  "cli/test_train_on_several_devices.py",
+  "pipelines/studies/test_combinations.py",
+  "trainers/codec/test_run_fn.py",
+  "cli/test_compile_airflow.py",
+  "trainers/codec/test_training.py",
+  "trainers/detection/test_light_two_stages.py",
+  "trainers/codec/test_codec.py",
+)
+
+
 def pytest_collection_modifyitems(items):
-  """The long stories of whole pipelines first, lest a process ends with one alone."""
-  items.sort(key=lambda item: "e2e" not in item.path.parts)
+  """The long files first."""
+  tests = Path(__file__).parent
+  places = {tests / name: place for place, name in enumerate(LONGEST)}
+  items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
+
+
+def pytest_collection_finish():
+  gc.freeze()
+  gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -41,6 +88,13 @@ def signals_as_usual():
   for number, handler in usual.items():
     if signal.getsignal(number) == signal.SIG_IGN:
       signal.signal(number, handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def made_once_place(tmp_path_factory):
+  """The folder of `made_once`, which all processes of pytest-xdist share."""
+  base = tmp_path_factory.getbasetemp()
+  os.environ[PLACE] = str((base.parent if WORKER in os.environ else base) / "made_once")
 
 
 @pytest.fixture(autouse=True)

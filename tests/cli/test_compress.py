@@ -24,25 +24,26 @@ ITERATIONS = 4
 PHOTO = np.random.default_rng(3).integers(0, 256, (40, 33, 3), np.uint8)
 
 
-def export_model(path, seed, **fields):
-  from hardmine.trainers.codec.cells.gru import ConvGRUCell
-  from hardmine.trainers.codec.export import export_codec
-  from hardmine.trainers.codec.model import build_codec
-
-  config = CodecConfig(cell=ConvGRUCell, width=0.0625, **fields)
-  export_codec(build_codec(config, seed=seed), path)
-  return str(path)
-
-
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
-  return export_model(tmp_path_factory.mktemp("model"), seed=0)
+  from tests.serving.server.tiny_models import export_tiny_codec
+
+  folder = tmp_path_factory.mktemp("model") / "exported"
+  return str(export_tiny_codec(folder, iterations=None))
 
 
 @pytest.fixture(scope="module")
 def other_model(tmp_path_factory):
-  path = tmp_path_factory.mktemp("other")
-  return export_model(path, seed=1, reconstruction="residual_scaling")
+  from hardmine.trainers.codec.cells.gru import ConvGRUCell
+  from hardmine.trainers.codec.export import export_codec
+  from hardmine.trainers.codec.model import build_codec
+
+  folder = tmp_path_factory.mktemp("other")
+  config = CodecConfig(
+    cell=ConvGRUCell, width=0.0625, reconstruction="residual_scaling"
+  )
+  export_codec(build_codec(config, seed=1), folder)
+  return str(folder)
 
 
 @pytest.fixture(scope="module")

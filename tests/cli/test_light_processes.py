@@ -85,7 +85,7 @@ def models(tmp_path_factory):
   from tests.serving.server.tiny_models import export_tiny_codec, export_tiny_detector
 
   folder = tmp_path_factory.mktemp("models")
-  export_tiny_codec(folder / "codec", seed=1)
+  export_tiny_codec(folder / "codec")
   export_tiny_detector(folder / "detector")
   return folder
 

@@ -14,7 +14,6 @@ import pytest
 
 from hardmine.pipelines.cli.main import main
 from hardmine.pipelines.cli.new import KINDS
-from tests.cli.process import hardmine
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "start_a_project.md"
 # What is set behind the words of the page: the same story, but small.
@@ -118,14 +117,15 @@ def test_their_own_tests_pass(projects):
 
 
 @pytest.mark.slow
-def test_the_page_runs_a_codec(projects):
+def test_the_page_runs_a_codec(projects, monkeypatch, capfd):
+  """In this process, which has imported TFX; others of a person's own are elsewhere."""
   (_, *commands), *_ = blocks()
   assert commands[:2] == [["cd", "my_codec"], ["pytest"]]
   program, *words = commands[2]
   assert program == "hardmine"
   settings = [word for one in SMALL for word in ("--set", one)]
-  done = hardmine(projects / "my_codec", [*words, *settings, "--json"])
-  assert done.returncode == 0, done.stderr
-  told = json.loads(done.stdout)
+  monkeypatch.chdir(projects / "my_codec")
+  assert main([*words, *settings, "--json"]) == 0
+  told = json.loads(capfd.readouterr().out)
   assert told["blessed"] is True
   assert Path(told["store"]) == projects / "my_codec" / "runs" / "my_codec" / "store"

@@ -83,10 +83,10 @@ def source(split="train", images="img", annotations="all.json"):
   ],
 )
 def test_a_detectors_own_data_are_the_same_as_long_settings(ran, data, words, settings):
-  assert main(["run", "ssd_small_set", *words.split()]) == 0
   long = [f"conversion.{name}={json.dumps(value)}" for name, value in settings.items()]
-  expected = find("ssd_small_set").override(long)
-  assert ran.experiment.to_json() == expected.to_json()
+  for name in ("ssd_small_set", "faster_rcnn_small_set", "rfcn_small_set"):
+    assert main(["run", name, *words.split()]) == 0
+    assert ran.experiment.to_json() == find(name).override(long).to_json()
 
 
 def test_a_codecs_own_photographs_are_the_same_as_long_settings(ran, data):

@@ -23,18 +23,14 @@ def blocks(wanted):
 def home(tmp_path_factory):
   """A codec, a detector and photographs, where the page has them."""
   from hardmine.schemas.categories import Categories, Category
-  from hardmine.schemas.codec_config import CodecConfig
   from hardmine.schemas.detector_config import SSDConfig
-  from hardmine.trainers.codec.cells.gru import ConvGRUCell
-  from hardmine.trainers.codec.export import export_codec
-  from hardmine.trainers.codec.model import build_codec
   from hardmine.trainers.detection.export import export_detector
   from hardmine.trainers.detection.meta_architectures.ssd import SSD
+  from tests.serving.server.tiny_models import export_tiny_codec
   from tests.trainers.detection.tiny_extractor import TinyExtractor
 
   home = tmp_path_factory.mktemp("use")
-  codec = build_codec(CodecConfig(cell=ConvGRUCell, width=1 / 16))
-  export_codec(codec, home / "codec", training='{"iterations": 4}')
+  export_tiny_codec(home / "codec", iterations=4)
   ssd = SSD(SSDConfig(feature_extractor=TinyExtractor, resolution_px=64), 2)
   names = ("cat", "dog")
   categories = tuple(Category(id=n, name=name) for n, name in enumerate(names, 1))

@@ -99,15 +99,9 @@ def test_no_process_stays_behind(tmp_path, ending):
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory):
   """An untrained codec, exported as training exports it."""
-  from hardmine.schemas.codec_config import CodecConfig
-  from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
-  from hardmine.trainers.codec.export import export_codec
-  from hardmine.trainers.codec.model import build_codec
+  from tests.serving.server.tiny_models import export_tiny_codec
 
-  folder = tmp_path_factory.mktemp("model") / "Format-Serving"
-  codec = build_codec(CodecConfig(cell=ConvLSTMCell, width=0.02), 2, 0)
-  export_codec(codec, folder)
-  return folder
+  return export_tiny_codec(tmp_path_factory.mktemp("model") / "Format-Serving")
 
 
 def check(model_dir: Path, folder: Path, timeout_seconds: float = 120):

@@ -150,7 +150,8 @@ def test_a_gate_out_of_reach_is_not_blessed_and_says_so(story, first):
 
 
 def test_another_model_has_the_blessed_one_as_its_rival(story, first):
-  done, _ = story.run("training.seed=1", "training.steps=30", to_node="Rival")
+  short = ("training.steps=2", "training.summary_steps=2")
+  done, _ = story.run("training.seed=1", *short, to_node="Rival")
   assert done.node("Trainer").status == "ran"
   shown = first[0].run_id[:19].replace("T", " ")
   assert done.node("Rival").why == f"found the blessed model of run {shown}"

@@ -84,13 +84,9 @@ def test_a_real_model_answers_and_one_without_signatures_does_not(tmp_path):
 
   import tensorflow as tf
 
-  from hardmine.schemas.codec_config import CodecConfig
-  from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
-  from hardmine.trainers.codec.export import export_codec
-  from hardmine.trainers.codec.model import build_codec
+  from tests.serving.server.tiny_models import export_tiny_codec
 
-  config = CodecConfig(cell=ConvLSTMCell, width=0.02)
-  export_codec(build_codec(config, 2, 0), tmp_path / "real")
+  export_tiny_codec(tmp_path / "real")
   path = tmp_path / "real" / "assets.extra" / "codec.json"
   given = {**facts("a"), "model_id": json.loads(path.read_text())["model_id"]}
   store = ModelStore(tmp_path / "store")

@@ -57,6 +57,15 @@ def main(kind: str, folder: Path) -> None:
   )
 
 
+def train(kind: str, folder: Path, environment: dict[str, str], log: Path) -> None:
+  """`main` in a process that was forked, with an environment and a log of its own."""
+  os.environ.update(environment)
+  file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+  os.dup2(file, 1)
+  os.dup2(file, 2)
+  main(kind, folder)
+
+
 def codec(kind, common):
   """The module that trains, and its settings."""
   from hardmine.schemas.codec_config import CodecConfig

@@ -1,13 +1,17 @@
-"""Several processes, or devices, train what one does with the whole batch."""
+"""Several processes, or devices, train what one does with the whole batch.
+
+They are forked by a process that has imported TensorFlow and nothing more, which takes
+each of them seconds otherwise.
+"""
 
 from __future__ import annotations
 
 import json
-import os
+import multiprocessing
 import shutil
 import signal
-import subprocess
-import sys
+import uuid
+from multiprocessing import forkserver
 
 import numpy as np
 import pytest
@@ -15,13 +19,26 @@ import pytest
 from hardmine.components.jobs.tfrecords import write_records
 from hardmine.schemas import coco_example, patch_example
 from hardmine.schemas.categories import CATEGORIES_NAME
+from tests.trainers import several
 from tests.trainers.detection.rectangles import CATEGORIES, rectangle
 from tests.trainers.workers.test_team import environments
 
 pytestmark = pytest.mark.slow
 
+PROCESSES = multiprocessing.get_context("forkserver")
+IMPORTED = ("hardmine.trainers.codec.run_fn", "hardmine.trainers.detection.run_fn")
 ERRORS = ("RuntimeError: ", "ValueError: ")
 SPLITS = (("train", range(10)), ("eval", range(100, 103)))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def imported():
+  """What the processes share; other tests' are not to be forked from it."""
+  forkserver._forkserver._stop()
+  PROCESSES.set_forkserver_preload([several.__name__, *IMPORTED])
+  yield
+  forkserver._forkserver._stop()
+  PROCESSES.set_forkserver_preload([])
 
 
 @pytest.fixture(scope="module")
@@ -51,25 +68,25 @@ def patch(index):
 
 def start(kind, where, environment, **settings):
   """A process that trains; see `several.py`."""
-  return subprocess.Popen(
-    [sys.executable, "-m", "tests.trainers.several", kind, str(where)],
-    env={**os.environ, **environment, **{k: str(v) for k, v in settings.items()}},
-    stdout=subprocess.PIPE,
-    stderr=subprocess.PIPE,
-    text=True,
+  environment = {**environment, **{k: str(v) for k, v in settings.items()}}
+  log = where.with_name(f"{uuid.uuid4().hex}.log")
+  process = PROCESSES.Process(
+    target=several.train, args=(kind, where, environment, log), daemon=True
   )
+  process.start()
+  return process, log
 
 
 def end(*processes):
   """Their exit statuses and the errors that ended them, whatever TensorFlow adds."""
   found = []
   try:
-    for process in processes:
-      _, errors = process.communicate(timeout=300)
-      lines = [line for line in errors.splitlines() if line.startswith(ERRORS)]
-      found.append((process.returncode, lines[-1:]))
+    for process, log in processes:
+      process.join(timeout=300)
+      lines = [x for x in log.read_text().splitlines() if x.startswith(ERRORS)]
+      found.append((process.exitcode, lines[-1:]))
   finally:
-    for process in processes:
+    for process, _ in processes:
       process.kill()
   return found
 

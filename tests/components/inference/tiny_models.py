@@ -20,21 +20,10 @@ def export_apart(folder: Path) -> None:
 
 def export(folder: str) -> None:
   """Exports both below a folder."""
-  from hardmine.schemas.codec_config import CodecConfig
-  from hardmine.schemas.detector_config import SSDConfig
-  from hardmine.trainers.codec.cells.gru import ConvGRUCell
-  from hardmine.trainers.codec.export import export_codec
-  from hardmine.trainers.codec.model import build_codec
-  from hardmine.trainers.detection.export import export_detector
-  from hardmine.trainers.detection.meta_architectures.ssd import SSD
-  from tests.trainers.detection.rectangles import CATEGORIES
-  from tests.trainers.detection.tiny_extractor import TinyExtractor
+  from tests.serving.server.tiny_models import export_tiny_codec, export_tiny_detector
 
-  codec = build_codec(CodecConfig(cell=ConvGRUCell, width=0.02), seed=0)
-  export_codec(codec, Path(folder, CODEC))
-  config = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
-  detector = SSD(config, num_categories=len(CATEGORIES.ids))
-  export_detector(detector, CATEGORIES, Path(folder, DETECTOR))
+  export_tiny_codec(Path(folder, CODEC), iterations=None)
+  export_tiny_detector(Path(folder, DETECTOR))
 
 
 def photograph(seed: int, width_px: int = 56, height_px: int = 40) -> Image.Image:

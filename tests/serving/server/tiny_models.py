@@ -15,6 +15,7 @@ from hardmine.trainers.codec.export import export_codec
 from hardmine.trainers.codec.model import build_codec
 from hardmine.trainers.detection.export import export_detector
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
+from tests.made_once import made_once
 from tests.serving.store.fake_models import by
 from tests.trainers.detection.rectangles import CATEGORIES
 from tests.trainers.detection.tiny_extractor import TinyExtractor
@@ -23,11 +24,23 @@ ITERATIONS = 3  # that the codec is said to be trained for
 FACTS = {"codec": "assets.extra/codec.json", "detector": "assets.extra/detector.json"}
 
 
-def export_tiny_codec(folder: Path, seed: int) -> Path:
-  """A codec of a sixteenth of the papers' width."""
-  config = CodecConfig(cell=ConvGRUCell, width=1 / 16, reconstruction="additive")
-  codec = build_codec(config, ITERATIONS, seed=seed)
-  export_codec(codec, folder, training=json.dumps({"iterations": ITERATIONS}))
+def export_tiny_codec(folder: Path, iterations: int | None = ITERATIONS) -> Path:
+  """A codec of a sixteenth of the papers' width.
+
+  Args:
+    folder: does not exist yet.
+    iterations: that it is said to be trained for; None: it says nothing.
+  """
+
+  def make(place: Path) -> None:
+    config = CodecConfig(cell=ConvGRUCell, width=1 / 16, reconstruction="additive")
+    export_codec(build_codec(config, seed=1), place)
+
+  made_once("tiny_codec", make, folder)
+  if iterations is not None:
+    path = folder / FACTS["codec"]
+    training = {"training": json.dumps({"iterations": iterations})}
+    path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), **training}))
   return folder
 
 
@@ -42,11 +55,14 @@ def copy_under_another_id(model_dir: Path, folder: Path) -> Path:
 
 def export_tiny_detector(folder: Path) -> Path:
   """Finds something everywhere, as untrained detectors do."""
-  config = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
-  training = DetectorTrainingConfig(steps=1, summary_steps=1, checkpoint_steps=1)
-  model = SSD.to_train(config, len(CATEGORIES), training)
-  export_detector(model, CATEGORIES, folder)
-  return folder
+
+  def make(place: Path) -> None:
+    config = SSDConfig(feature_extractor=TinyExtractor, resolution_px=96)
+    training = DetectorTrainingConfig(steps=1, summary_steps=1, checkpoint_steps=1)
+    model = SSD.to_train(config, len(CATEGORIES), training)
+    export_detector(model, CATEGORIES, place)
+
+  return made_once("tiny_detector", make, folder)
 
 
 def add(store: ModelStore, model_dir: Path, **changes) -> int:

@@ -1,6 +1,11 @@
-"""Both two-stage detectors learn on every extractor, and answer alike everywhere."""
+"""Detectors on every extractor: two stages learn, and all answer alike everywhere.
+
+That an SSD learns is told in `feature_extractors/test_backbones.py`.
+"""
 
 from __future__ import annotations
+
+import importlib.util
 
 import keras
 import numpy as np
@@ -13,15 +18,23 @@ from hardmine.schemas.detector_config import (
   PostprocessingConfig,
   ProposalConfig,
   RFCNConfig,
+  SSDConfig,
 )
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.detection.detector import Detector
 from hardmine.trainers.detection.export import export_detector
+from hardmine.trainers.detection.light_network import LightNetwork
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
+from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from tests.trainers.detection.feature_extractors.families import FAMILIES, NARROW
 from tests.trainers.detection.seeing import check_equal, moderate, pictures, seeing
 from tests.trainers.detection.tiny_two_stages import batch
 
+LIGHT_RUNTIMES = [
+  runtime
+  for runtime in ("onnxruntime", "openvino")
+  if importlib.util.find_spec(runtime) is not None
+]
 # All that suppression leaves: a limit would cut between scores that are nearly equal.
 UNLIMITED = PostprocessingConfig(max_per_class=2000, max_detections=4000)
 TWO_STAGES = {
@@ -77,13 +90,37 @@ def test_it_learns_and_answers_alike_on_every_runtime(detector, tmp_path):
   assert after < before
 
   export_detector(moderate(seeing(detector), pixels), CATEGORIES, tmp_path / "model")
-  light = [
-    Detector.load(tmp_path / "model", runtime)
-    for runtime in ("onnxruntime", "openvino")
-    if runtime != "openvino" or pytest.importorskip(runtime)
-  ]
-  whole = Detector.load(tmp_path / "model", "tensorflow")
+  check_runtimes(tmp_path / "model")
+
+
+def check_runtimes(folder):
+  """Of an exported detector: all detect the same."""
+  light = [Detector.load(folder, runtime) for runtime in LIGHT_RUNTIMES]
+  whole = Detector.load(folder, "tensorflow")
   for image in pictures([(96, 96), (77, 131)]):
     expected = whole.detect(image)
     for one in light:
       check_equal(one.detect(image), expected, apart=1e-4)
+
+
+@pytest.mark.slow
+def test_an_ssd_answers_alike_on_every_runtime(family, tmp_path):
+  """Before suppression, in batches of one and more, and after it."""
+  config = SSDConfig(
+    feature_extractor=family.extractor,
+    width=NARROW,
+    resolution_px=96,
+    postprocessing=UNLIMITED,
+  )
+  model, folder = SSD(config, 2), tmp_path / "model"
+  pixels = np.random.default_rng(2).uniform(0, 255, (2, 96, 96, 3)).astype(np.float32)
+  export_detector(moderate(seeing(model), pixels), CATEGORIES, folder)
+  boxes, scores = map(np.asarray, model.raw_detections(pixels))
+  assert scores.std() > 0.05  # or equal ones would be no news
+  for runtime in LIGHT_RUNTIMES:
+    network = LightNetwork(folder, runtime)
+    for num in (1, 2):
+      found = network.raw(pixels[:num])
+      np.testing.assert_allclose(found[0], boxes[:num], atol=1e-3, rtol=1e-3)
+      np.testing.assert_allclose(found[1], scores[:num], atol=1e-4)
+  check_runtimes(folder)

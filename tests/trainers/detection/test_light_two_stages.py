@@ -26,6 +26,8 @@ from hardmine.schemas.detector_config import (
 )
 from hardmine.schemas.exported_model import LIGHT, has_light_form, read_light_facts
 from hardmine.serving.probe.ask_model import ask
+from hardmine.serving.server.app import create_app
+from hardmine.serving.store.store import ModelStore
 from hardmine.trainers import onnx_export
 from hardmine.trainers.detection import light_export
 from hardmine.trainers.detection.conversion import convert_detector
@@ -34,6 +36,9 @@ from hardmine.trainers.detection.export import export_detector
 from hardmine.trainers.detection.light_two_stages import TwoStageNetwork
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 from hardmine.trainers.detection.saved_model_network import SavedModelNetwork
+from tests.serving.server import tiny_models
+from tests.serving.server.loopback import running
+from tests.serving.store.fake_models import by
 from tests.trainers.detection.seeing import check_equal, pictures, seeing
 from tests.trainers.detection.tiny_extractor import TinyExtractor
 
@@ -257,6 +262,31 @@ def test_the_probe_finds_it_sound(exported):
   outcome = ask(exported)
   assert outcome.passed, outcome.reason
   assert json.loads(outcome.last_line)["runtime"] == "onnxruntime"
+
+
+def test_a_server_answers_with_what_it_finds(exported, tmp_path):
+  store = ModelStore(tmp_path / "store")
+  tiny_models.add(store, exported)
+  store.move("production", 1, reason=by("tester"))
+  sent = io.BytesIO()
+  (image,) = pictures([(120, 90)])
+  Image.fromarray(image).save(sent, "PNG")
+  with running(create_app(store, "production", poll_seconds=0.05)) as client:
+    client.until(1)
+    answer = client.post("/v1/detect", sent.getvalue()).json
+    about = client.get("/v1/model").json
+  found = loaded(exported, "onnxruntime").detect(image)
+  assert len(answer["objects"]) == len(found) > 0
+  for name, expected in (
+    ("box_yxyx_px", found.boxes_yxyx_px),
+    ("score", found.scores),
+    ("category_id", found.category_ids),
+  ):
+    np.testing.assert_allclose(
+      [one[name] for one in answer["objects"]], expected, atol=1e-3
+    )
+  assert (about["kind"], about["problem"]) == ("detector", None)
+  assert [one["id"] for one in about["categories"]] == [2, 9, 16]
 
 
 @slow
