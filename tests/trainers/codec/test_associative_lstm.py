@@ -58,15 +58,17 @@ def test_products_are_those_of_complex_numbers():
 
 @pytest.mark.parametrize("kind", [AssociativeLSTMCell, TwoCopies])
 def test_cell_follows_its_equations(kind):
-  cell, cells = kind(depth=6, kernel_size=1, use_bias=True), 3
+  cell, cells = kind(depth=6, kernel_size=1), 3
   rng, copies = np.random.default_rng(0), kind.copies
   x = rng.normal(size=(1, 2, 2, 5)).astype("float32")
   h = rng.normal(size=(1, 2, 2, 6)).astype("float32")
   memory = complex_numbers(1, 2, 2, copies * cells, seed=2)
   output, (hidden, *new) = cell(x, [ops.convert_to_tensor(s) for s in (h, *memory)])
   w, u, b = (np.asarray(v) for v in cell.trainable_weights)
-  np.testing.assert_array_equal(b, [1] * 3 + [0] * 24)
-  gates = np.split(2 * (x @ w[0, 0] + h @ u[0, 0]) / 2 + b, 9, axis=-1)
+  np.testing.assert_array_equal(
+    b.reshape(9, 3), np.eye(9)[[0, 4, 5]].sum(0)[:, None].repeat(3, 1)
+  )
+  gates = np.split(x @ w[0, 0] + h @ u[0, 0] + b, 9, axis=-1)
   f, i, o = (1 / (1 + np.exp(-gate)) for gate in gates[:3])
   j, key_in, key_out = (
     z / np.maximum(1, np.abs(z))
@@ -82,6 +84,21 @@ def test_cell_follows_its_equations(kind):
   expected = np.concatenate([read.real, read.imag], -1)
   np.testing.assert_allclose(hidden, expected, atol=1e-5)
   np.testing.assert_array_equal(output, hidden)
+
+
+def test_it_begins_as_an_lstm_without_tanh():
+  cell = AssociativeLSTMCell(depth=4, kernel_size=1)
+  x = np.full((1, 1, 1, 2), 0.01, "float32")
+  cell(x, cell.initial_states(1, 1, 1))
+  w, u, b = cell.get_weights()
+  w[..., 8:12] = w[..., 14:] = 0  # keys see nothing: they are 1
+  cell.set_weights([w, np.zeros_like(u), b])
+  output, _ = cell(x, cell.initial_states(1, 1, 1))
+  f, i, o, j_real, _, _, j_imaginary, _, _ = np.split(x @ w[0, 0] + b, 9, axis=-1)
+  gate = 1 / (1 + np.exp(-i)) / (1 + np.exp(-o))
+  expected = np.concatenate([gate * j_real, gate * j_imaginary], axis=-1)
+  np.testing.assert_allclose(output, expected, atol=1e-7)
+  assert f.mean() > 0.9  # and remembers
 
 
 def test_graph_computes_what_the_cell_does_eagerly():
@@ -106,7 +123,7 @@ def test_convolutions_have_four_and_a_half_channels_a_channel_of_the_output():
   decoder(np.zeros((1, 1, 1, 32), "f4"), decoder.initial_states(1, 1, 1))
   inputs, hidden = [32, 8, 8, 4], [1, 1, 9, 9]
   sizes = [
-    9 * int(4.5 * depth) * reads + side * int(4.5 * depth) * depth
+    int(4.5 * depth) * (9 * reads + side * depth + 1)
     for depth, reads, side in zip(depths, inputs, hidden)
   ]
   plain = 32 * 32 + 2 * 3  # D-Conv#1, and D-Conv#2 behind a depth-to-space
