@@ -69,6 +69,8 @@ def answers(folder):
       words[1] = "codec_shipped.py"
     if words[0] == "train":
       words += ["--nice", "0"]  # beside other tests there is no idle time
+    if words[0] == "entropy":
+      words += ["--set", "steps=2"]
     if words[0] != "run":
       result = hardmine(folder, words)
       assert result.returncode == 0, (words, result.stderr)
@@ -83,7 +85,7 @@ def run(folder, answers):
 
 @pytest.mark.slow
 def test_each_command_of_the_page_says_what_it_did(answers):
-  begun, status, stopped, again, changed, exported, encoded = answers
+  begun, status, stopped, again, changed, exported, encoded, fitted, smaller = answers
   # two reductions of three photographs: three patches whole, and of 80x72 pixels one
   assert "12 patches, scored on 1 photographs" in begun
   assert "finished at step 20" in begun
@@ -94,6 +96,8 @@ def test_each_command_of_the_page_says_what_it_did(answers):
   assert "finished at step 20" in changed
   assert "of 2 iterations help" in exported
   assert "photo.hmc" in encoded
+  assert "model_with_entropy: model with entropy model" in fitted
+  assert "smaller.hmc" in smaller
 
 
 @pytest.mark.slow

@@ -47,7 +47,7 @@ class SsimWeights(keras.layers.Layer):
     """
     unlike = ops.stop_gradient(dissimilarity(images, estimates))
     mean = batch_mean(ops.mean(unlike))
-    moving = ops.convert_to_tensor(self.moving)
+    moving: Any = ops.convert_to_tensor(self.moving)
     if training:
       moving = DECAY * moving + (1 - DECAY) * ops.stack([mean, ops.ones_like(mean)])
       self.moving.assign(moving)

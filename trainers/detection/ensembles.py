@@ -97,7 +97,7 @@ class Ensemble:
 
   def detect(self, image: np.ndarray, min_score: float = 0.0) -> Detections:
     """Finds objects in uint8 [h, w, 3] RGB pixels; boxes are in these pixels."""
-    views = views_of(*image.shape[:2], self._views)
+    views = views_of(image.shape[0], image.shape[1], self._views)
     answers = []
     for detector, table, weight in zip(self._detectors, self._tables, self._weights):
       found = [

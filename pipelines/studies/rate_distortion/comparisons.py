@@ -181,7 +181,7 @@ def _comparison(
     name=picture.name,
     height_px=height_px,
     width_px=width_px,
-    shown_px=part.shape[:2],
+    shown_px=(part.shape[0], part.shape[1]),
     original=webp_uri(part),
     views={bpp: of_rate for bpp, of_rate in views.items() if of_rate},
   )

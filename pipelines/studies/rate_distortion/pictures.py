@@ -107,5 +107,5 @@ def _size(pixels: np.ndarray) -> int:
 
 def _digest(pixels: np.ndarray) -> str:
   digest = hashlib.sha256(str(pixels.shape).encode())
-  digest.update(np.ascontiguousarray(pixels))
+  digest.update(np.ascontiguousarray(pixels).data)
   return digest.hexdigest()

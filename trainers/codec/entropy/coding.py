@@ -54,6 +54,7 @@ class ContextCoder:
     """What the model estimates, float64 [iterations], in bits of a whole picture."""
     costs = np.zeros(len(codes))
     planes = Planes.of(codes)
+    grid = (codes.shape[1], codes.shape[2])
 
     for number in range(len(codes)):
 
@@ -65,7 +66,7 @@ class ContextCoder:
         costs[number] -= np.log2(share).sum()
         return bits
 
-      self._probabilities.iteration(planes, codes.shape[1:3], number, gains, weigh)
+      self._probabilities.iteration(planes, grid, number, gains, weigh)
     return costs
 
 
@@ -80,6 +81,7 @@ class ContextEncoding:
   def add(self, codes: np.ndarray, gains: np.ndarray) -> None:
     """Codes a tile."""
     planes = Planes.of(codes)
+    grid = (codes.shape[1], codes.shape[2])
     for number, coder in enumerate(self._coders):
 
       def code(chances, places, channels, number=number, coder=coder):
@@ -87,7 +89,7 @@ class ContextEncoding:
         coder.encode(bits.astype(np.int32).ravel(), _BIT, _shares(chances))
         return bits
 
-      self._probabilities.iteration(planes, codes.shape[1:3], number, gains, code)
+      self._probabilities.iteration(planes, grid, number, gains, code)
 
   def payloads(self) -> list[bytes]:
     """The coded bits of every iteration."""

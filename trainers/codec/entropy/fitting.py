@@ -99,7 +99,9 @@ def _fit_stage(
     warmup_steps=min(_WARMUP_STEPS, config.steps // 2),
   )
   optimizer = keras.optimizers.AdamW(
-    schedule, beta_2=0.99, weight_decay=config.weight_decay
+    schedule,  # pyright: ignore - as Keras documents
+    beta_2=0.99,
+    weight_decay=config.weight_decay,
   )
   network.compile(optimizer=optimizer, loss=cost)
   network.fit(
@@ -109,7 +111,10 @@ def _fit_stage(
     verbose=0,  # pyright: ignore
   )
   names = ("bias", "near", "before", "gains", "within", "out")
-  weights = {name: keras.ops.convert_to_numpy(getattr(network, name)) for name in names}
+  weights = {
+    name: np.asarray(keras.ops.convert_to_numpy(getattr(network, name)))
+    for name in names
+  }
   costs = [_cost(network, held_out, first + slot, slot) for slot in range(slots)]
   return rounded_stage(weights), costs
 
@@ -142,5 +147,5 @@ def _cost(network: ContextNetwork, codes: CodeSet, iteration: int, slot: int) ->
   for begin in range(0, len(some), _AT_ONCE):
     batch = codes.batch(some[begin : begin + _AT_ONCE], iteration)
     found = cost(batch.signs, network(inputs_of(batch, slot)))
-    sums += float(keras.ops.convert_to_numpy(found)) * len(batch.signs)
+    sums += float(np.asarray(keras.ops.convert_to_numpy(found))) * len(batch.signs)
   return sums / len(some)

@@ -51,7 +51,7 @@ class ContextNetwork(keras.Model):
         drawn = ops.concatenate(
           [drawn[:, :hidden], ops.zeros_like(drawn[:, hidden:])], axis=1
         )
-      first = ops.convert_to_numpy(drawn)
+      first: Any = ops.convert_to_numpy(drawn)
       return self.add_weight(
         shape=shape,
         initializer=keras.initializers.Constant(first),

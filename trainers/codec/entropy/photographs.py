@@ -22,7 +22,8 @@ def spread(paths: Sequence[str], count: int) -> list[str]:
   """Up to `count` of them, evenly over all."""
   if len(paths) <= count:
     return list(paths)
-  return [paths[place] for place in np.linspace(0, len(paths) - 1, count).astype(int)]
+  places = np.linspace(0, len(paths) - 1, count).astype(int)
+  return [paths[int(place)] for place in places]
 
 
 def code_sets(
@@ -93,6 +94,6 @@ def _shrunk(pixels: np.ndarray, side_px: int) -> np.ndarray:
   factor = side_px / max(height_px, width_px)
   if factor >= 1:
     return pixels
-  size = (max(1, math.floor(side * factor)) for side in (width_px, height_px))
-  image = Image.fromarray(pixels).resize(tuple(size), Image.Resampling.LANCZOS)
+  width, height = (max(1, math.floor(side * factor)) for side in (width_px, height_px))
+  image = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
   return np.asarray(image)

@@ -34,13 +34,14 @@ def rounded_stage(weights: Mapping[str, np.ndarray]) -> Stage:
   Raises:
     ValueError: the weights are so large that no scale makes their sums exact.
   """
+  refused = None
   for fine in range(_FINEST, 0, -1):
     for fine_out in range(_FINEST_OUT, 2, -1):
       try:
         return _rounded(weights, fine, fine_out)
       except ValueError as error:
         refused = error
-  raise refused
+  raise refused or AssertionError
 
 
 def _rounded(weights: Mapping[str, np.ndarray], fine: int, fine_out: int) -> Stage:
