@@ -35,6 +35,7 @@ if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
 
 # The files that take longest, which begin first, lest a process ends with one alone.
 LONGEST = (
+  "trainers/detection/test_all_pairs.py",
   "e2e/test_codec_pipeline.py",
   "trainers/detection/test_run_fn.py",
   "cli/test_your_own_data.py",
@@ -42,7 +43,6 @@ LONGEST = (
   "trainers/codec/test_training_run.py",
   "e2e/test_bucket_root.py",
   "e2e/test_nodes_as_processes.py",
-  "trainers/detection/test_all_pairs.py",
   "cli/test_train.py",
   "faults/test_killed_jobs.py",
   "e2e/test_models_over_buckets.py",

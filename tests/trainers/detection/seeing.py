@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -24,25 +25,31 @@ def seeing(model: Any) -> Any:
 def moderate(model: Any, pixels: Any) -> Any:
   """Scales the heads: what they say of a batch differs by about 1 between places.
 
-  Backbones without a norm would have all scores 0 or 1.
+  Backbones without a norm would have all scores 0 or 1. Each head of an SSD is scaled
+  by itself, or all of what the coarse maps say would be nearly equal.
   """
+  predictors = [one for one in model.leaf_layers if one.name.startswith("predictor_")]
+  if predictors:
+    heads = [one for one in predictors if one.weights]
+    said = keras.Model(model.input, [one.output for one in heads])(pixels)
+    for layer, values in zip(heads, said):
+      layer.kernel.assign(layer.kernel / np.std(np.asarray(values)))
+    return model
   outputs = dict(model(pixels, training=False))
-  if "objectness_logits" in outputs:
-    rng = np.random.default_rng(1)
-    corners = np.sort(rng.uniform(0, 1, (len(pixels), 20, 2, 2)), axis=2)
-    second = model.second_stage(
-      {
-        "features": outputs["features"],
-        "boxes_yxyx_norm": tf.constant(corners.reshape(-1, 20, 4), tf.float32),
-      }
-    )
-    outputs = {
-      **{
-        f"proposals_{name}": outputs[name]
-        for name in ("objectness_logits", "box_codes")
-      },
-      **{f"second_stage_{name}": values for name, values in second.items()},
+  rng = np.random.default_rng(1)
+  corners = np.sort(rng.uniform(0, 1, (len(pixels), 20, 2, 2)), axis=2)
+  second = model.second_stage(
+    {
+      "features": outputs["features"],
+      "boxes_yxyx_norm": tf.constant(corners.reshape(-1, 20, 4), tf.float32),
     }
+  )
+  outputs = {
+    **{
+      f"proposals_{name}": outputs[name] for name in ("objectness_logits", "box_codes")
+    },
+    **{f"second_stage_{name}": values for name, values in second.items()},
+  }
   for name, values in outputs.items():
     scale = 1 / np.std(np.asarray(values))
     for layer in model.leaf_layers:
