@@ -39,10 +39,10 @@ class EntropyConfig(Config):
   max_side_px: int = 640
   whole_share: float = 0.4
   held_out_share: float = 0.05
-  stages: tuple[int, ...] = (1, 2, 3, 4, 8)
+  stages: tuple[int, ...] = (1, 2, 3, 4)
   hidden: int = 96
   group: int = 4
-  steps: int = 1500
+  steps: int = 1000
   batch_size: int = 1024
   learning_rate: float = 2e-3
   weight_decay: float = 0.0

@@ -14,7 +14,7 @@ from hardmine.schemas.entropy_config import EntropyConfig
 
 HELP = (
   "Fits an entropy model to a codec: a small network that foretells its bits, by which "
-  "files become a tenth to a third smaller, at the same picture. It is fitted to the "
+  "files become up to a third smaller, at the same picture. It is fitted to the "
   "bits of photographs, which this command makes first; a few hundred take an hour of "
   "two cores. The model itself stays as it is: the outcome is a new folder."
 )

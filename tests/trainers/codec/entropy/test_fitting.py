@@ -17,53 +17,47 @@ from hardmine.trainers.codec.entropy.rounding import probability_table, rounded_
 
 FLIPPED = 0.2
 H = -FLIPPED * math.log2(FLIPPED) - (1 - FLIPPED) * math.log2(1 - FLIPPED)  # 0.7219
-CODES, ROWS, COLUMNS, ITERATIONS = 50, 9, 12, 2
+ROWS, COLUMNS = 35, 48
 
 
-def voted_codes(rng, patterns):
-  """Codes as the released coder is tried with: votes over earlier bits, some flipped.
+def flipped_codes(rng):
+  """Codes, uint8 {0, 1} [2, 35, 48, 32], of whose second iteration `H` is the entropy.
 
-  A bit is 1 where at least six of thirteen earlier bits differ from a fixed pattern,
-  and then flipped by chance, so nobody can know it better than `H`. The thirteen are
-  nine around in the iteration before and the four channels before; in the first
-  iteration nothing is known but the latter.
+  Each bit follows from one earlier bit, or is its opposite, and is then flipped by
+  chance: from one of the nine around in the first iteration, which are coins, or from
+  one of the group of channels before.
   """
-  codes = np.zeros((ITERATIONS, ROWS, COLUMNS, 32), np.uint8)
-  for t in range(ITERATIONS):
-    before = np.pad(codes[t - 1] if t else codes[0], [(1, 1), (1, 1), (0, 0)])
-    for channel in range(32):
-      around = [
-        before[y : y + ROWS, x : x + COLUMNS, channel]
-        for y in range(3)
-        for x in range(3)
-      ]
-      own = [codes[t, ..., max(channel - k, 0)] * (channel >= k) for k in (1, 2, 3, 4)]
-      differs = np.stack([*around, *own]) != patterns[channel][:, None, None]
-      vote = differs.sum(axis=0) >= 6
-      codes[t, ..., channel] = vote ^ (rng.random((ROWS, COLUMNS)) < FLIPPED)
+  codes = rng.integers(0, 2, (2, ROWS, COLUMNS, 32), np.uint8)
+  before = np.pad(codes[0], [(1, 1), (1, 1), (0, 0)])
+  for channel in range(32):
+    y, x, other = channel % 3, channel // 3 % 3, 7 * channel % 32
+    earlier = before[y : y + ROWS, x : x + COLUMNS, other]
+    if channel % 4 == 3 and channel > 4:
+      earlier = codes[1, ..., channel - 4]
+    flips = rng.random((ROWS, COLUMNS)) < FLIPPED
+    codes[1, ..., channel] = earlier ^ flips ^ (channel % 2)
   return codes
 
 
 def pictures(count, seed):
   rng = np.random.default_rng(seed)
-  patterns = np.random.default_rng(0).integers(0, 2, (32, 13), np.uint8)
-  return [(voted_codes(rng, patterns), np.zeros(2, np.uint8)) for _ in range(count)]
+  return [(flipped_codes(rng), np.zeros(2, np.uint8)) for _ in range(count)]
 
 
 @pytest.mark.slow
-def test_votes_are_learned_to_within_three_percent_and_coded_to_half_of_one():
+def test_what_can_be_known_is_learned_and_coded_to_half_a_percent():
   from hardmine.trainers.codec.entropy.fitting import fit
 
   config = EntropyConfig(
-    hidden=8, group=1, steps=250, batch_size=256, stages=(1,), penalty=10.0
+    hidden=4, steps=500, stages=(), learning_rate=0.005, penalty=30.0
   )
-  others = pictures(6, 2)
-  fitted = fit(CodeSet(pictures(CODES, 1)), config, CodeSet(others), lambda _: None)
+  others = pictures(3, 2)
+  fitted = fit(CodeSet(pictures(120, 1)), config, CodeSet(others), lambda _: None)
   coder = ContextCoder(fitted.model)
   bits = sum(coder.cost_bits(codes, gains) for codes, gains in others)
   costs = bits / sum(codes[0].size for codes, _ in others)
-  assert H - 0.01 < costs[0] < 1.03 * H
-  assert H - 0.01 < costs[1] < 1.03 * H
+  assert H - 0.01 < costs[1] < 1.08 * H  # a 1152nd of what it sees is of use
+  assert 0.99 < costs[0] < 1.06
   np.testing.assert_allclose(costs, fitted.costs, rtol=0.003)  # whole numbers
   encoding = coder.encoding(2)
   for codes, gains in others:  # as tiles of one message
