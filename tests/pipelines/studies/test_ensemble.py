@@ -241,7 +241,7 @@ def test_tables_and_page_hold_every_number(whole):
   }
   assert json.loads(tables.to_json(rows, facts))["rows"] == rows
   heads, cells = ensemble_tables.shown(rows)
-  markdown = tables.markdown(heads, cells)
+  markdown = tables.markdown_table(heads, cells)
   assert len(markdown.splitlines()) == len(rows) + 2
   page = ensemble_page.render(rows, facts)
   for row in rows:
