@@ -47,7 +47,7 @@ def test_every_way_of_telling_alpha_is_read(way):
   plane = np.random.default_rng(way).integers(0, 256, (5, 7), np.uint8)
   padded = np.pad(plane.astype(int), [(1, 0), (1, 0)])
   left, up, both = padded[1:, :-1], padded[:-1, 1:], padded[:-1, :-1]
-  told = plane - [0, left, up, left + up - both][way]
+  told = plane.astype(int) - [0, left, up, left + up - both][way]
   data = bytes([way]) + zlib.compress((told % 256).astype(np.uint8).tobytes())
   np.testing.assert_array_equal(unpack_alpha(data, 5, 7), plane)
 
