@@ -210,6 +210,7 @@ def test_an_exported_codec_starts_another_run(whole, tmp_path):
       load_weights(path, plain)
 
 
+@pytest.mark.slow
 def test_an_export_is_exact_however_the_products_were_rounded(tmp_path):
   image = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
   decoded = []

@@ -221,6 +221,7 @@ def checkpoints_of(folder):
   return checkpoints
 
 
+@pytest.mark.slow
 def test_the_best_weights_are_exported_and_the_facts_say_which(evaluated):
   facts = Detector.load(evaluated / "model").facts
   found = json.loads((checkpoints_of(evaluated) / "evaluations.json").read_text())
@@ -233,6 +234,7 @@ def test_the_best_weights_are_exported_and_the_facts_say_which(evaluated):
   assert model.model_id().hex() == facts["model_id"]
 
 
+@pytest.mark.slow
 def test_what_was_measured_is_what_the_exported_model_has(evaluated, rectangles):
   """By the evaluator's own measure, of the model without TensorFlow."""
   detector = Detector.load(evaluated / "model")
@@ -246,6 +248,7 @@ def test_what_was_measured_is_what_the_exported_model_has(evaluated, rectangles)
     assert summary[name] == pytest.approx(value, abs=1e-3)
 
 
+@pytest.mark.slow
 def test_measurements_are_logged(evaluated):
   import tensorflow as tf
 
@@ -365,7 +368,9 @@ def test_nan_names_the_images(rectangles, tmp_path):
   assert not (tmp_path / "model").exists()
 
 
-@pytest.mark.parametrize("optimizer", ["rmsprop", "momentum"])
+@pytest.mark.parametrize(
+  "optimizer", ["rmsprop", pytest.param("momentum", marks=pytest.mark.slow)]
+)
 def test_frozen_parts_stay_and_others_move(rectangles, tmp_path, optimizer):
   training = dataclasses.replace(
     TRAINING,
