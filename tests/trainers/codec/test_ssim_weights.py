@@ -47,7 +47,7 @@ def test_equal_pictures_are_not_unlike_and_opposite_ones_are():
   assert np.asarray(dissimilarity(images, images[None])).max() < 1e-4
   noise = images - images.mean(axis=(1, 2), keepdims=True)
   opposite = np.asarray(dissimilarity(noise, -noise[None]))
-  assert opposite.min() > 0.8
+  assert opposite.min() > 0.7
   assert opposite.max() <= 1
 
 
