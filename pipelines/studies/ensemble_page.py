@@ -9,6 +9,7 @@ from typing import Any
 from hardmine.pipelines.studies.chart import Mark, Series, chart, swatch
 from hardmine.pipelines.studies.ensemble import ENSEMBLE
 from hardmine.pipelines.studies.ensemble_tables import shown
+from hardmine.pipelines.studies.records import lineage
 from hardmine.pipelines.studies.tables import frontier
 from hardmine.serving.pages.conventions import INK
 from hardmine.serving.pages.shell import render_page
@@ -37,10 +38,7 @@ def render(rows: Rows, facts: Mapping[str, Any]) -> str:
     verdict=None,
     problems=[f"{name}: {why}" for name, why in facts["problems"].items()],
     environment=facts["environment"],
-    lineage={
-      "machine": ", ".join(f"{name} {one}" for name, one in facts["machine"].items()),
-      "command": facts["command"],
-    },
+    lineage=lineage(facts),
     config=None,
     facts=facts,
     gain=facts["gain"],

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from hardmine.pipelines.studies import figures, load
+from hardmine.pipelines.studies.records import lineage
 from hardmine.pipelines.studies.tables import frontier, shown
 from hardmine.pipelines.studies.timing import PARTS
 from hardmine.serving.pages.shell import render_page
@@ -40,10 +41,7 @@ def render(rows: Sequence[Mapping[str, Any]], facts: Mapping[str, Any]) -> str:
     verdict=None,
     problems=problems,
     environment=facts["environment"],
-    lineage={
-      "machine": ", ".join(f"{name} {one}" for name, one in facts["machine"].items()),
-      "command": facts["command"],
-    },
+    lineage=lineage(facts),
     config=None,
     rows=rows,
     facts=facts,

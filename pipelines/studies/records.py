@@ -18,7 +18,7 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,12 @@ def key_of(facts: dict[str, Any]) -> str:
   """Names a measurement by all that it depends on."""
   text = json.dumps(facts, sort_keys=True)
   return hashlib.sha256(text.encode("utf-8")).hexdigest()[:20]
+
+
+def lineage(facts: Mapping[str, Any]) -> dict[str, str]:
+  """Where a study's numbers come from, as its page tells it."""
+  told = ", ".join(f"{name} {one}" for name, one in facts["machine"].items())
+  return {"machine": told, "command": facts["command"]}
 
 
 def machine() -> dict[str, Any]:

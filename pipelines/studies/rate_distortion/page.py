@@ -13,6 +13,7 @@ from hardmine.pipelines.studies.rate_distortion import published
 from hardmine.pipelines.studies.rate_distortion.comparisons import Comparison
 from hardmine.pipelines.studies.rate_distortion.results import percent, points
 from hardmine.pipelines.studies.rate_distortion.sweep import Measured
+from hardmine.pipelines.studies.records import lineage
 from hardmine.serving.pages import svg
 from hardmine.serving.pages.conventions import ACCENT, METRICS, OTHER, STYLES, UNITS
 from hardmine.serving.pages.figures import rate_distortion
@@ -54,10 +55,7 @@ def render(
     verdict=None,
     problems=shown_problems,
     environment=facts["environment"],
-    lineage={
-      "machine": ", ".join(f"{name} {one}" for name, one in facts["machine"].items()),
-      "command": facts["command"],
-    },
+    lineage=lineage(facts),
     config=None,
     facts=facts,
     rows=[_row(row, styles) for row in rows],
