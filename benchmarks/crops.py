@@ -30,7 +30,10 @@ SETTINGS = [  # rows and columns of the map, bins, points of a side
 
 def main() -> None:
   """Prints milliseconds of both and the ratio, a line a setting."""
-  from hardmine.trainers.detection.crops import crop_and_resize, position_sensitive
+  from hardmine.trainers.detection.meta_architectures.crops import (
+    crop_and_resize,
+    position_sensitive,
+  )
 
   generator = np.random.default_rng(0)
   boxes = _boxes(generator)

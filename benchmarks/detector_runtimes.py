@@ -155,7 +155,7 @@ def _export(name: str, model_dir: str) -> int:
   from hardmine.pipelines.studies.combinations import Combination
   from hardmine.pipelines.studies.counting import Counter
   from hardmine.schemas.categories import Categories, Category
-  from hardmine.trainers.detection.export import export_detector
+  from hardmine.trainers.detection.exports.export import export_detector
   from hardmine.trainers.detection.feature_extractors.extractor import load_weights
   from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 
@@ -205,7 +205,7 @@ def _compare_crops(folder: str) -> None:
   import tensorflow as tf
 
   from hardmine.trainers import onnx_export
-  from hardmine.trainers.detection import onnx_crops
+  from hardmine.trainers.detection.exports import onnx_crops
 
   def crops(features: Any, boxes: Any) -> dict[str, Any]:
     index = tf.zeros(tf.shape(boxes)[:1], tf.int32)

@@ -95,7 +95,7 @@ def _batches(files: list[bytes], config: Any, training: Any) -> Any:
   """As the Trainer makes them."""
   import tensorflow as tf
 
-  from hardmine.trainers.detection import input_pipeline
+  from hardmine.trainers.detection.inputs import input_pipeline
   from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 
   architecture = meta_architecture(config)

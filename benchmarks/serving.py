@@ -173,7 +173,7 @@ def _detector(folder: Path) -> Path:
   from hardmine.schemas.categories import Categories, Category
   from hardmine.schemas.detector_config import SSDConfig
   from hardmine.schemas.training_config import DetectorTrainingConfig
-  from hardmine.trainers.detection.export import export_detector
+  from hardmine.trainers.detection.exports.export import export_detector
   from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
   from hardmine.trainers.detection.meta_architectures.ssd import ssd
 

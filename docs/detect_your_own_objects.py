@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 from hardmine.schemas.files import write_atomically
-from hardmine.trainers.detection.drawing import draw_boxes
+from hardmine.trainers.detection.results.drawing import draw_boxes
 
 NUM_SHOWN, COLUMNS = 6, 3
 REPORT_PX = (900, 1060)

@@ -17,6 +17,8 @@ SOURCES = sorted(
   for folder in (*FOLDERS, "tests", "benchmarks")
   for path in (ROOT / folder).rglob("*.py")
 )
+# A file of theirs imports from a sub-folder that, elsewhere, imports from the files.
+FOLDERS_IN_CIRCLES = ("hardmine.pipelines", "hardmine.trainers.codec")
 # What else each folder must do without, however deep inside a function.
 FOREIGN = {
   "schemas": {"apache_beam", "keras", "matplotlib", "tfx", "PIL"},
@@ -146,6 +148,40 @@ def test_there_are_no_circles():
     graphlib.TopologicalSorter(graph).prepare()
   except graphlib.CycleError as error:
     pytest.fail(f"circle: {' <- '.join(error.args[1])}")
+
+
+def order_inside(folder: str) -> dict[str, set[str]]:
+  """What each file and folder in a folder, taken as a whole, imports of the others."""
+
+  def part(module: str) -> str:
+    return module.removeprefix(f"{folder}.").partition(".")[0]
+
+  inside = {name for name in modules() if name.startswith(f"{folder}.")}
+  graph: dict[str, set[str]] = {part(name): set() for name in inside}
+  for name in inside:
+    graph[part(name)] |= {part(other) for other in imports_of(name) & inside}
+  return {name: others - {name} for name, others in graph.items()}
+
+
+@pytest.mark.parametrize(
+  "folder",
+  sorted(
+    {name.rpartition(".")[0] for name in modules()} - {"hardmine", *FOLDERS_IN_CIRCLES}
+  ),
+)
+def test_folders_form_an_order_too(folder):
+  """So that a reader can learn one room after the other."""
+  try:
+    graphlib.TopologicalSorter(order_inside(folder)).prepare()
+  except graphlib.CycleError as error:
+    pytest.fail(f"circle in {folder}: {' <- '.join(error.args[1])}")
+
+
+@pytest.mark.parametrize("folder", FOLDERS_IN_CIRCLES)
+def test_a_folder_that_came_into_order_stays_so(folder):
+  """Its name is then to be taken off the list."""
+  with pytest.raises(graphlib.CycleError):
+    graphlib.TopologicalSorter(order_inside(folder)).prepare()
 
 
 @pytest.mark.parametrize(

@@ -13,14 +13,12 @@ def drawn():
   """Every path of the drawing, patterns as they stand."""
   text = (ROOT / "WORKSPACE.md").read_text("utf-8")
   (block,) = re.findall(r"^## The tree\n\n```\n(.*?)^```", text, re.S | re.M)
-  folder, found = "", set()
+  folders, found = [], set()
   for line in block.splitlines():
+    depth = (len(line) - len(line.lstrip())) // 2
     names, *_ = re.split(r"\s{3,}", line.strip(), maxsplit=1)  # then what they are
-    if not line.startswith(" "):
-      folder = names.rstrip("/")
-      found.add(folder)
-      continue
-    found.update(f"{folder}/{name}" for name in names.split())
+    found.update("/".join([*folders[:depth], name]) for name in names.split())
+    folders[depth:] = [names.rstrip("/")]
   return found
 
 
@@ -32,7 +30,7 @@ def test_what_is_drawn_is_there(path):
     assert (ROOT / path).is_dir() or list(ROOT.glob(f"{path}.py"))
 
 
-@pytest.mark.parametrize("folder", FOLDERS)
+@pytest.mark.parametrize("folder", [*FOLDERS, "trainers/detection"])
 def test_what_is_there_is_drawn(folder):
   paths = drawn()
   known = {match for path in paths for match in ROOT.glob(f"{path}.py")}

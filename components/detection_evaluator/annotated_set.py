@@ -1,4 +1,4 @@
-"""The images of a split, as `trainers.detection.annotated_set` takes them."""
+"""The images of a split, as `trainers.detection.inputs.annotated_set` takes them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from hardmine.components.jobs.tfrecords import read_records
 from hardmine.schemas.coco_example import AnnotatedImage, from_example
-from hardmine.trainers.detection.annotated_set import (
+from hardmine.trainers.detection.inputs.annotated_set import (
   AnnotatedSet,
   boxes_xywh_px,
   detected_boxes,

@@ -14,7 +14,7 @@ from hardmine.components.evaluation.report import write_files
 from hardmine.schemas.evaluation_config import DetectionEvaluationConfig
 from hardmine.serving.pages.pictures import jpeg_uri
 from hardmine.serving.pages.shell import render_page
-from hardmine.trainers.detection.drawing import draw_boxes, shrink
+from hardmine.trainers.detection.results.drawing import draw_boxes, shrink
 
 TEMPLATE = Path(__file__).with_name("report.html.jinja")
 HEADLINE = {"AP": "AP", "AP50": "AP50", "AP75": "AP75", "AR_100": "AR, 100 detections"}

@@ -15,8 +15,8 @@ from hardmine.schemas.folders import Folder, copy_file, read_lines
 from hardmine.schemas.inference_config import DetectionJobConfig
 from hardmine.schemas.manifest import file_facts
 from hardmine.schemas.outputs import DETECTIONS
-from hardmine.trainers.detection.coco_results import number_of, to_results
 from hardmine.trainers.detection.detector import Detector
+from hardmine.trainers.detection.results.coco_results import number_of, to_results
 from hardmine.trainers.images import Photograph
 
 IMAGES = "images"  # the list of the photographs, with their ids

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
   from hardmine.pipelines.cli.detect_results import ResultsFile
   from hardmine.trainers.detection.detector import Detections, Detector
-  from hardmine.trainers.detection.ensembles import Ensemble
+  from hardmine.trainers.detection.ensembles.ensemble import Ensemble
 
 HELP = (
   "Finds objects in photographs: one line an object, the surest first, with its "
@@ -196,7 +196,7 @@ class _Work:
 
   def detect(self, done: batch.Done) -> None:
     """Detects in one image, draws it where asked to, and makes lines and facts."""
-    from hardmine.trainers.detection.objects import to_objects
+    from hardmine.trainers.detection.results.objects import to_objects
 
     args, item = self._args, done.item
     done.facts["image"] = item.source
@@ -271,7 +271,7 @@ def _print_end(
       "images": report.results,
     }
     print(json.dumps({**answer, **({"skipped": args.skipped} if args.skipped else {})}))
-  from hardmine.trainers.detection.ensembles import WITHOUT_AREA
+  from hardmine.trainers.detection.ensembles.ensemble import WITHOUT_AREA
 
   left_out = getattr(detector, "num_left_out", {}).get(WITHOUT_AREA, 0)
   if left_out:
@@ -318,7 +318,7 @@ def _tell(
 
 
 def _drawn(image: np.ndarray, found: Detections, categories: Categories) -> np.ndarray:
-  from hardmine.trainers.detection.drawing import draw_boxes
+  from hardmine.trainers.detection.results.drawing import draw_boxes
 
   names = dict(zip(categories.ids, categories.names))
   captions = [

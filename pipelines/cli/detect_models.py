@@ -20,7 +20,7 @@ from hardmine.schemas.exported_model import read_facts
 
 if TYPE_CHECKING:
   from hardmine.trainers.detection.detector import Detector
-  from hardmine.trainers.detection.ensembles import Ensemble
+  from hardmine.trainers.detection.ensembles.ensemble import Ensemble
 
 NONE = "none"
 _MOST_BYTES = 1 << 20  # of a file that names some models
@@ -166,7 +166,7 @@ def load(
   told = ", ".join(dict.fromkeys(runtimes))
   if chosen.config is None:
     return detectors[0], told
-  from hardmine.trainers.detection.ensembles import Ensemble
+  from hardmine.trainers.detection.ensembles.ensemble import Ensemble
 
   config = chosen.config
   weights = [one.weight for one in config.members]

@@ -13,8 +13,8 @@ from hardmine.schemas.outputs import FileKind, OutputFile
 
 if TYPE_CHECKING:
   from hardmine.schemas.categories import Categories
-  from hardmine.trainers.detection.coco_results import Listing
   from hardmine.trainers.detection.detector import Detections
+  from hardmine.trainers.detection.results.coco_results import Listing
 
 RESULTS = FileKind(
   "detections in COCO's format", re.compile(rb'\s*\[\s*(\]|\{\s*"image_id")')
@@ -39,7 +39,7 @@ def results_file(args: argparse.Namespace, images: Sequence[str]) -> ResultsFile
       annotations=args.annotations,
     )
     return None
-  from hardmine.trainers.detection.coco_results import Listing
+  from hardmine.trainers.detection.results.coco_results import Listing
 
   output = OutputFile(
     args.coco,
@@ -82,7 +82,7 @@ class ResultsFile:
       ValueError: it has no id, that of another image, or another size than its
         annotations say.
     """
-    from hardmine.trainers.detection.coco_results import (
+    from hardmine.trainers.detection.results.coco_results import (
       check_size,
       number_of,
       to_results,

@@ -110,7 +110,7 @@ def _part(
   if args.image_ids is not None:
     images = np.array(_ids(args.image_ids), np.int64)
   if args.images_of is not None:
-    from hardmine.trainers.detection.coco_results import Listing
+    from hardmine.trainers.detection.results.coco_results import Listing
 
     also = np.array(sorted(Listing.read(args.images_of).image_ids), np.int64)
     if images is None:

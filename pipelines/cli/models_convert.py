@@ -83,7 +83,7 @@ def convert_model(model_dir: Path, target_dir: Path) -> None:
   from hardmine.schemas.exported_model import kind_of
 
   if kind_of(model_dir) == "detector":
-    from hardmine.trainers.detection.conversion import convert_detector
+    from hardmine.trainers.detection.exports.conversion import convert_detector
 
     convert_detector(model_dir, target_dir)
   else:

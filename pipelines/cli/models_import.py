@@ -21,7 +21,7 @@ from hardmine.pipelines.cli.tables import printable
 
 if TYPE_CHECKING:
   from hardmine.serving.store.store import ModelStore
-  from hardmine.trainers.detection.tf1_checkpoints.detectors import Imported
+  from hardmine.trainers.detection.released_detectors.detectors import Imported
 
 _NAME = "imported"  # of the experiment that there was none of
 
@@ -73,8 +73,8 @@ def run_import(args: argparse.Namespace) -> int:
     ValueError: what is there is no such detector, or does not fit.
     RuntimeError: the light form does not answer as the model does.
   """
-  from hardmine.trainers.detection.tf1_checkpoints.detectors import import_detector
-  from hardmine.trainers.detection.tf1_checkpoints.label_map import (
+  from hardmine.trainers.detection.released_detectors.detectors import import_detector
+  from hardmine.trainers.detection.released_detectors.label_map import (
     read_categories_file,
   )
 

@@ -32,7 +32,7 @@ from hardmine.schemas.files import write_atomically
 if TYPE_CHECKING:
   from hardmine.pipelines.studies.ensemble import Model, Outcome, Study
   from hardmine.pipelines.studies.records import Records
-  from hardmine.trainers.detection.annotated_set import AnnotatedSet
+  from hardmine.trainers.detection.inputs.annotated_set import AnnotatedSet
 
 SUMMARY = "detectors together, and in several views, against the best one alone"
 HELP = (

@@ -17,10 +17,13 @@ from hardmine.pipelines.studies.choice import Candidate, Step, choose
 from hardmine.pipelines.studies.passes import Passes, joined, passes_of
 from hardmine.schemas.config import require
 from hardmine.schemas.ensemble_config import WHOLE, Views
-from hardmine.trainers.detection.annotated_set import AnnotatedSet, detected_boxes
 from hardmine.trainers.detection.detector import Detector
-from hardmine.trainers.detection.ensembles import as_answer, ids_by_name
-from hardmine.trainers.detection.fusing import Answer, Fused, fuse
+from hardmine.trainers.detection.ensembles.ensemble import as_answer, ids_by_name
+from hardmine.trainers.detection.ensembles.fusing import Answer, Fused, fuse
+from hardmine.trainers.detection.inputs.annotated_set import (
+  AnnotatedSet,
+  detected_boxes,
+)
 from hardmine.trainers.metrics.coco_boxes import DetectedBoxes
 from hardmine.trainers.metrics.coco_map import CocoMap, coco_map, restricted
 

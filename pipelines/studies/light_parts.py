@@ -18,9 +18,14 @@ from hardmine.pipelines.studies.timing import (
 )
 from hardmine.schemas.detector_config import PostprocessingConfig, Resizer, Stretched
 from hardmine.schemas.exported_model import light_graph, read_light_facts
-from hardmine.trainers.detection import suppression
-from hardmine.trainers.detection.light_network import BOXES, GRAPH, PIXELS, SCORES
-from hardmine.trainers.detection.preparation import prepare
+from hardmine.trainers.detection.geometry import suppression
+from hardmine.trainers.detection.inputs.preparation import prepare
+from hardmine.trainers.detection.running.light_network import (
+  BOXES,
+  GRAPH,
+  PIXELS,
+  SCORES,
+)
 from hardmine.trainers.runtime.choice import open_graph
 
 
@@ -62,7 +67,7 @@ def _one_stage(request: dict[str, Any], resizer: Resizer) -> Parts:
 def _two_stages(
   request: dict[str, Any], resizer: Resizer, proposing: PostprocessingConfig
 ) -> Parts:
-  from hardmine.trainers.detection import light_two_stages as names
+  from hardmine.trainers.detection.running import light_two_stages as names
 
   first, second = _graph(request, names.FIRST), _graph(request, names.SECOND)
 

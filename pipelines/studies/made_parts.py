@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -29,10 +28,14 @@ def fill(page: Path, begin: str, text: str) -> None:
   Raises:
     ValueError: it has no such part, or several.
   """
-  parts = re.split(f"({re.escape(begin)}|{re.escape(END)})", page.read_text("utf-8"))
-  require(len(parts) == 5, f"a page with {begin} and {END}", path=str(page))
-  parts[2] = f"\n{text}"
-  write_atomically(page, "".join(parts))
+  head, mark, rest = page.read_text("utf-8").partition(begin)
+  _, end, tail = rest.partition(END)
+  require(
+    bool(mark and end) and begin not in rest,
+    f"a page with one {begin} and {END} behind it",
+    path=str(page),
+  )
+  write_atomically(page, f"{head}{mark}\n{text}{end}{tail}")
 
 
 def alone(plot: str, legend: Sequence[Sequence[tuple[str, str]]]) -> str:

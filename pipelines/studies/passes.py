@@ -24,11 +24,11 @@ from hardmine.pipelines.studies.records import (
 )
 from hardmine.schemas.ensemble_config import Views
 from hardmine.schemas.files import write_atomically
-from hardmine.trainers.detection.annotated_set import AnnotatedSet, pixels_of
 from hardmine.trainers.detection.detector import Detections, Detector
-from hardmine.trainers.detection.ensembles import answer_of, ids_by_name
-from hardmine.trainers.detection.fusing import Answer
-from hardmine.trainers.detection.views import View, views_of
+from hardmine.trainers.detection.ensembles.ensemble import answer_of, ids_by_name
+from hardmine.trainers.detection.ensembles.fusing import Answer
+from hardmine.trainers.detection.ensembles.views import View, views_of
+from hardmine.trainers.detection.inputs.annotated_set import AnnotatedSet, pixels_of
 
 _COLUMNS = ("boxes_yxyx_px", "scores", "category_ids")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from hardmine.schemas.exported_model import LIGHT_FACTS, read_light_facts
-from hardmine.trainers.detection.preparation import Prepared
+from hardmine.trainers.detection.inputs.preparation import Prepared
 
 SPLIT = "study"
 

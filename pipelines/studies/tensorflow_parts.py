@@ -28,7 +28,7 @@ def export(request: dict[str, Any]) -> dict[str, Any]:
     RuntimeError: the light form does not answer as the network does.
   """
   from hardmine.schemas.exported_model import has_light_form
-  from hardmine.trainers.detection.light_export import write_light
+  from hardmine.trainers.detection.exports.light_export import write_light
 
   one = Combination.of(request["one"])
   write_light(built(one, with_values=True), request["folder"])
@@ -47,7 +47,7 @@ def parts(request: dict[str, Any]) -> Parts:
   num_threads = request["num_threads"] or len(os.sched_getaffinity(0))
   tf.config.threading.set_intra_op_parallelism_threads(num_threads)
   tf.config.threading.set_inter_op_parallelism_threads(num_threads)
-  from hardmine.trainers.detection import nms
+  from hardmine.trainers.detection.geometry import nms
 
   one = Combination.of(request["one"])
   model = built(one, with_values=True)

@@ -43,7 +43,7 @@ def detect(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> Res
     query: `min_score`, 0 to 1; 0 without.
     limits: its pixels count.
   """
-  from hardmine.trainers.detection.objects import to_objects
+  from hardmine.trainers.detection.results.objects import to_objects
 
   min_score = _number(query, "min_score", float, 0.0)
   require(0 <= min_score <= 1, "0 to 1", min_score=min_score)

@@ -11,7 +11,9 @@ import pytest
 from hardmine.pipelines.cli.main import main
 from hardmine.serving.store.store import ModelStore
 from hardmine.trainers.detection.detector import Detector
-from hardmine.trainers.detection.tf1_checkpoints.label_map import read_categories_file
+from hardmine.trainers.detection.released_detectors.label_map import (
+  read_categories_file,
+)
 from tests.trainers.detection.tf1_checkpoints.released import answers, release
 
 LABELS = """

@@ -20,8 +20,8 @@ from hardmine.pipelines.initial_weights import resolved
 from hardmine.schemas.categories import Categories, Category
 from hardmine.serving.store.store import ModelStore
 from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
-from hardmine.trainers.detection.initial_weights import begin_with
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
+from hardmine.trainers.detection.training.initial_weights import begin_with
 from tests.serving.store import fake_models
 from tests.trainers.detection.tf1_checkpoints.released import release
 from tests.trainers.detection.tf1_checkpoints.writing import (

@@ -52,7 +52,7 @@ def home(tmp_path_factory):
     KeptProportions,
     ProposalConfig,
   )
-  from hardmine.trainers.detection.export import export_detector
+  from hardmine.trainers.detection.exports.export import export_detector
   from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
   from hardmine.trainers.detection.meta_architectures.faster_rcnn import FasterRCNN
 

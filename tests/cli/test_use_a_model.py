@@ -24,7 +24,7 @@ def home(tmp_path_factory):
   """A codec, a detector and photographs, where the page has them."""
   from hardmine.schemas.categories import Categories, Category
   from hardmine.schemas.detector_config import SSDConfig
-  from hardmine.trainers.detection.export import export_detector
+  from hardmine.trainers.detection.exports.export import export_detector
   from hardmine.trainers.detection.meta_architectures.ssd import SSD
   from tests.serving.server.tiny_models import export_tiny_codec
   from tests.trainers.detection.tiny_extractor import TinyExtractor

@@ -16,7 +16,10 @@ import numpy as np
 from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import read_facts
-from hardmine.trainers.detection.detection_network import DetectionNetwork, open_network
+from hardmine.trainers.detection.running.detection_network import (
+  DetectionNetwork,
+  open_network,
+)
 from hardmine.trainers.runtime.choice import choose_runtime
 
 
@@ -80,7 +83,7 @@ class Detector:
     num_threads: int | None = None,
     max_proposals: int | None = None,
   ) -> Detector:
-    """Loads what `hardmine.trainers.detection.export` wrote.
+    """Loads what `hardmine.trainers.detection.exports.export` wrote.
 
     Args:
       model_dir: the exported model.

@@ -11,7 +11,7 @@ import tensorflow as tf
 from hardmine.schemas.categories import Categories
 from hardmine.schemas.coco_example import AnnotatedImage, from_example
 from hardmine.schemas.config import require
-from hardmine.trainers.detection.annotated_set import (
+from hardmine.trainers.detection.inputs.annotated_set import (
   AnnotatedSet,
   detected_boxes,
   pixels_of,

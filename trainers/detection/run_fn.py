@@ -20,15 +20,15 @@ from hardmine.schemas.training_config import (
 from hardmine.trainers.callbacks import Summaries
 from hardmine.trainers.checkpoints import Checkpoints, checkpoint_dir
 from hardmine.trainers.datasets import matching_files
-from hardmine.trainers.detection import input_pipeline
-from hardmine.trainers.detection.drawing import ground_truth_beside_predictions
-from hardmine.trainers.detection.export import export_detector
+from hardmine.trainers.detection.exports.export import export_detector
 from hardmine.trainers.detection.held_out import METRICS, HeldOut
-from hardmine.trainers.detection.initial_weights import begin_with
+from hardmine.trainers.detection.inputs import input_pipeline
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
+from hardmine.trainers.detection.results.drawing import ground_truth_beside_predictions
+from hardmine.trainers.detection.training.initial_weights import begin_with
 from hardmine.trainers.evaluations import Evaluations
 from hardmine.trainers.images import decode_rgb
 from hardmine.trainers.optimizers import averaged, compile_model, learning_rate

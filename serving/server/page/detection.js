@@ -101,7 +101,7 @@ function row(one, box) {
   return item;
 }
 
-/** The colours of trainers/detection/drawing.py, so pictures agree everywhere. */
+/** The colours of trainers/detection/results/drawing.py, so pictures agree everywhere. */
 function paint(node, key) {
   const hue = (key * 0.6180339887498949 + 0.72) % 1;
   const lightness = [0.4, 0.5, 0.66][key % 3];

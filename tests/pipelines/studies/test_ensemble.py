@@ -17,9 +17,9 @@ from hardmine.pipelines.studies.passes import Passes
 from hardmine.pipelines.studies.records import Records
 from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.ensemble_config import EnsembleConfig, Views
-from hardmine.trainers.detection.annotated_set import AnnotatedSet, pixels_of
 from hardmine.trainers.detection.detector import Detections
-from hardmine.trainers.detection.ensembles import Ensemble
+from hardmine.trainers.detection.ensembles.ensemble import Ensemble
+from hardmine.trainers.detection.inputs.annotated_set import AnnotatedSet, pixels_of
 from hardmine.trainers.metrics.coco_map import coco_map
 from tests.trainers.detection.rectangles import CATEGORIES, rectangle
 

@@ -10,7 +10,7 @@ from hardmine.pipelines.studies.load import (
   candidates,
 )
 from hardmine.schemas.detector_config import PostprocessingConfig
-from hardmine.trainers.detection import suppression
+from hardmine.trainers.detection.geometry import suppression
 
 
 @pytest.mark.parametrize("own_boxes", [False, True])

@@ -13,7 +13,7 @@ from hardmine.serving.store.store import ModelStore
 from hardmine.trainers.codec.cells.gru import ConvGRUCell
 from hardmine.trainers.codec.export import export_codec
 from hardmine.trainers.codec.model import build_codec
-from hardmine.trainers.detection.export import export_detector
+from hardmine.trainers.detection.exports.export import export_detector
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from tests.made_once import made_once
 from tests.serving.store.fake_models import by

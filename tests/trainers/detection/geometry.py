@@ -12,15 +12,9 @@ from typing import Any
 import numpy as np
 
 from hardmine.schemas.detector_config import SSDConfig
-from hardmine.trainers.detection import (
-  box_coder,
-  boxes,
-  hard_examples,
-  losses,
-  matchers,
-  targets,
-)
-from hardmine.trainers.detection.anchors import ssd_anchors, ssd_cells
+from hardmine.trainers.detection.geometry import box_coder, boxes, matchers
+from hardmine.trainers.detection.geometry.anchors import ssd_anchors, ssd_cells
+from hardmine.trainers.detection.training import hard_examples, losses, targets
 
 MAPS = [(5, 5), (3, 3), (2, 2), (1, 1)]
 

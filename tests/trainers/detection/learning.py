@@ -12,7 +12,7 @@ import numpy as np
 
 from hardmine.schemas.detector_config import SSDConfig
 from hardmine.schemas.training_config import DetectorTrainingConfig
-from hardmine.trainers.detection import suppression
+from hardmine.trainers.detection.geometry import suppression
 from hardmine.trainers.detection.run_fn import compiled_detector
 from tests.trainers.detection.seeing import seeing
 from tests.trainers.detection.tiny_extractor import TinyExtractor

@@ -25,10 +25,10 @@ from hardmine.schemas.detector_config import (
 from hardmine.schemas.exported_model import read_facts
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.detection.detector import Detector
-from hardmine.trainers.detection.export import export_detector
-from hardmine.trainers.detection.light_network import LightNetwork
+from hardmine.trainers.detection.exports.export import export_detector
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
+from hardmine.trainers.detection.running.light_network import LightNetwork
 from tests.trainers.detection.feature_extractors.families import (
   FAMILIES,
   NARROW,

@@ -3,8 +3,12 @@
 import numpy as np
 import pytest
 
-from hardmine.trainers.detection.anchors import anchors_per_cell, ssd_anchors, ssd_cells
-from hardmine.trainers.detection.boxes import to_centers
+from hardmine.trainers.detection.geometry.anchors import (
+  anchors_per_cell,
+  ssd_anchors,
+  ssd_cells,
+)
+from hardmine.trainers.detection.geometry.boxes import to_centers
 from tests.trainers.detection.geometry import config
 
 LOW = [(side, side) for side in (19, 10, 5, 3, 2, 1)]

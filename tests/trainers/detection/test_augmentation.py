@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 
 from hardmine.schemas.training_config import AugmentationConfig
-from hardmine.trainers.detection import augmentation
-from hardmine.trainers.detection.augmentation import (
+from hardmine.trainers.detection.inputs import augmentation
+from hardmine.trainers.detection.inputs.augmentation import (
   MEAN_COLOUR,
   crop_window,
   random_flip,

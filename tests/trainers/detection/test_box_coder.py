@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies
 
-from hardmine.trainers.detection.box_coder import MAX_LOG_RATIO, decode, encode
+from hardmine.trainers.detection.geometry.box_coder import MAX_LOG_RATIO, decode, encode
 
 CODINGS = ("log", "corners", "sqrt")
 every_coding = pytest.mark.parametrize("coding", CODINGS)

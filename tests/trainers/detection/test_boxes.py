@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hardmine.trainers.detection import boxes
+from hardmine.trainers.detection.geometry import boxes
 from tests.trainers.detection.geometry import random_boxes
 
 

@@ -8,8 +8,8 @@ import tensorflow as tf
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hardmine.trainers.detection import crops
-from hardmine.trainers.detection.boxes import flip_horizontal
+from hardmine.trainers.detection.geometry.boxes import flip_horizontal
+from hardmine.trainers.detection.meta_architectures import crops
 from hardmine.trainers.graph_form import light_form
 
 ROWS, COLUMNS = 7, 9

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hardmine.trainers.detection import drawing
-from hardmine.trainers.detection.drawing import (
+from hardmine.trainers.detection.results import drawing
+from hardmine.trainers.detection.results.drawing import (
   colour_of,
   draw_boxes,
   ground_truth_beside_predictions,

@@ -10,8 +10,8 @@ import pytest
 from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.ensemble_config import EnsembleConfig, Member, Views
 from hardmine.trainers.detection.detector import Detections
-from hardmine.trainers.detection.ensembles import CUT, Ensemble, joined
-from hardmine.trainers.detection.views import View, views_of
+from hardmine.trainers.detection.ensembles.ensemble import CUT, Ensemble, joined
+from hardmine.trainers.detection.ensembles.views import View, views_of
 
 CAT_DOG = Categories(
   categories=(Category(id=1, name="cat"), Category(id=2, name="dog"))

@@ -14,8 +14,8 @@ from hardmine.components.jobs.tfrecords import write_records
 from hardmine.schemas.coco_example import serialize
 from hardmine.schemas.detector_config import SSDConfig
 from hardmine.schemas.training_config import DetectorTrainingConfig
-from hardmine.trainers.detection import input_pipeline
-from hardmine.trainers.detection.boxes import pairwise_iou
+from hardmine.trainers.detection.geometry.boxes import pairwise_iou
+from hardmine.trainers.detection.inputs import input_pipeline
 from hardmine.trainers.detection.meta_architectures.faster_rcnn import FasterRCNN
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 from hardmine.trainers.detection.run_fn import compiled_detector

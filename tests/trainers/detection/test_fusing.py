@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pytest
 
-from hardmine.trainers.detection.fusing import Answer, fuse
+from hardmine.trainers.detection.ensembles.fusing import Answer, fuse
 
 
 def answer(boxes, scores, labels=None, **options):

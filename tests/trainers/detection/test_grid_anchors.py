@@ -6,7 +6,11 @@ import numpy as np
 import tensorflow as tf
 
 from hardmine.schemas.detector_config import ProposalConfig
-from hardmine.trainers.detection.grid_anchors import grid_anchors, inside, sides_px
+from hardmine.trainers.detection.geometry.grid_anchors import (
+  grid_anchors,
+  inside,
+  sides_px,
+)
 
 
 def test_the_study_has_twelve_a_position():

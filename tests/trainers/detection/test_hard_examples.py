@@ -6,9 +6,9 @@ import pytest
 import tensorflow as tf
 from hypothesis import strategies
 
-from hardmine.trainers.detection import hard_examples
-from hardmine.trainers.detection.boxes import pairwise_iou
-from hardmine.trainers.detection.hard_examples import worst_distinct
+from hardmine.trainers.detection.geometry.boxes import pairwise_iou
+from hardmine.trainers.detection.training import hard_examples
+from hardmine.trainers.detection.training.hard_examples import worst_distinct
 from tests.trainers.detection.geometry import random_boxes
 
 

@@ -12,9 +12,10 @@ from hardmine.schemas.detector_config import (
   KeptProportions,
   SSDConfig,
 )
-from hardmine.trainers.detection import input_pipeline, run_fn
-from hardmine.trainers.detection.annotated_set import detected_boxes
+from hardmine.trainers.detection import run_fn
 from hardmine.trainers.detection.held_out import METRICS, HeldOut
+from hardmine.trainers.detection.inputs import input_pipeline
+from hardmine.trainers.detection.inputs.annotated_set import detected_boxes
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 from tests.trainers.detection.rectangles import CATEGORIES, rectangle
 from tests.trainers.detection.tiny_extractor import TinyExtractor

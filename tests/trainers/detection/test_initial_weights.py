@@ -17,8 +17,8 @@ from hardmine.schemas.folders import folder
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers import saved_model
 from hardmine.trainers.detection.feature_extractors.mobilenet_v1 import MobileNetV1
-from hardmine.trainers.detection.initial_weights import begin_with
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
+from hardmine.trainers.detection.training.initial_weights import begin_with
 from tests.trainers.detection.tf1_checkpoints.writing import (
   backbone_values,
   randomize,

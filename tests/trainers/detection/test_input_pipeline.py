@@ -12,11 +12,11 @@ import tensorflow as tf
 from hardmine.components.jobs.tfrecords import write_records
 from hardmine.schemas.coco_example import serialize
 from hardmine.schemas.detector_config import KeptProportions, SSDConfig
-from hardmine.trainers.detection import input_pipeline
-from hardmine.trainers.detection.anchors import ssd_anchors
-from hardmine.trainers.detection.boxes import pairwise_iou
+from hardmine.trainers.detection.geometry.anchors import ssd_anchors
+from hardmine.trainers.detection.geometry.boxes import pairwise_iou
+from hardmine.trainers.detection.inputs import input_pipeline
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
-from hardmine.trainers.detection.targets import assign
+from hardmine.trainers.detection.training.targets import assign
 from tests.trainers.detection.geometry import MAPS, config
 from tests.trainers.detection.rectangles import rectangle
 

@@ -20,11 +20,11 @@ from hardmine.schemas.exported_model import (
   read_light_facts,
 )
 from hardmine.trainers import onnx_export
-from hardmine.trainers.detection import light_export
 from hardmine.trainers.detection.detector import Detector
-from hardmine.trainers.detection.export import export_detector
-from hardmine.trainers.detection.light_network import LightNetwork
+from hardmine.trainers.detection.exports import light_export
+from hardmine.trainers.detection.exports.export import export_detector
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
+from hardmine.trainers.detection.running.light_network import LightNetwork
 from hardmine.trainers.images import decode_rgb
 from tests.trainers.detection.seeing import check_equal, pictures, seeing
 from tests.trainers.detection.tiny_extractor import TinyExtractor
@@ -197,7 +197,7 @@ def test_a_graph_that_does_not_run_is_not_exported(tmp_path, monkeypatch):
 ALONE = """
 import json, sys
 import numpy as np
-from hardmine.trainers.detection import coco_results, drawing, objects
+from hardmine.trainers.detection.results import coco_results, drawing, objects
 from hardmine.trainers.detection.detector import Detector
 detector = Detector.load(*sys.argv[1:])
 found = detector.detect(np.full((50, 60, 3), 99, np.uint8))

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hardmine.trainers.detection import box_coder, losses
-from hardmine.trainers.detection.targets import Targets
+from hardmine.trainers.detection.geometry import box_coder
+from hardmine.trainers.detection.training import losses
+from hardmine.trainers.detection.training.targets import Targets
 from tests.trainers.detection.geometry import config, random_boxes
 
 ANCHORS = random_boxes(np.random.default_rng(5), 12, min_side=0.1)

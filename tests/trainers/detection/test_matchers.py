@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hardmine.trainers.detection.anchors import ssd_anchors, ssd_cells
-from hardmine.trainers.detection.boxes import contains_center, pairwise_iou
-from hardmine.trainers.detection.matchers import (
+from hardmine.trainers.detection.geometry.anchors import ssd_anchors, ssd_cells
+from hardmine.trainers.detection.geometry.boxes import contains_center, pairwise_iou
+from hardmine.trainers.detection.geometry.matchers import (
   argmax_matches,
   bipartite_matches,
   center_matches,

@@ -5,8 +5,8 @@ import pytest
 import tensorflow as tf
 
 from hardmine.schemas.detector_config import PostprocessingConfig
-from hardmine.trainers.detection.boxes import pairwise_iou
-from hardmine.trainers.detection.nms import detections
+from hardmine.trainers.detection.geometry.boxes import pairwise_iou
+from hardmine.trainers.detection.geometry.nms import detections
 from tests.trainers.detection.geometry import random_boxes
 
 

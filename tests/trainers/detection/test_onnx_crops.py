@@ -11,8 +11,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hardmine.trainers import onnx_export
-from hardmine.trainers.detection import onnx_crops
-from hardmine.trainers.detection.crops import position_sensitive
+from hardmine.trainers.detection.exports import onnx_crops
+from hardmine.trainers.detection.meta_architectures.crops import position_sensitive
 from hardmine.trainers.graph_form import light_form
 from hardmine.trainers.runtime.choice import open_graph
 

@@ -11,12 +11,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from hardmine.schemas.detector_config import KeptProportions, SSDConfig, Stretched
-from hardmine.trainers.detection.meta_architectures.ssd import SSD
-from hardmine.trainers.detection.preparation import (
+from hardmine.trainers.detection.inputs.preparation import (
   Prepared,
   prepare,
   resize_bilinear,
 )
+from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from tests.trainers.detection.tiny_extractor import TinyExtractor
 
 SIDE = st.integers(1, 130)

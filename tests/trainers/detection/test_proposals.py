@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from hardmine.schemas.detector_config import ProposalConfig
-from hardmine.trainers.detection import proposals, suppression
+from hardmine.trainers.detection.geometry import suppression
+from hardmine.trainers.detection.meta_architectures import proposals
 
 CONFIG = ProposalConfig(max_proposals=40)
 

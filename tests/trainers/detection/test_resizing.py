@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from hardmine.schemas.detector_config import KeptProportions, Stretched
-from hardmine.trainers.detection import preparation, resizing
+from hardmine.trainers.detection.inputs import preparation, resizing
 
 RESIZERS = [
   KeptProportions(),

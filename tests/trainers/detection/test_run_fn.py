@@ -18,17 +18,18 @@ from hardmine.schemas.coco_example import serialize
 from hardmine.schemas.detector_config import PostprocessingConfig, SSDConfig
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.checkpoints import Checkpoints
-from hardmine.trainers.detection import input_pipeline, run_fn
-from hardmine.trainers.detection.annotated_set import (
+from hardmine.trainers.detection import run_fn
+from hardmine.trainers.detection.detector import Detector
+from hardmine.trainers.detection.geometry.boxes import pairwise_iou
+from hardmine.trainers.detection.held_out import HeldOut
+from hardmine.trainers.detection.inputs import input_pipeline
+from hardmine.trainers.detection.inputs.annotated_set import (
   AnnotatedSet,
   detected_boxes,
   pixels_of,
 )
-from hardmine.trainers.detection.boxes import pairwise_iou
-from hardmine.trainers.detection.detector import Detector
-from hardmine.trainers.detection.held_out import HeldOut
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
-from hardmine.trainers.detection.saved_model_network import SavedModelNetwork
+from hardmine.trainers.detection.running.saved_model_network import SavedModelNetwork
 from hardmine.trainers.images import decode_rgb
 from hardmine.trainers.metrics.coco_map import coco_map
 from tests.trainers.detection.rectangles import (

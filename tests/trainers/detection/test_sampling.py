@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hardmine.trainers.detection.sampling import gathered, sample
+from hardmine.trainers.detection.training.sampling import gathered, sample
 
 
 def drawn(num_positive, num_negative, num=8, share=0.25, num_ignored=5, seed=0):

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hardmine.schemas.detector_config import PostprocessingConfig
-from hardmine.trainers.detection import nms, suppression
+from hardmine.trainers.detection.geometry import nms, suppression
 
 CONFIGS = st.builds(
   PostprocessingConfig,

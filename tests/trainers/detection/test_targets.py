@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hardmine.trainers.detection import box_coder
-from hardmine.trainers.detection.anchors import ssd_anchors, ssd_cells
-from hardmine.trainers.detection.matchers import argmax_matches
-from hardmine.trainers.detection.targets import assign, assign_by
+from hardmine.trainers.detection.geometry import box_coder
+from hardmine.trainers.detection.geometry.anchors import ssd_anchors, ssd_cells
+from hardmine.trainers.detection.geometry.matchers import argmax_matches
+from hardmine.trainers.detection.training.targets import assign, assign_by
 from tests.trainers.detection.geometry import MAPS, config, random_boxes
 
 ANCHORS = np.float32(

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import pytest
 
-from hardmine.trainers.detection.targets import Targets
-from hardmine.trainers.detection.two_stage_losses import (
+from hardmine.trainers.detection.training.targets import Targets
+from hardmine.trainers.detection.training.two_stage_losses import (
   image_mean,
   proposal_losses,
   region_losses,

@@ -1,1 +1,1 @@
-"""One file a meta-architecture, and the contract they keep."""
+"""One file a meta-architecture, the contract they keep, and the layers they share."""

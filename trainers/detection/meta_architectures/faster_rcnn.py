@@ -19,10 +19,15 @@ from keras import ops
 
 from hardmine.schemas.detector_config import FasterRCNNConfig, Resizer
 from hardmine.schemas.training_config import DetectorTrainingConfig
-from hardmine.trainers.detection import box_coder, proposals, resizing
-from hardmine.trainers.detection.boxes import clip
-from hardmine.trainers.detection.grid_anchors import grid_anchors, inside, sides_px
-from hardmine.trainers.detection.hard_examples import worst_distinct
+from hardmine.trainers.detection.geometry import box_coder
+from hardmine.trainers.detection.geometry.boxes import clip
+from hardmine.trainers.detection.geometry.grid_anchors import (
+  grid_anchors,
+  inside,
+  sides_px,
+)
+from hardmine.trainers.detection.inputs import resizing
+from hardmine.trainers.detection.meta_architectures import proposals
 from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
@@ -31,14 +36,15 @@ from hardmine.trainers.detection.meta_architectures.two_stage_layers import (
   Crops,
   PerProposal,
 )
-from hardmine.trainers.detection.sampling import gathered, sample
-from hardmine.trainers.detection.targets import Targets
-from hardmine.trainers.detection.two_stage_losses import (
+from hardmine.trainers.detection.training.hard_examples import worst_distinct
+from hardmine.trainers.detection.training.sampling import gathered, sample
+from hardmine.trainers.detection.training.targets import Targets
+from hardmine.trainers.detection.training.two_stage_losses import (
   image_mean,
   proposal_losses,
   region_losses,
 )
-from hardmine.trainers.detection.two_stage_targets import (
+from hardmine.trainers.detection.training.two_stage_targets import (
   anchor_targets,
   proposal_targets,
 )

@@ -22,9 +22,9 @@ from hardmine.schemas.training_config import (
   AugmentationConfig,
   DetectorTrainingConfig,
 )
-from hardmine.trainers.detection import nms
-from hardmine.trainers.detection.augmentation import augment
-from hardmine.trainers.detection.initial_weights import load_initial_weights
+from hardmine.trainers.detection.geometry import nms
+from hardmine.trainers.detection.inputs.augmentation import augment
+from hardmine.trainers.detection.training.initial_weights import load_initial_weights
 from hardmine.trainers.replicas import alone, batch_mean, batch_rows, loss_of_share
 from hardmine.trainers.workers.current import writes
 

@@ -19,12 +19,13 @@ from keras import ops
 
 from hardmine.schemas.detector_config import SSDConfig, Stretched
 from hardmine.schemas.training_config import DetectorTrainingConfig
-from hardmine.trainers.detection import anchors, box_coder, losses, targets
-from hardmine.trainers.detection.augmentation import SSD_CROP
+from hardmine.trainers.detection.geometry import anchors, box_coder
+from hardmine.trainers.detection.inputs.augmentation import SSD_CROP
 from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
 from hardmine.trainers.detection.meta_architectures.ssd_heads import head_of
+from hardmine.trainers.detection.training import losses, targets
 
 MIN_EXTRA_DEPTH = 16
 

@@ -10,7 +10,10 @@ from typing import Any
 import keras
 from keras import ops
 
-from hardmine.trainers.detection.crops import crop_and_resize, position_sensitive
+from hardmine.trainers.detection.meta_architectures.crops import (
+  crop_and_resize,
+  position_sensitive,
+)
 
 
 class Crops(keras.layers.Layer):

@@ -1,1 +1,1 @@
-"""Checkpoints of TensorFlow 1: slim's classifiers and the Object Detection API's."""
+"""Checkpoints of TensorFlow 1, and the backbones in them under slim's names."""

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.trainers.checkpoints import Checkpoints, named_state
-from hardmine.trainers.detection.boxes import flip_horizontal
+from hardmine.trainers.detection.geometry.boxes import flip_horizontal
 from hardmine.trainers.detection.meta_architectures.faster_rcnn import FasterRCNN
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
 from hardmine.trainers.detection.run_fn import compiled_detector

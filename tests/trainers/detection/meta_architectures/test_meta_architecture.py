@@ -23,7 +23,7 @@ from hardmine.trainers.detection.meta_architectures.meta_architecture import (
   MetaArchitecture,
 )
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
-from hardmine.trainers.detection.saved_model_network import SavedModelNetwork
+from hardmine.trainers.detection.running.saved_model_network import SavedModelNetwork
 from hardmine.trainers.images import decode_rgb
 from tests.trainers.detection.rectangles import rectangle
 from tests.trainers.detection.tiny_extractor import TinyExtractor

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from hardmine.trainers.detection.crops import crop_and_resize
+from hardmine.trainers.detection.meta_architectures.crops import crop_and_resize
 from hardmine.trainers.detection.meta_architectures.rfcn import RFCN
 from tests.trainers.detection.seeing import seeing
 from tests.trainers.detection.tiny_two_stages import BINNED

@@ -14,11 +14,11 @@ from hardmine.trainers.detection.feature_extractors.released_inception_v2 import
   ReleasedInceptionV2Relu6,
 )
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
+from hardmine.trainers.detection.released_detectors.detectors import import_detector
+from hardmine.trainers.detection.released_detectors.pipeline_config import described
 from hardmine.trainers.detection.tf1_checkpoints.backbones import backbone_places
-from hardmine.trainers.detection.tf1_checkpoints.detectors import import_detector
 from hardmine.trainers.detection.tf1_checkpoints.filling import fill
 from hardmine.trainers.detection.tf1_checkpoints.names import family_of
-from hardmine.trainers.detection.tf1_checkpoints.pipeline_config import described
 from hardmine.trainers.detection.tf1_checkpoints.reading import opened
 from tests.trainers.detection.tf1_checkpoints.released import (
   CONFIG,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from google.protobuf import descriptor_pb2, text_format
 
-from hardmine.trainers.detection.tf1_checkpoints.text_format import parse
+from hardmine.trainers.detection.released_detectors.text_format import parse
 
 
 def test_what_protobuf_writes_is_read():

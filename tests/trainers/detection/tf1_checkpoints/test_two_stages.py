@@ -18,11 +18,11 @@ from hardmine.trainers.detection.feature_extractors.released_inception_v2 import
 )
 from hardmine.trainers.detection.feature_extractors.slim_resnet_101 import SlimResNet101
 from hardmine.trainers.detection.meta_architectures.known import meta_architecture
+from hardmine.trainers.detection.released_detectors.detectors import _completed
+from hardmine.trainers.detection.released_detectors.pipeline_config import described
 from hardmine.trainers.detection.tf1_checkpoints.backbones import backbone_places
-from hardmine.trainers.detection.tf1_checkpoints.detectors import _completed
 from hardmine.trainers.detection.tf1_checkpoints.filling import fill
 from hardmine.trainers.detection.tf1_checkpoints.names import family_of
-from hardmine.trainers.detection.tf1_checkpoints.pipeline_config import described
 from hardmine.trainers.detection.tf1_checkpoints.reading import opened
 from tests.trainers.detection.tf1_checkpoints.writing import (
   backbone_values,

@@ -1,0 +1,1 @@
+"""Several views of a picture, several detectors: their answers as one."""

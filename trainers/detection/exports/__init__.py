@@ -1,0 +1,1 @@
+"""A trained detector as the files by which it runs elsewhere."""

@@ -1,0 +1,1 @@
+"""Boxes: anchors, codings, matching, and what is kept of boxes that overlap."""

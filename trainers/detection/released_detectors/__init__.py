@@ -1,0 +1,1 @@
+"""Detectors of the Object Detection API's model zoo, as ours."""

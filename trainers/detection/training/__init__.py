@@ -1,0 +1,1 @@
+"""What a detector begins with, what it should say, and what training makes small."""
