@@ -13,7 +13,7 @@ BIN := .venv/bin
 # processes too, and more than four find nothing left to do.
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 2); echo $$((n < 4 ? n + 1 : 4)))
 
-.PHONY: demo test test-current lint format install install-gpu lock benchmarks clean help
+.PHONY: demo test test-current install-current lint format install install-gpu lock benchmarks clean help
 .DEFAULT_GOAL := help
 
 demo: install  ## Mine, train, evaluate, push and compress, on bundled photographs
@@ -26,6 +26,10 @@ test: install  ## Run the tests; with HARDMINE_ALL_TESTS=1 the slow ones too
 # Where the host itself has the newest lane, this is `test`.
 test-current: $(if $(filter tfx-1.21,$(LANE)),test)  ## Run them on the newest lane, in a Debian 13 root if need be
 	$(if $(filter tfx-1.21,$(LANE)),,.ci/debian13 make test)
+
+# What `test-current` would install first, if that is not what this host has.
+install-current:
+	$(if $(filter tfx-1.21,$(LANE)),,.ci/debian13 make install)
 
 lint: install  ## Check style and types
 	$(BIN)/ruff check .

@@ -36,6 +36,7 @@ def experiment():
     evaluation=CodecEvaluationConfig(images=("none",)),
   )
 """
+SMALL_ENTROPY = ("steps=2", "batch_size=32", "hidden=8")
 
 
 def commands():
@@ -70,7 +71,7 @@ def answers(folder):
     if words[0] == "train":
       words += ["--nice", "0"]  # beside other tests there is no idle time
     if words[0] == "entropy":
-      words += ["--set", "steps=2"]
+      words += [x for one in SMALL_ENTROPY for x in ("--set", one)]
     if words[0] != "run":
       result = hardmine(folder, words)
       assert result.returncode == 0, (words, result.stderr)

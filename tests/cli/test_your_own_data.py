@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tests.cli.process import hardmine
+from tests.e2e.node_processes import DETECTION, node_processes
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "your_own_data.md"
 # What is set behind the words of the page: the same story, but small.
@@ -79,15 +79,21 @@ def folder(tmp_path_factory):
   return path
 
 
+@pytest.fixture(scope="module")
+def processes(tmp_path_factory):
+  with node_processes(tmp_path_factory.mktemp("logs"), DETECTION) as processes:
+    yield processes
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("words", commands(), ids=" ".join)
-def test_each_command_of_the_page_works(folder, words):
+def test_each_command_of_the_page_works(folder, processes, words):
   if words[0] == "run":
     # Once to the end; the graph behind the examples is the same for all of them.
     begun = (folder / "runs" / words[1] / "store").exists()
     settings = [part for one in SMALL[words[1]] for part in ("--set", one)]
     words = [*words, *settings, *(["--to", "CocoGen"] if begun else [])]
-  done = hardmine(folder, words)
-  assert done.returncode == 0, (words, done.stderr)
+  done = processes.run(*words, cwd=folder)
+  assert done.status == 0, (words, done.output)
   if "--eval-share" not in words and words[0] == "run":
-    assert ("lost.jpg: no such file" in done.stdout) is (words[1] != "codec_cpu")
+    assert ("lost.jpg: no such file" in done.output) is (words[1] != "codec_cpu")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import select
@@ -16,7 +17,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 IMPORTED = (
@@ -28,6 +29,12 @@ IMPORTED = (
   "hardmine.pipelines.graphs",
   "hardmine.pipelines.orchestrators.launching",
   "hardmine.trainers.codec.run_fn",
+)
+DETECTION = (
+  *IMPORTED,
+  "hardmine.components.coco_gen.component",
+  "hardmine.components.detection_evaluator.component",
+  "hardmine.trainers.detection.run_fn",
 )
 
 
@@ -107,10 +114,15 @@ class Nodes:
 
 
 @contextlib.contextmanager
-def node_processes(folder: Path) -> Iterator[Nodes]:
-  """Gives what starts commands, with the environment of now."""
+def node_processes(folder: Path, imported: Sequence[str] = IMPORTED) -> Iterator[Nodes]:
+  """Gives what starts commands, with the environment of now.
+
+  Args:
+    folder: of what they write to their streams.
+    imported: modules that none of them need import.
+  """
   process = subprocess.Popen(
-    [sys.executable, __file__],
+    [sys.executable, __file__, *imported],
     stdin=subprocess.PIPE,
     stdout=subprocess.PIPE,
     stderr=open(folder / "nodes.err", "w"),  # noqa: SIM115 - the process's own
@@ -129,8 +141,9 @@ def _serve() -> None:
   """Forks a child for every line of standard input, until that ends."""
   import importlib
 
-  for name in IMPORTED:
+  for name in sys.argv[1:]:
     importlib.import_module(name)
+  gc.freeze()  # a child that looked for garbage would copy all of it
   running: dict[int, int] = {}  # numbers by process
   answers = os.fdopen(os.dup(1), "w")
   os.dup2(2, 1)

@@ -15,6 +15,7 @@ Beam takes seconds to import, a fork of a process that has it takes none.
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib
 import json
 import os
@@ -87,6 +88,7 @@ def main(photographs: str) -> None:
     Image.fromarray(photograph(seed)).save(Path(photographs, f"{seed}.png"))
   for line in sys.stdin:
     reader, writer = os.pipe()
+    gc.freeze()  # a child that looked for garbage would copy all of it
     pid = os.fork()
     if not pid:
       operations = run(json.loads(line), photographs)

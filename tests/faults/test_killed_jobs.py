@@ -23,7 +23,7 @@ from tests.s3_server import s3_server
 
 pytestmark = pytest.mark.slow
 
-NUM_KILLS = 10  # of each kind of output, with a set that is replaced and without
+NUM_KILLS = 6  # of each kind of output, with a set that is replaced and without
 PER_IMAGE, PER_IMAGE_BEFORE = 3, 2
 
 

@@ -1,12 +1,11 @@
 """What a training runs on."""
 
 import json
-import os
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+
+from tests.trainers.on_jax import run_on_jax
 
 JAX = """
 import json, sys
@@ -47,19 +46,10 @@ print(json.dumps({"losses": found, "lines": lines}))
 
 @pytest.mark.slow
 def test_jax_shares_a_step_over_its_local_devices(tmp_path):
-  """Another process, since Keras chooses its backend once."""
   pytest.importorskip("jax")
   flags = "--xla_force_host_platform_device_count=2"
-  environment = {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
-  done = subprocess.run(
-    [sys.executable, "-c", JAX, str(tmp_path)],
-    env={**os.environ, **environment},
-    capture_output=True,
-    text=True,
-    timeout=300,
-  )
-  assert done.returncode == 0, done.stderr
-  said = json.loads(done.stdout.splitlines()[-1])
+  printed = run_on_jax("-c", JAX, str(tmp_path), flags=flags)
+  said = json.loads(printed.splitlines()[-1])
   assert "training on 2 devices on Keras' jax backend" in said["lines"]
   one, two, _ = said["losses"]
   assert len(one) == 4

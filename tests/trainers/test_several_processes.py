@@ -110,7 +110,7 @@ def weights(where, suffix=""):
 def alone(folder):
   """The training of one process."""
   for kind in ("recipe", "ssd"):
-    train(kind, folder / f"{kind}-alone")
+    train(kind, folder / f"{kind}-alone", EXPORTS=0)
   return folder
 
 
@@ -156,7 +156,7 @@ def test_after_a_kill_all_end_and_go_on_to_the_same_weights(two):
   assert "worker 0 (127.0.0.1:1)" in line
   assert "start all tasks again" in line
   assert not (where / "model").exists()
-  train("recipe", where, size=2)
+  train("recipe", where, size=2, EXPORTS=0)
   assert len(losses(where)) == 8
   expected = weights(two / "recipe-two")
   for name, value in weights(where).items():

@@ -58,6 +58,7 @@ def photograph(height, width, seed=0):
 def test_the_light_form_says_what_tensorflow_does(kind, tmp_path):
   codec = built(KINDS[kind])
   write_light_form(codec, tmp_path)
+  networks = {runtime: LightNetwork(tmp_path, runtime) for runtime in RUNTIMES}
   serving, depth = serving_functions(codec), codec.config.code_depth
   for height, width in SIZES:
     image = photograph(height, width)
@@ -66,8 +67,7 @@ def test_the_light_form_says_what_tensorflow_does(kind, tmp_path):
     pictures = serving.reconstruct(image, np.int32(ITERATIONS))["images"].numpy()
     decoded = serving.decode(codes, np.int32(height), np.int32(width))["image"]
     np.testing.assert_array_equal(decoded, pictures[-1])
-    for runtime in RUNTIMES:
-      network = LightNetwork(tmp_path, runtime)
+    for runtime, network in networks.items():
       ours, gains = network.encode(image, ITERATIONS)
       # values next to zero may fall on either side of it
       assert np.mean(ours != codes) < 0.01, runtime

@@ -1,9 +1,5 @@
 """Training: it learns, resumes to the same weights, and stops on NaN."""
 
-import os
-import subprocess
-import sys
-
 import keras
 import numpy as np
 import pytest
@@ -23,6 +19,7 @@ from hardmine.trainers.codec.training import (
 from hardmine.trainers.datasets import training_batches
 from hardmine.trainers.devices import device_scope
 from hardmine.trainers.optimizers import learning_rate
+from tests.trainers.on_jax import run_on_jax
 
 CODEC = CodecConfig(cell=ConvGRUCell, width=1 / 16)
 SETTINGS = {"batch_size": 4, "iterations": 2, "summary_steps": 2, "checkpoint_steps": 2}
@@ -183,7 +180,6 @@ def test_contact_sheet_stacks_originals_above_reconstructions():
 
 @pytest.mark.slow
 def test_trains_on_the_jax_backend_as_well(tmp_path):
-  """Another process, since Keras chooses its backend once."""
   pytest.importorskip("jax")
   program = f"""
 import numpy as np
@@ -202,13 +198,5 @@ config = CodecTrainingConfig(
 train(CodecConfig(cell=ConvGRUCell, width=1/16), config, batches,
       Checkpoints({str(tmp_path)!r}), report=print)
 """
-  done = subprocess.run(
-    [sys.executable, "-c", program],
-    env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-    capture_output=True,
-    text=True,
-    timeout=300,
-  )
-  assert done.returncode == 0, done.stderr
-  assert "step       4/4" in done.stdout
+  assert "step       4/4" in run_on_jax("-c", program)
   assert (tmp_path / "step-000000004.npz").is_file()

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
 from tests.trainers.detection import learning
+from tests.trainers.on_jax import run_on_jax
 
 
 @pytest.mark.slow
 def test_jax_learns_and_finds_what_tensorflow_does(tmp_path):
-  """Another process, since Keras chooses its backend once."""
   pytest.importorskip("jax")
   path = tmp_path / "results.npz"
-  done = subprocess.run(
-    [sys.executable, "-m", "tests.trainers.detection.learning", str(path)],
-    env={**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"},
-    capture_output=True,
-    text=True,
-    timeout=300,
-  )
-  assert done.returncode == 0, done.stderr
+  run_on_jax("-m", "tests.trainers.detection.learning", str(path))
   expected = learning.results()
   with np.load(path) as found:
     assert set(found) == set(expected)

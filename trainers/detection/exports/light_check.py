@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ def one_stage(
   pixels = _prepared(path, model, pictures, preparation)
   boxes, scores = model.raw_detections(pixels)
   expected = {BOXES: boxes, SCORES: scores}
-  _compare(path, _run(path, {PIXELS: pixels.numpy()}), expected)
+  _compare(path, _opened(path)({PIXELS: pixels.numpy()}), expected)
 
 
 def two_stages(model: Any, model_dir: str | os.PathLike, preparation: Resizer) -> None:
@@ -60,19 +62,20 @@ def two_stages(model: Any, model_dir: str | os.PathLike, preparation: Resizer) -
     RuntimeError: a graph does not run, or they prepare or see otherwise.
   """
   first, second = (light_graph(model_dir, name) for name in (FIRST, SECOND))
+  see, look = _opened(first), _opened(second)
   rng = np.random.default_rng(0)
   for size in _SIZES:
     picture = rng.integers(0, 256, (1, *size, 3), np.uint8)
     pixels = _prepared(first, model, picture, preparation)
     features, boxes, objectness = model.candidates(pixels)
     expected = {FEATURES: features, CANDIDATES: boxes[0], OBJECTNESS: objectness[0]}
-    _compare(first, _run(first, {PIXELS: pixels.numpy()}), expected)
+    _compare(first, see({PIXELS: pixels.numpy()}), expected)
     proposals, num = model.propose(boxes, objectness, _NUM_PROPOSALS)
     seen = model.classify(features, proposals, tf.fill([1], _NUM_PROPOSALS))
     del num  # what lies behind is a box without area, which is looked at as well
     given = {FEATURES: features.numpy(), PROPOSALS: proposals[0].numpy()}
     expected = {name: one[0] for name, one in zip((BOXES, SCORES), seen)}
-    _compare(second, _run(second, given), expected)
+    _compare(second, look(given), expected)
 
 
 def _prepared(
@@ -84,14 +87,26 @@ def _prepared(
   return theirs
 
 
-def _run(path: Path, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def _opened(path: Path) -> Callable[[dict[str, np.ndarray]], dict[str, np.ndarray]]:
+  """What runs a graph; both raise RuntimeError where ONNX Runtime cannot."""
+  with _told(path):
+    graph = open_graph(path, ONNX_RUNTIME)
+
+  def run(inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    with _told(path):
+      return {name: value.numpy() for name, value in graph.run(inputs).items()}
+
+  return run
+
+
+@contextlib.contextmanager
+def _told(path: Path) -> Iterator[None]:
   try:
-    found = open_graph(path, ONNX_RUNTIME).run(inputs)
+    yield
   except Exception as error:  # ONNX Runtime's own, none of which has a public base
     raise RuntimeError(
       f"{path}: ONNX Runtime cannot run the exported graph ({error}); {_REMEDY}"
     ) from error
-  return {name: value.numpy() for name, value in found.items()}
 
 
 def _compare(path: Path, found: dict[str, Any], expected: dict[str, Any]) -> None:

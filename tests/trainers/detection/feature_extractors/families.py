@@ -13,6 +13,10 @@ import keras
 import numpy as np
 import pytest
 
+from hardmine.trainers.detection.feature_extractors import (
+  inception_resnet_v2,
+  resnet_101,
+)
 from hardmine.trainers.detection.feature_extractors.convolutions import scaled
 from hardmine.trainers.detection.feature_extractors.inception_resnet_v2 import (
   InceptionResNetV2,
@@ -192,3 +196,18 @@ FAMILIES = {
   ),
 }
 LARGE = ("inception_v3", "resnet_101", "inception_resnet_v2")  # seconds to build
+
+
+@contextlib.contextmanager
+def shallow(num_blocks: int = 2):
+  """In it, networks are made with so many of the blocks that they otherwise repeat.
+
+  The first of a kind and the last differ from those between, which are all alike.
+  """
+  with pytest.MonkeyPatch.context() as patch:
+    for stage, (depth, _) in resnet_101.STAGES.items():
+      patch.setitem(resnet_101.STAGES, stage, (depth, num_blocks))
+    for kind, (branches, share, _) in inception_resnet_v2._BRANCHES.items():
+      changed = branches, share, num_blocks
+      patch.setitem(inception_resnet_v2._BRANCHES, kind, changed)
+    yield
