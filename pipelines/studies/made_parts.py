@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,16 +22,16 @@ def fill(page: Path, begin: str, text: str) -> None:
 
   Args:
     page: its path.
-    begin: the first mark; `END` is the second.
+    begin: the first mark; the next `END` is the second.
     text: lines to stand there.
 
   Raises:
     ValueError: it has no such part, or several.
   """
-  parts = re.split(f"({re.escape(begin)}|{re.escape(END)})", page.read_text("utf-8"))
-  require(len(parts) == 5, f"a page with {begin} and {END}", path=str(page))
-  parts[2] = f"\n{text}"
-  write_atomically(page, "".join(parts))
+  before, *parts = page.read_text("utf-8").split(begin)
+  after = parts[0].partition(END)[2] if len(parts) == 1 else ""
+  require(bool(after), f"a page with one {begin} and {END} behind it", path=str(page))
+  write_atomically(page, f"{before}{begin}\n{text}{END}{after}")
 
 
 def alone(plot: str, legend: Sequence[Sequence[tuple[str, str]]]) -> str:
