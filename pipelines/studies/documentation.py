@@ -2,13 +2,17 @@
 
     python -m hardmine.pipelines.studies.documentation docs/choose_a_detector.md
 
-fills the part of the page between its two marks, and draws the pictures beside it.
+fills the part of the page between its two marks, and draws the pictures beside it. With
+the folder of a study behind it that has measured times of all pairs, it fills the part
+between the marks of these instead.
 """
 
 from __future__ import annotations
 
+import itertools
+import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +24,13 @@ from hardmine.pipelines.studies.combinations import (
 )
 from hardmine.pipelines.studies.made_parts import alone, fill
 from hardmine.pipelines.studies.sweep import counted
+from hardmine.schemas.config import require
 from hardmine.schemas.files import write_atomically
 
 BEGIN = "<!-- made by python -m hardmine.pipelines.studies.documentation -->"
+BEGIN_TIMES = (
+  "<!-- made by python -m hardmine.pipelines.studies.documentation PAGE STUDY -->"
+)
 _CHOICES = ("feature_extractor", "meta_architecture", "resolution_px", "num_proposals")
 _COLUMNS = (
   ("ssd", 300, None),
@@ -35,13 +43,22 @@ _COLUMNS = (
 )
 
 
-def main(path: str) -> None:
-  """Rewrites the part of a page.
+def main(path: str, study: str | None = None) -> None:
+  """Rewrites a part of a page.
+
+  Args:
+    path: of the page.
+    study: the folder of one that measured times; None writes what all pairs cost.
 
   Raises:
-    ValueError: it has no such part.
+    ValueError: the page has no such part, or the study no time of a pair.
   """
-  page, rows = Path(path), costs()
+  page = Path(path)
+  if study is not None:
+    table = json.loads(Path(study, "table.json").read_text("utf-8"))
+    fill(page, BEGIN_TIMES, times(table))
+    return
+  rows = costs()
   fill(page, BEGIN, block(rows))
   for name, svg in pictures(rows).items():
     write_atomically(page.with_name(f"{page.stem}_{name}.svg"), svg)
@@ -82,6 +99,56 @@ def block(rows: Sequence[dict[str, Any]]) -> str:
     columns.sort(key=lambda column: cost(extractor, column))
     names = ", ".join(figures.title(column[0]) for column in columns)
     lines.append(f"* {figures.title(extractor)} at 600 px, 300 proposals: {names}")
+  return "\n".join(lines) + "\n"
+
+
+def times(table: Mapping[str, Any]) -> str:
+  """Milliseconds of all pairs as a study's `table.json` has them, and their orders.
+
+  Raises:
+    ValueError: a pair was not measured.
+  """
+  (runtime,) = table["runtimes"]
+  known = {
+    (row["feature_extractor"], row["meta_architecture"]): row for row in table["rows"]
+  }
+  missing = [
+    " on ".join(pair[::-1])
+    for pair in itertools.product(EXTRACTORS, META_ARCHITECTURES)
+    if not known.get(pair, {}).get("ms")
+  ]
+  require(not missing, "a study that measured every pair once", missing=missing)
+  machine, words = table["machine"], table["environment"]
+  sides = sorted({row["resolution_px"] for row in known.values()})
+  kinds = sorted(META_ARCHITECTURES, key=lambda kind: known["mobilenet_v1", kind]["ms"])
+
+  def ordered(names: Sequence[str], cost: Callable[[str], float]) -> str:
+    return ", ".join(figures.title(name) for name in sorted(names, key=cost))
+
+  heads = ["feature extractor"] + [figures.title(kind) for kind in kinds]
+  lines = [
+    f"{table['num_threads']} of {machine['num_processors']} processors "
+    f"({machine['processor']}), {runtime} {words[runtime]}, "
+    f"{' and '.join(map(str, sides))} px, 300 proposals, suppression included; in "
+    "milliseconds, and thousands of millions of multiply-adds a second:",
+    "",
+    "| " + " | ".join(heads) + " |",
+    "|---" + "|---:" * len(kinds) + "|",
+  ]
+  slowest = kinds[-1]
+  for extractor in sorted(EXTRACTORS, key=lambda one: known[one, slowest]["ms"]):
+    rows = [known[extractor, kind] for kind in kinds]
+    cells = [
+      f"{row['ms']:,.0f} ({row['multiply_adds'] / row['ms'] / 1e6:.0f})" for row in rows
+    ]
+    lines.append(f"| {figures.title(extractor)} | " + " | ".join(cells) + " |")
+  lines += ["", "From fastest to slowest:", ""]
+  for kind in kinds:
+    order = ordered(EXTRACTORS, lambda one, kind=kind: known[one, kind]["ms"])
+    lines.append(f"* {figures.title(kind)}: {order}")
+  for extractor in EXTRACTORS:
+    order = ordered(kinds, lambda one, name=extractor: known[name, one]["ms"])
+    lines.append(f"* {figures.title(extractor)}: {order}")
   return "\n".join(lines) + "\n"
 
 

@@ -22,16 +22,20 @@ def fill(page: Path, begin: str, text: str) -> None:
 
   Args:
     page: its path.
-    begin: the first mark; the next `END` is the second.
+    begin: the first mark; `END` is the second.
     text: lines to stand there.
 
   Raises:
     ValueError: it has no such part, or several.
   """
-  before, *parts = page.read_text("utf-8").split(begin)
-  after = parts[0].partition(END)[2] if len(parts) == 1 else ""
-  require(bool(after), f"a page with one {begin} and {END} behind it", path=str(page))
-  write_atomically(page, f"{before}{begin}\n{text}{END}{after}")
+  head, mark, rest = page.read_text("utf-8").partition(begin)
+  _, end, tail = rest.partition(END)
+  require(
+    bool(mark and end) and begin not in rest,
+    f"a page with one {begin} and {END} behind it",
+    path=str(page),
+  )
+  write_atomically(page, f"{head}{mark}\n{text}{end}{tail}")
 
 
 def alone(plot: str, legend: Sequence[Sequence[tuple[str, str]]]) -> str:

@@ -1,5 +1,6 @@
 """The study's combinations: which, what they are called, and that each can be built."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,47 @@ def test_the_documentation_says_what_is_counted(costs):
     path = page.with_name(f"{page.stem}_{name}.svg")
     assert path.read_text("utf-8") == picture, again
     assert path.name in text
+
+
+def a_table():
+  """Of a study that measured every pair once; ms tell the pairs apart."""
+  rows = [
+    {
+      "feature_extractor": extractor,
+      "meta_architecture": kind,
+      "resolution_px": 300,
+      "multiply_adds": 10**9,
+      "ms": 10.0 * (1 + number) + place,
+    }
+    for number, kind in enumerate(("ssd", "rfcn", "faster_rcnn"))
+    for place, extractor in enumerate(study.EXTRACTORS)
+  ]
+  return {
+    "runtimes": ["onnxruntime"],
+    "environment": {"onnxruntime": "1.2.3"},
+    "machine": {"processor": "abacus", "num_processors": 2},
+    "num_threads": 1,
+    "rows": rows,
+  }
+
+
+def test_measured_times_become_a_part_of_a_page(tmp_path):
+  page = tmp_path / "page.md"
+  page.write_text(f"a\n{documentation.BEGIN_TIMES}\nold\n{END}\nb\n{END}\n", "utf-8")
+  (tmp_path / "table.json").write_text(json.dumps(a_table()), "utf-8")
+  documentation.main(str(page), str(tmp_path))
+  text = page.read_text("utf-8")
+  assert text.startswith("a\n")
+  assert text.endswith(f"{END}\nb\n{END}\n")
+  assert "old" not in text
+  assert "1 of 2 processors (abacus), onnxruntime 1.2.3, 300 px" in text
+  assert "| VGG-16 | 10 (100) | 20 (50) | 30 (33) |" in text
+  assert "* R-FCN: VGG-16, MobileNet v1, Inception V2, Inception V3, ResNet-101" in text
+  assert "* ResNet-101: SSD, R-FCN, Faster R-CNN" in text
+
+
+def test_times_of_some_pairs_alone_are_no_table():
+  table = a_table()
+  del table["rows"][0]
+  with pytest.raises(ValueError, match="ssd on vgg_16"):
+    documentation.times(table)
