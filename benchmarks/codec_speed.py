@@ -101,7 +101,7 @@ def made_case(model: str, photograph: str, folder: str) -> Case:
   if not Path(model).is_dir():
     trained = made_codecs.is_trained(model)
     fit_to = None if whole else photograph
-    model_dir = made_codecs.made(model, Path(folder, model), fit_to)
+    model_dir = made_codecs.codec(model, Path(folder, model), fit_to)
   iterations = 16 if whole else None if trained else UNTRAINED_ITERATIONS
   return Case(
     name=Path(model).name,

@@ -16,13 +16,20 @@ import subprocess
 import sys
 from pathlib import Path
 
+from hardmine.pipelines.cli.model_ref import shipped_models
+
 WIDTH_EIGHTH = "width_eighth"
 PRETRAINED = Path(__file__).parents[1] / "trainers/codec/pretrained"
 STEPS = 50
 
 
-def made(name: str, model_dir: str | Path, fit_to: str | None = None) -> str:
-  """Makes one in a process of its own, whose memory goes with it; gives its folder."""
+def codec(name: str, model_dir: str | Path, fit_to: str | None = None) -> str:
+  """The folder of one: of that name that ships, else made here.
+
+  In a process of its own, whose memory goes with it.
+  """
+  if shipped := shipped_models().get(name):
+    return str(shipped)
   command = [sys.executable, __file__, name, str(model_dir)]
   if fit_to:
     command += ["--fit-to", fit_to]
@@ -33,8 +40,8 @@ def made(name: str, model_dir: str | Path, fit_to: str | None = None) -> str:
 
 
 def is_trained(name: str) -> bool:
-  """Whether weights ship."""
-  return _weights(name).is_file()
+  """Whether it ships, or its weights do."""
+  return name in shipped_models() or _weights(name).is_file()
 
 
 def main() -> None:
@@ -51,10 +58,10 @@ def main() -> None:
   from hardmine.trainers.codec.weights import load_weights
 
   config, iterations = _network(args.name)
-  codec = build_codec(config, iterations)
-  if is_trained(args.name):
-    load_weights(_weights(args.name), codec)
-  export_codec(codec, args.model_dir, iterations=iterations)
+  network = build_codec(config, iterations)
+  if _weights(args.name).is_file():
+    load_weights(_weights(args.name), network)
+  export_codec(network, args.model_dir, iterations=iterations)
   entropy = PRETRAINED / f"{args.name}_entropy.npz"
   if entropy.is_file():
     shutil.copyfile(entropy, entropy_model_path(args.model_dir))

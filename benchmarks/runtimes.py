@@ -43,7 +43,7 @@ def main() -> None:
     return answer(args.ask, args.models[0])
   with tempfile.TemporaryDirectory() as folder:
     models = args.models or [
-      made_codecs.made(name, Path(folder, name))
+      made_codecs.codec(name, Path(folder, name))
       for name in (made_codecs.WIDTH_EIGHTH, "codec_shipped")
     ]
     for model in models:
