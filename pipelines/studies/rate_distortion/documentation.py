@@ -4,8 +4,8 @@
     python -m hardmine.pipelines.studies.rate_distortion.documentation \\
       study docs/compare_codecs.md
 
-fills the part of the page between its two marks, beside what the papers have, and puts
-the study's curves of MS-SSIM next to the page.
+writes the section of the page between its two marks, beside what the papers have, and
+puts the study's curves of MS-SSIM next to the page.
 """
 
 from __future__ import annotations
@@ -45,17 +45,21 @@ def main(study: str, page: str) -> None:
   """
   folder, path = Path(study), Path(page)
   table = json.loads((folder / "table.json").read_text("utf-8"))
-  fill(path, BEGIN, to_markdown(table["rows"], table["reference_title"]))
-  curves = (folder / "ms_ssim.svg").read_text("utf-8")
-  write_atomically(path.with_name(f"{path.stem}_ms_ssim.svg"), curves)
+  picture = path.with_name(f"{path.stem}_ms_ssim.svg")
+  text = to_markdown(table["rows"], table["reference_title"], picture.name)
+  fill(path, BEGIN, text)
+  write_atomically(picture, (folder / "ms_ssim.svg").read_text("utf-8"))
 
 
-def to_markdown(rows: Sequence[Mapping[str, Any]], reference_title: str) -> str:
-  """A table of what was measured, and how.
+def to_markdown(
+  rows: Sequence[Mapping[str, Any]], reference_title: str, picture: str
+) -> str:
+  """A section of what was measured, and how.
 
   Args:
     rows: of `results.flat`.
     reference_title: of the codec beside which bits are.
+    picture: of the curves, a file beside the page.
   """
   papers = {row.title: row.ms_ssim for row in published.OTHERS}
   cells = [
@@ -73,9 +77,12 @@ def to_markdown(rows: Sequence[Mapping[str, Any]], reference_title: str) -> str:
   ]
   written = "\n".join(f"* {row['title']}: {row['detail']}" for row in rows)
   return (
+    "## What comes out on Kodak's photographs\n\n"
+    f"![MS-SSIM over bits per pixel]({picture})\n\n"
     f"{markdown_table(_HEADS, cells)}\n"
     f"Means over {rows[0]['num_images']} pictures; bits are beside {reference_title}. "
-    f"Written with:\n\n{written}\n"
+    "`hardmine study rate-distortion` measured it. Files were written with:\n\n"
+    f"{written}\n"
   )
 
 
