@@ -22,6 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import made_codecs
 import numpy as np
 from PIL import Image
 
@@ -67,10 +68,10 @@ def main() -> None:
 def _made_models(folder: str) -> list[str]:
   """In processes of their own, as exporting takes TensorFlow."""
   models = [f"{folder}/codec", f"{folder}/detector"]
-  codec = ["runtimes.py", "--make", "width_eighth", models[0]]
-  for command in (codec, ["detector_runtimes.py", "--export", models[1]]):
-    command[0] = str(Path(__file__).with_name(command[0]))
-    subprocess.run([sys.executable, *command], check=True, stderr=subprocess.DEVNULL)
+  made_codecs.codec(made_codecs.WIDTH_EIGHTH, models[0])
+  detector = str(Path(__file__).with_name("detector_runtimes.py"))
+  command = [sys.executable, detector, "--export", models[1]]
+  subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
   return models
 
 

@@ -8,6 +8,7 @@ in a product of float32 matrices.
     python benchmarks/runtimes.py [--repeats N] [MODEL_DIR...]
 
 Without models it makes one of width 1/8 (untrained) and one of the shipped weights.
+What goes around the network into files and out of them is in `codec_speed.py`.
 """
 
 from __future__ import annotations
@@ -15,19 +16,19 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import os
-import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Sequence
 from pathlib import Path
 
+import made_codecs
 import matrix_product
 import numpy as np
+import turns
 
 ITERATIONS = 16
-HEIGHT_PX, WIDTH_PX = 512, 768
+SIZE = (512, 768)
 WORK = ("encode", "decode")
+PRODUCT = "product"
 THREADS = (1, 2)
 
 
@@ -37,16 +38,18 @@ def main() -> None:
   parser.add_argument("models", nargs="*", metavar="MODEL_DIR")
   parser.add_argument("--repeats", type=int, default=3)
   parser.add_argument("--ask", help=argparse.SUPPRESS)  # a process of this program's
-  parser.add_argument("--make", help=argparse.SUPPRESS)
   args = parser.parse_args()
-  if args.make:
-    return make_model(args.make, args.models[0])
   if args.ask:
     return answer(args.ask, args.models[0])
   with tempfile.TemporaryDirectory() as folder:
-    for model in args.models or made_models(folder):
+    models = args.models or [
+      made_codecs.codec(name, Path(folder, name))
+      for name in (made_codecs.WIDTH_EIGHTH, "codec_shipped")
+    ]
+    for model in models:
       for threads in THREADS:
         report(model, threads, args.repeats)
+  return None
 
 
 def report(model: str, threads: int, repeats: int) -> None:
@@ -54,41 +57,37 @@ def report(model: str, threads: int, repeats: int) -> None:
   from hardmine.trainers.runtime.choice import RUNTIMES
 
   runtimes = [name for name in RUNTIMES if importlib.util.find_spec(name)]
-  processes = {
-    name: _process(threads, "--ask", name, model) for name in (*runtimes, "product")
+  workers = {
+    name: turns.Worker([sys.executable, __file__, "--ask", name, model], threads)
+    for name in (*runtimes, PRODUCT)
   }
-  seconds: dict[tuple[str, str], list[float]] = {}
-  for _ in range(repeats):
-    for work in WORK:
-      for name in processes:
-        seconds.setdefault((name, work), []).append(_asked(processes[name], work))
-  for process in processes.values():
-    process.communicate()
-  peak = min(min(seconds["product", work]) for work in WORK)
-  peak_flops = matrix_product.FLOPS / peak
-  print(
-    f"{Path(model).name}, threads: {threads}, product {peak_flops / 1e9:.0f} GFLOP/s"
-  )
+  seconds = turns.in_turns(workers, WORK, repeats)
+  for worker in workers.values():
+    worker.close()
+  peak = matrix_product.FLOPS / min(seconds[PRODUCT, work] for work in WORK)
+  print(f"{Path(model).name}, threads: {threads}, product {peak / 1e9:.0f} GFLOP/s")
   for work in WORK:
-    flops = 2 * multiply_adds(model, work)
-    base = min(seconds["tensorflow", work])
+    flops = 2 * multiply_adds(model, work, ITERATIONS, SIZE)
+    base = seconds["tensorflow", work]
     for name in runtimes:
-      best = min(seconds[name, work])
+      best = seconds[name, work]
       print(
         f"  {work}  {name:12}{best:7.2f} s  {base / best:5.2f}x TensorFlow's speed  "
-        f"{flops / best / peak_flops:4.0%} of a product"
+        f"{flops / best / peak:4.0%} of a product"
       )
 
 
-def multiply_adds(model: str, work: str) -> float:
+def multiply_adds(
+  model: str, work: str, iterations: int, size_px: tuple[int, int]
+) -> float:
   """Of the convolutions that a piece of work cannot do without."""
-  encoding, decoding = (_step_multiply_adds(model, f"{w}_step") for w in WORK)
+  encoding, decoding = (_step_multiply_adds(model, f"{w}_step", size_px) for w in WORK)
   if work == "decode":
-    return ITERATIONS * decoding
-  return ITERATIONS * encoding + (ITERATIONS - 1) * decoding
+    return iterations * decoding
+  return iterations * encoding + (iterations - 1) * decoding
 
 
-def _step_multiply_adds(model: str, step: str) -> float:
+def _step_multiply_adds(model: str, step: str, size_px: tuple[int, int]) -> float:
   import onnx
 
   from hardmine.schemas.codec_config import STRIDE_PX
@@ -97,7 +96,7 @@ def _step_multiply_adds(model: str, step: str) -> float:
   proto = onnx.load(light_graph(model, step))
   for one in proto.graph.input:
     dims = one.type.tensor_type.shape.dim
-    for dim, side in zip(dims[2:], (HEIGHT_PX, WIDTH_PX)):
+    for dim, side in zip(dims[2:], size_px):
       # named such as rows_4, four for each code position
       dim.dim_value = int(float(dim.dim_param.split("_")[1]) * side / STRIDE_PX)
   graph = onnx.shape_inference.infer_shapes(proto).graph
@@ -115,16 +114,11 @@ def _step_multiply_adds(model: str, step: str) -> float:
 
 
 def answer(runtime: str, model: str) -> None:
-  """Does what standard input asks for, and prints the seconds it took."""
-  if runtime == "product":
-    work = dict.fromkeys(WORK, matrix_product.product())
+  """Codes pictures, or multiplies matrices, when it is asked to."""
+  if runtime == PRODUCT:
+    turns.answer(dict.fromkeys(WORK, matrix_product.product()))
   else:
-    work = _coding(runtime, model)
-  print("ready", flush=True)
-  for line in sys.stdin:
-    started = time.perf_counter()
-    work[line.strip()]()
-    print(time.perf_counter() - started, flush=True)
+    turns.answer(_coding(runtime, model))
 
 
 def _coding(runtime: str, model: str) -> dict:
@@ -136,82 +130,21 @@ def _coding(runtime: str, model: str) -> dict:
     threads = len(os.sched_getaffinity(0))
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(threads)
-  network = open_network(model, runtime)
-  codes, gains = network.encode(_photograph(), ITERATIONS)  # and all is warm
-  network.decode(codes, gains, HEIGHT_PX, WIDTH_PX)
+  network, image = open_network(model, runtime), noise()
+  codes, gains = network.encode(image, ITERATIONS)  # and all is warm
+  network.decode(codes, gains, *SIZE)
   return {
-    "encode": lambda: network.encode(_photograph(), ITERATIONS),
-    "decode": lambda: network.decode(codes, gains, HEIGHT_PX, WIDTH_PX),
+    "encode": lambda: network.encode(image, ITERATIONS),
+    "decode": lambda: network.decode(codes, gains, *SIZE),
   }
 
 
-def _photograph() -> np.ndarray:
+def noise() -> np.ndarray:
   """Smooth noise: times do not depend on what a picture shows."""
   from PIL import Image
 
   coarse = np.random.default_rng(0).integers(0, 256, (32, 48, 3), np.uint8)
-  return np.asarray(Image.fromarray(coarse).resize((WIDTH_PX, HEIGHT_PX)))
-
-
-def _process(threads: int, *arguments: str) -> subprocess.Popen:
-  """This program with so many threads, when it says that it is ready."""
-  processors = sorted(os.sched_getaffinity(0))[:threads]
-  environment = {
-    **os.environ,
-    "TF_CPP_MIN_LOG_LEVEL": "3",
-    "OPENBLAS_NUM_THREADS": str(threads),
-    "OMP_NUM_THREADS": str(threads),
-  }
-  process = subprocess.Popen(
-    [sys.executable, __file__, *arguments],
-    stdin=subprocess.PIPE,
-    stdout=subprocess.PIPE,
-    stderr=subprocess.DEVNULL,
-    text=True,
-    env=environment,
-  )
-  os.sched_setaffinity(process.pid, processors)
-  assert process.stdout is not None
-  if process.stdout.readline() != "ready\n":
-    raise RuntimeError(f"Expected a process that answers. Received: {arguments}")
-  return process
-
-
-def _asked(process: subprocess.Popen, work: str) -> float:
-  """Seconds that a piece of work took."""
-  assert process.stdin is not None
-  assert process.stdout is not None
-  process.stdin.write(f"{work}\n")
-  process.stdin.flush()
-  return float(process.stdout.readline())
-
-
-def made_models(folder: str) -> Sequence[str]:
-  """Folders of the two models."""
-  models = [str(Path(folder, name)) for name in ("width_eighth", "shipped")]
-  for model in models:
-    command = [sys.executable, __file__, "--make", Path(model).name, model]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-  return models
-
-
-def make_model(kind: str, model: str) -> None:
-  """Exports a codec."""
-  from hardmine.pipelines.experiments import codec_shipped
-  from hardmine.schemas.codec_config import CodecConfig
-  from hardmine.trainers.codec.cells.gru import ConvGRUCell
-  from hardmine.trainers.codec.export import export_codec
-  from hardmine.trainers.codec.model import build_codec
-  from hardmine.trainers.codec.weights import load_weights
-
-  if kind == "shipped":
-    codec = build_codec(codec_shipped.experiment().codec, ITERATIONS)
-    root = Path(__file__).parents[1]
-    load_weights(root / "trainers/codec/pretrained/codec_shipped.npz", codec)
-  else:
-    config = CodecConfig(cell=ConvGRUCell, width=1 / 8, use_bias=True)
-    codec = build_codec(config, ITERATIONS)
-  export_codec(codec, model)
+  return np.asarray(Image.fromarray(coarse).resize(SIZE[::-1]))
 
 
 if __name__ == "__main__":

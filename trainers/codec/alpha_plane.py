@@ -20,6 +20,7 @@ import zlib
 import numpy as np
 
 from hardmine.schemas.config import require
+from hardmine.trainers.codec.inflating import inflate
 
 NAME = "alpha"  # of the side chunk
 OPAQUE = 255
@@ -57,14 +58,12 @@ def unpack_alpha(data: bytes, height_px: int, width_px: int) -> np.ndarray:
       f"that begin with {data[:1].hex() or 'nothing'}"
     )
   try:
-    stream = zlib.decompressobj()
-    values = stream.decompress(data[1:], pixels + 1)
-  except zlib.error as error:
-    raise AlphaError(f"Expected whole alpha. Received: {error}") from error
-  if len(values) != pixels or not stream.eof or stream.unused_data:
+    values = inflate(data[1:], pixels)
+  except ValueError as error:
+    raise AlphaError(str(error)) from error
+  if len(values) != pixels:
     raise AlphaError(
-      f"Expected alpha of {width_px}x{height_px} pixels. Received: {len(values):,} or "
-      "more bytes of something else"
+      f"Expected alpha of {width_px}x{height_px} pixels. Received: {len(values):,}"
     )
   way, plane = data[0], np.frombuffer(values, np.uint8).reshape(height_px, width_px)
   if way & 1:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import struct
 import zlib
 
+from hardmine.trainers.codec.inflating import inflate
 from hardmine.trainers.photo_metadata.metadata import Metadata
 
 NAME = "metadata"  # of the side chunk
@@ -52,15 +53,9 @@ def unpack_metadata(data: bytes) -> Metadata:
       f"Expected metadata of version {_VERSION}. Received: {data[:1].hex() or 'none'}"
     )
   try:
-    stream = zlib.decompressobj()
-    records = stream.decompress(data[1:], MAX_BYTES + 1)
-  except zlib.error as error:
-    raise MetadataError(f"Expected whole metadata. Received: {error}") from error
-  if len(records) > MAX_BYTES or not stream.eof or stream.unused_data:
-    raise MetadataError(
-      f"Expected a whole zlib stream of at most {MAX_BYTES:,} bytes. Received: "
-      f"{len(data):,} bytes of something else"
-    )
+    records = inflate(data[1:], MAX_BYTES)
+  except ValueError as error:
+    raise MetadataError(str(error)) from error
   found: dict[int, bytes] = {}
   place = last = 0
   while place < len(records):

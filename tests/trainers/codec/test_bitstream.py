@@ -141,36 +141,6 @@ def test_an_iteration_costs_an_eighth_of_a_bit_per_pixel():
   assert overhead_bpp < 0.001
 
 
-@hypothesis.given(
-  bpp=st.floats(0.01, 40),
-  height_px=st.integers(1, 600),
-  width_px=st.integers(1, 600),
-  padding_px=st.sampled_from([16, 32]),
-)
-def test_rate_is_used_up_and_never_exceeded(bpp, height_px, width_px, padding_px):
-  budget_bytes = bpp * height_px * width_px / 8
-  try:
-    iterations = rates.iterations_for_bpp(bpp, height_px, width_px, padding_px)
-  except ValueError:
-    assert rates.size_bytes(height_px, width_px, padding_px, 1) > budget_bytes
-    return
-  size = rates.size_bytes(height_px, width_px, padding_px, iterations)
-  assert size <= budget_bytes
-  if iterations < bitstream.MAX_ITERATIONS:
-    next_size = rates.size_bytes(height_px, width_px, padding_px, iterations + 1)
-    assert next_size > budget_bytes
-
-
-def test_iterations_for_a_rate_stop_at_the_maximum():
-  assert rates.iterations_for_bpp(8.0, 512, 768, 16, max_iterations=16) == 16
-
-
-@pytest.mark.parametrize("bpp", [0.0, -1.0, float("nan"), float("inf"), 0.1])
-def test_a_rate_below_one_iteration_is_refused(bpp):
-  with pytest.raises(ValueError, match=r"Received: bpp="):
-    rates.iterations_for_bpp(bpp, 512, 768, 16)
-
-
 def test_cut_anywhere_decodes_the_complete_iterations_and_says_so():
   header, codes, data = stream_of(20, 40, iterations=4)
   chunk = 8 + header.payload_bytes

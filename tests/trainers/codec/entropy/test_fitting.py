@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import itertools
 
 import numpy as np
 import pytest
@@ -12,53 +12,81 @@ from hardmine.trainers.codec.entropy.code_sets import CodeSet
 from hardmine.trainers.codec.entropy.coding import ContextCoder
 from hardmine.trainers.codec.entropy.context_model import ContextModel, Stage
 from hardmine.trainers.codec.entropy.contexts import BEFORE, NEAR
-from hardmine.trainers.codec.entropy.order import KNOWN, NUM_CLASSES, WINDOW, class_of
+from hardmine.trainers.codec.entropy.order import (
+  KNOWN,
+  NUM_CLASSES,
+  SQUARE,
+  WINDOW,
+  class_of,
+)
 from hardmine.trainers.codec.entropy.rounding import probability_table, rounded_stage
 
-FLIPPED = 0.2
-H = -FLIPPED * math.log2(FLIPPED) - (1 - FLIPPED) * math.log2(1 - FLIPPED)  # 0.7219
 ROWS, COLUMNS = 35, 48
+GROUP = 4
+VOTE = 0.4
 
 
-def flipped_codes(rng):
-  """Codes, uint8 {0, 1} [2, 35, 48, 32], of whose second iteration `H` is the entropy.
+def voted_codes(count, rng):
+  """Codes, uint8 {0, 1} [count, 2, 35, 48, 32], and what they cost at best, in bits.
 
-  Each bit follows from one earlier bit, or is its opposite, and is then flipped by
-  chance: from one of the nine around in the first iteration, which are coins, or from
-  one of the group of channels before.
+  The source that the papers' entropy coder is tried on, in this order of coding: some
+  bits that were coded before vote for a bit, each with a sign of its own, and chance
+  decides. Votes have, of the same channel, the neighbours that were coded before in the
+  first iteration, and the 3x3 of the iteration before in the second; and the four
+  channels of the group before. The bits' own chances are known here, so their cost
+  [count, 2] is exact.
+
+  A vote is worth `VOTE` of log-odds. The papers' majority, flipped in one case of five,
+  is no such source: of 13 votes the best sum of single bits costs 1.114 times the
+  entropy, and what remains shows only where three bits or more are seen together, which
+  these networks do not find among 1184 in any number of steps that a test has.
   """
-  codes = rng.integers(0, 2, (2, ROWS, COLUMNS, 32), np.uint8)
-  before = np.pad(codes[0], [(1, 1), (1, 1), (0, 0)])
-  for channel in range(32):
-    y, x, other = channel % 3, channel // 3 % 3, 7 * channel % 32
-    earlier = before[y : y + ROWS, x : x + COLUMNS, other]
-    if channel % 4 == 3 and channel > 4:
-      earlier = codes[1, ..., channel - 4]
-    flips = rng.random((ROWS, COLUMNS)) < FLIPPED
-    codes[1, ..., channel] = earlier ^ flips ^ (channel % 2)
-  return codes
-
-
-def pictures(count, seed):
-  rng = np.random.default_rng(seed)
-  return [(flipped_codes(rng), np.zeros(2, np.uint8)) for _ in range(count)]
+  signs = np.zeros((count, 2, ROWS + 2, COLUMNS + 2, 32), np.int8)
+  inner = signs[:, :, 1:-1, 1:-1]
+  votes = np.sign(rng.random((2, 9 + GROUP, 32)) - 0.5).astype(np.int8)
+  classes, costs = class_of(ROWS, COLUMNS), np.zeros((count, 2))
+  for iteration, kind, first in itertools.product(
+    range(2), range(NUM_CLASSES), range(0, 32, GROUP)
+  ):
+    rows, columns = np.nonzero(classes == kind)
+    group = slice(first, first + GROUP)
+    around = SQUARE if iteration else [WINDOW[place] for place in KNOWN[kind]]
+    sums = np.zeros((count, len(rows), GROUP), np.int8)
+    for place, (y, x) in enumerate(SQUARE):
+      if (y, x) in around:
+        seen = signs[:, 0, rows + 1 + y, columns + 1 + x, group]
+        sums += seen * votes[iteration, place, group]
+    for other in range(GROUP if first else 0):
+      seen = inner[:, iteration, rows, columns, first - GROUP + other]
+      sums += seen[..., None] * votes[iteration, 9 + other, group]
+    chances = 1 / (1 + np.exp(-VOTE * sums))
+    bits = rng.random(sums.shape) < chances
+    inner[:, iteration, rows, columns, group] = np.where(bits, 1, -1)
+    told = np.where(bits, chances, 1 - chances)
+    costs[:, iteration] -= np.log2(told).sum(axis=(1, 2))
+  return (inner > 0).astype(np.uint8), costs
 
 
 @pytest.mark.slow
-def test_what_can_be_known_is_learned_and_coded_to_half_a_percent():
+def test_what_can_be_known_is_learned_and_coded_to_three_percent():
   from hardmine.trainers.codec.entropy.fitting import fit
 
+  no_gains = np.zeros(2, np.uint8)
+  drawn, at_best = voted_codes(203, np.random.default_rng(1))
+  pictures = [(codes, no_gains) for codes in drawn]
+  others, ours = pictures[:3], pictures[3:]
   config = EntropyConfig(
-    hidden=4, steps=500, stages=(), learning_rate=0.005, penalty=30.0
+    hidden=4, group=GROUP, steps=600, stages=(1,), learning_rate=0.005, penalty=3.0
   )
-  others = pictures(3, 2)
-  fitted = fit(CodeSet(pictures(120, 1)), config, CodeSet(others), lambda _: None)
+  fitted = fit(CodeSet(ours), config, CodeSet(others), lambda _: None)
   coder = ContextCoder(fitted.model)
   bits = sum(coder.cost_bits(codes, gains) for codes, gains in others)
-  costs = bits / sum(codes[0].size for codes, _ in others)
-  assert H - 0.01 < costs[1] < 1.08 * H  # a 1152nd of what it sees is of use
-  assert 0.99 < costs[0] < 1.06
-  np.testing.assert_allclose(costs, fitted.costs, rtol=0.003)  # whole numbers
+  size = sum(codes[0].size for codes, _ in others)
+  ratios = bits / at_best[:3].sum(axis=0)
+  assert (at_best.mean(axis=0) < 0.85 * ROWS * COLUMNS * 32).all()  # much can be known
+  assert (ratios > 0.995).all()  # and no more than that
+  assert (ratios < 1.03).all()
+  np.testing.assert_allclose(bits / size, fitted.costs, rtol=0.003)  # whole numbers
   encoding = coder.encoding(2)
   for codes, gains in others:  # as tiles of one message
     encoding.add(codes, gains)
