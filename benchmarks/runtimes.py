@@ -7,7 +7,7 @@ in a product of float32 matrices.
 
     python benchmarks/runtimes.py [--repeats N] [MODEL_DIR...]
 
-Without models it makes one of width 1/8 (untrained) and one of the shipped weights.
+Without models it takes those that ship.
 """
 
 from __future__ import annotations
@@ -17,9 +17,7 @@ import importlib.util
 import os
 import subprocess
 import sys
-import tempfile
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import matrix_product
@@ -37,16 +35,14 @@ def main() -> None:
   parser.add_argument("models", nargs="*", metavar="MODEL_DIR")
   parser.add_argument("--repeats", type=int, default=3)
   parser.add_argument("--ask", help=argparse.SUPPRESS)  # a process of this program's
-  parser.add_argument("--make", help=argparse.SUPPRESS)
   args = parser.parse_args()
-  if args.make:
-    return make_model(args.make, args.models[0])
   if args.ask:
     return answer(args.ask, args.models[0])
-  with tempfile.TemporaryDirectory() as folder:
-    for model in args.models or made_models(folder):
-      for threads in THREADS:
-        report(model, threads, args.repeats)
+  from hardmine.pipelines.cli.model_ref import shipped_models
+
+  for model in args.models or map(str, shipped_models().values()):
+    for threads in THREADS:
+      report(model, threads, args.repeats)
 
 
 def report(model: str, threads: int, repeats: int) -> None:
@@ -184,34 +180,6 @@ def _asked(process: subprocess.Popen, work: str) -> float:
   process.stdin.write(f"{work}\n")
   process.stdin.flush()
   return float(process.stdout.readline())
-
-
-def made_models(folder: str) -> Sequence[str]:
-  """Folders of the two models."""
-  models = [str(Path(folder, name)) for name in ("width_eighth", "shipped")]
-  for model in models:
-    command = [sys.executable, __file__, "--make", Path(model).name, model]
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-  return models
-
-
-def make_model(kind: str, model: str) -> None:
-  """Exports a codec."""
-  from hardmine.pipelines.experiments import codec_shipped
-  from hardmine.schemas.codec_config import CodecConfig
-  from hardmine.trainers.codec.cells.gru import ConvGRUCell
-  from hardmine.trainers.codec.export import export_codec
-  from hardmine.trainers.codec.model import build_codec
-  from hardmine.trainers.codec.weights import load_weights
-
-  if kind == "shipped":
-    codec = build_codec(codec_shipped.experiment().codec, ITERATIONS)
-    root = Path(__file__).parents[1]
-    load_weights(root / "trainers/codec/pretrained/codec_shipped.npz", codec)
-  else:
-    config = CodecConfig(cell=ConvGRUCell, width=1 / 8, use_bias=True)
-    codec = build_codec(config, ITERATIONS)
-  export_codec(codec, model)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import pytest
 
 from hardmine.trainers.onnx_blocks import in_blocks
 from hardmine.trainers.onnx_gates import split_gates
+from hardmine.trainers.onnx_half import is_exact_in_half, stored_in_half
 from hardmine.trainers.onnx_layout import FIRST, LAST, channels_first
 
 onnx = pytest.importorskip("onnx")
@@ -123,3 +124,35 @@ def test_states_enter_blocks_and_differences_become_sums():
   rewritten = kinds(in_blocks(cell(last=False)))
   assert "Sub" not in rewritten
   assert rewritten.count("Conv") == 3
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_weights_of_half_the_size_are_the_same_weights(runtime, inputs):
+  module = pytest.importorskip(runtime)
+  model = cell(last=False)
+  for one in model.graph.initializer:
+    if one.name == "kernel":
+      rounded = KERNEL.astype(np.float16).astype(np.float32)
+      one.CopyFrom(onnx.numpy_helper.from_array(rounded, "kernel"))
+  small = stored_in_half(model)
+  assert small.ByteSize() < 0.6 * model.ByteSize()
+  assert kinds(small)[1:] == kinds(model)
+  first = {name: value.transpose(FIRST) for name, value in inputs.items()}
+  for one in (model, small):
+    one.graph.input.pop()  # which nothing uses, and OpenVINO gives another name
+  if runtime == "onnxruntime":
+    theirs, ours = answers(model, **first), answers(small, **first)
+  else:
+    theirs, ours = (
+      [*module.Core().compile_model(one.SerializeToString(), "CPU")(first).values()]
+      for one in (model, small)
+    )
+  for our, their in zip(ours, theirs):
+    np.testing.assert_array_equal(our, their)
+
+
+def test_weights_that_would_lose_stay_as_they_are():
+  model = cell(last=False)
+  assert stored_in_half(model) == model
+  assert not is_exact_in_half(KERNEL)
+  assert not is_exact_in_half(np.array([1e6], np.float32))
