@@ -12,11 +12,10 @@ from hardmine.schemas.exported_model import (
   kind_of,
   read_facts,
 )
-from hardmine.trainers import codec
+from hardmine.trainers.codec.shipped import DEFAULT, SHIPPED_DIR
 
 ENVIRONMENT = "HARDMINE_MODEL"
-SHIPPED_DIR = Path(codec.__file__).parent / "pretrained"
-DEFAULTS = {"codec": "codec_shipped"}  # of those that ship, by kind
+DEFAULTS = {"codec": DEFAULT}  # of those that ship, by kind
 
 
 def add_model_argument(parser, **options) -> None:

@@ -55,9 +55,11 @@ def test_one_model_is_served_without_a_store(tmp_path, words):
 def answer(url):
   """JSON, once the model is loaded."""
   for _ in range(200):
-    with contextlib.suppress(urllib.error.HTTPError):
-      with urllib.request.urlopen(url) as response:
-        return json.load(response)
+    with (
+      contextlib.suppress(urllib.error.HTTPError),
+      urllib.request.urlopen(url) as response,
+    ):
+      return json.load(response)
     time.sleep(0.1)
   raise AssertionError(f"{url} did not answer")
 
