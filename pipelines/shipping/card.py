@@ -34,7 +34,10 @@ def render_card(model_dir: str | os.PathLike) -> str:
   }
   entropy = find_entropy_model(model_dir)
   environment = jinja2.Environment(
-    undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    undefined=jinja2.StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+    keep_trailing_newline=True,
   )
   return environment.from_string(_TEMPLATE.read_text("utf-8")).render(
     facts=facts,
