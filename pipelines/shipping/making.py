@@ -21,6 +21,7 @@ writes, into `trainers/codec/pretrained/codec_small`,
 Weights are rounded to float16. A folder that is there is to be removed first. Files
 that were encoded by the model in it are then decoded by nobody, unless it is kept
 elsewhere: what was released once keeps its name, and a better one gets another.
+`measuring` measures a folder again.
 """
 
 from __future__ import annotations
@@ -36,14 +37,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hardmine.pipelines.cli.model_ref import SHIPPED_DIR
-from hardmine.pipelines.shipping.card import CARD, render_card
-from hardmine.schemas.config import require
+from hardmine.pipelines.shipping.measuring import (
+  add_test_arguments,
+  measure,
+  write_document,
+)
 from hardmine.schemas.exported_model import EXTRA
 from hardmine.schemas.outputs import StagedFolder
-from hardmine.serving.store.contents import DOCUMENTS
 
 if TYPE_CHECKING:
-  from hardmine.components.codec_evaluator.evaluate import Evaluation
   from hardmine.schemas.experiment import CodecExperiment
 
 LOG = f"{EXTRA}/training_log.jsonl"
@@ -77,12 +79,13 @@ def _parser() -> argparse.ArgumentParser:
     ("trained", "how long, on what, and by which steps, in words"),
   ):
     parser.add_argument(f"--{name}", required=True, help=text)
-  for name, text in (
-    ("held-out", "photographs that say which iterations help"),
-    ("test", "photographs to measure on, which nothing else has seen"),
-  ):
-    parser.add_argument(f"--{name}", required=True, nargs="+", help=text)
-  parser.add_argument("--test-name", default="", help="of the latter, in words")
+  parser.add_argument(
+    "--held-out",
+    required=True,
+    nargs="+",
+    help="photographs that say which iterations help",
+  )
+  add_test_arguments(parser)
   parser.add_argument("--entropy", help="the entropy.npz of `hardmine entropy`")
   parser.add_argument("--log", help="the log.jsonl of the training")
   parser.add_argument("--output", help="default: where shipped models lie")
@@ -92,34 +95,22 @@ def _parser() -> argparse.ArgumentParser:
 def make(model_dir: Path, args: argparse.Namespace) -> None:
   """Writes all files of a model into an empty folder."""
   from hardmine.components.codec_evaluator import photographs
-  from hardmine.components.codec_evaluator.evaluate import evaluate
   from hardmine.pipelines.experiments import find
   from hardmine.schemas.experiment import CodecExperiment
-  from hardmine.trainers.codec.codec import Codec
 
   experiment = find(args.experiment)
   if not isinstance(experiment, CodecExperiment):
     raise ValueError(f"Expected a codec's experiment. Received: {args.experiment!r}")
   held_out = [image for _, image in photographs.load(photographs.find(args.held_out))]
-  test = photographs.load(photographs.find(args.test))
-  num_weights = _export(model_dir, experiment, args, held_out)
-  evaluation = evaluate(
-    lambda: Codec.load(model_dir),
-    test,
-    iterations=experiment.evaluation.iterations,
-    gates=experiment.evaluation.gates,
-    report=lambda line: print(line, file=sys.stderr, flush=True),
-  )
-  require(not evaluation.problems, "a model that works", problems=evaluation.problems)
   lineage = {
     "data": args.data,
     "trained": args.trained,
-    "test": args.test_name or ", ".join(Path(one).name for one in args.test),
     "log": LOG if args.log else None,
-    "num_weights": num_weights,
+    "num_weights": _export(model_dir, experiment, args, held_out),
   }
-  _write_documents(model_dir, experiment, evaluation, lineage)
-  (model_dir / CARD).write_text(render_card(model_dir), "utf-8")
+  write_document(model_dir, "experiment", json.loads(experiment.to_json()))
+  write_document(model_dir, "lineage", lineage)
+  measure(model_dir, args.test, args.test_name)
 
 
 def _export(
@@ -154,26 +145,6 @@ def _export(
   if args.log:
     shutil.copyfile(args.log, model_dir / LOG)
   return sum(int(np.prod(weight.shape)) for weight in codec.trainable_weights)
-
-
-def _write_documents(
-  model_dir: Path,
-  experiment: CodecExperiment,
-  evaluation: Evaluation,
-  lineage: dict[str, Any],
-) -> None:
-  """Beside the facts, under the names by which a model store keeps them."""
-  verdict = evaluation.verdict
-  assert verdict is not None  # the experiment has gates
-  contents = {
-    "experiment": json.loads(experiment.to_json()),
-    "metrics": evaluation.metrics(),
-    "verdict": json.loads(verdict.to_json()),
-    "lineage": lineage,
-  }
-  for name, content in contents.items():
-    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
-    (model_dir / DOCUMENTS[name]).write_text(text + "\n", "utf-8")
 
 
 if __name__ == "__main__":
