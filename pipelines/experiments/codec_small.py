@@ -2,7 +2,7 @@
 
 `codec_shipped` (Toderici et al. 2016, arXiv 1608.05148, by the recipe of
 `docs/codec_recipe.md`) at half its width and with half its iterations: at most 1 bit
-per pixel, and several times as fast. It is trained in an hour instead of half a day,
+per pixel, in a sixth of the time. It is trained in an hour instead of half a day,
 and is where `hardmine demo` begins.
 
     hardmine train codec_small --held-out 'data/held_out/*' \\
