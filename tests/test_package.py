@@ -91,10 +91,12 @@ def test_the_source_distribution_makes_the_same_wheel(source, wheel):
   assert members(build(unpacked, source.parent / "again", "wheel")) == members(wheel)
 
 
-def test_workers_of_jobs_get_no_model_that_they_do_not_need(source):
+def test_workers_of_jobs_get_no_model_that_they_do_not_need(source, tmp_path):
   """Beam runs `setup.py` so, in an environment that `pipelines/dataflow` sets."""
-  place = source.parent / "for_workers"
-  archive = build(source, place, "sdist", HARDMINE_WITHOUT_MODELS="1")
+  left = shutil.ignore_patterns("build", "*.egg-info")  # by the builds before
+  shutil.copytree(source, tmp_path / "clean", symlinks=True, ignore=left)
+  place = tmp_path / "for_workers"
+  archive = build(tmp_path / "clean", place, "sdist", HARDMINE_WITHOUT_MODELS="1")
   with tarfile.open(archive) as file:
     names = file.getnames()
   assert not any("pretrained" in name for name in names)
