@@ -20,6 +20,7 @@ Python 3.11 has none, nor has 3.14: there `pipelines` comes without TensorFlow a
 as `hardmine doctor` says. `requirements/*.lock` pin every package of each lane.
 """
 
+import os
 from pathlib import Path
 
 from setuptools import find_packages, setup
@@ -55,6 +56,9 @@ DATAFLOW = [line.replace("beam", "beam[gcp]", 1) for line in WORKER] + BUCKETS["
 OPENVINO = ["openvino>=2025.0"]  # another runtime, for Intel's CPUs
 FORMATS = ["pillow-heif>=1.1", "pillow-jxl-plugin>=1.3.2"]  # HEIC, JPEG XL
 SIGNING = ["model-signing>=1.1,<2", "pyopenssl>=24"]  # it imports OpenSSL unasked
+
+# Workers of Beam jobs get the model of their job, if any, and no other.
+MODELS = [] if os.environ.get("HARDMINE_WITHOUT_MODELS") else ["codec/pretrained/**/*"]
 
 setup(
   name="hardmine",
@@ -92,10 +96,11 @@ setup(
   package_data={
     "hardmine": ["py.typed"],
     "hardmine.schemas": ["*.pbtxt"],
-    "hardmine.trainers": ["codec/*.jinja", "codec/pretrained/**/*"],
+    "hardmine.trainers": ["codec/*.jinja", *MODELS],
     "hardmine.serving": ["**/*.jinja", "server/page/*"],
     "hardmine.components": ["**/*.jinja"],
     "hardmine.pipelines": [
+      "shipping/*.jinja",
       "templates/**/*",
       "templates/**/.*",
       "studies/**/*.jinja",

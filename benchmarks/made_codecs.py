@@ -1,17 +1,16 @@
-"""Exports a codec to measure: with the weights that ship, else with random ones.
+"""Exports a codec to measure, with random weights, unless one of that name ships.
 
     python benchmarks/made_codecs.py NAME MODEL_DIR [--fit-to PHOTOGRAPH]
 
 NAME is an experiment's, or `width_eighth` for a small network with random weights.
-Where an entropy model ships with the weights, it goes along; else `--fit-to` fits one
-to the codes of a photograph for some steps, so that there is one to be timed.
+`--fit-to` fits an entropy model to the codes of a photograph for some steps, so that
+there is one to be timed.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,6 @@ from pathlib import Path
 from hardmine.pipelines.cli.model_ref import shipped_models
 
 WIDTH_EIGHTH = "width_eighth"
-PRETRAINED = Path(__file__).parents[1] / "trainers/codec/pretrained"
 STEPS = 50
 
 
@@ -40,8 +38,8 @@ def codec(name: str, model_dir: str | Path, fit_to: str | None = None) -> str:
 
 
 def is_trained(name: str) -> bool:
-  """Whether it ships, or its weights do."""
-  return name in shipped_models() or _weights(name).is_file()
+  """Whether it ships."""
+  return name in shipped_models()
 
 
 def main() -> None:
@@ -52,20 +50,13 @@ def main() -> None:
   parser.add_argument("--fit-to")
   args = parser.parse_args()
 
-  from hardmine.trainers.codec.entropy.context_model import entropy_model_path
   from hardmine.trainers.codec.export import export_codec
   from hardmine.trainers.codec.model import build_codec
-  from hardmine.trainers.codec.weights import load_weights
 
   config, iterations = _network(args.name)
   network = build_codec(config, iterations)
-  if _weights(args.name).is_file():
-    load_weights(_weights(args.name), network)
   export_codec(network, args.model_dir, iterations=iterations)
-  entropy = PRETRAINED / f"{args.name}_entropy.npz"
-  if entropy.is_file():
-    shutil.copyfile(entropy, entropy_model_path(args.model_dir))
-  elif args.fit_to:
+  if args.fit_to:
     _fit(args.model_dir, args.fit_to)
 
 
@@ -90,10 +81,6 @@ def _fit(model_dir: str, path: str) -> None:
   # the photograph itself is what it knows: its time counts, not what it saves
   config = EntropyConfig(steps=STEPS, whole_share=1.0, held_out_share=0.0)
   add_entropy_model(model_dir, [path], config)
-
-
-def _weights(name: str) -> Path:
-  return PRETRAINED / f"{name}.npz"
 
 
 if __name__ == "__main__":

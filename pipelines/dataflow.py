@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import os
 import re
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -40,6 +41,8 @@ _COUNTS = ("num_workers", "max_num_workers", "disk_size_gb")
 _GCS = re.compile(r"gs://[a-z0-9][-_a-z0-9.]+[a-z0-9]/[^\r\n]*")
 _PROJECT = re.compile(r"[a-z][-a-z0-9:.]+[a-z0-9]")
 _REQUIREMENTS = "requirements.txt"
+_WITHOUT_MODELS = "HARDMINE_WITHOUT_MODELS"  # which `setup.py` asks for
+_MODELS = "hardmine/trainers/codec/pretrained"
 _BUCKETS = ("gcs",)  # `setup.py`'s extras without which workers read nothing
 
 
@@ -167,9 +170,10 @@ def _staged(known: argparse.Namespace, modules: Sequence[str | Path]) -> list[st
     arguments += _requirements(known.requirements_file)
     setup_file = known.setup_file or _own_setup_file()
     if setup_file:
+      os.environ[_WITHOUT_MODELS] = "1"  # Beam runs it, with this environment
       arguments.append(f"--setup_file={_checked_setup_file(setup_file)}")
     else:
-      packages.append(str(installed_package("hardmine")))
+      packages.append(str(installed_package("hardmine", without=_MODELS)))
   if modules:
     packages.append(str(user_package(modules)))
   return [*arguments, *(f"--extra_package={package}" for package in packages)]

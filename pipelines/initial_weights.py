@@ -1,8 +1,9 @@
-"""Where a training begins: a reference to a store becomes the version that it means.
+"""Where a training begins: a reference becomes the exported model that it means.
 
-`STORE:ALIAS` and `STORE:VERSION` are resolved before a graph is made, so that a node
-whose alias has moved since is not reused. What is handed on is the version's folder or
-URL, which a worker that knows no store can read.
+`STORE:ALIAS`, `STORE:VERSION` and the names of shipped models are resolved before a
+graph is made, so that a node whose alias has moved since, or whose shipped model was
+replaced, is not reused. What is handed on is a folder or URL, which a worker that knows
+no store can read.
 """
 
 from __future__ import annotations
@@ -11,9 +12,14 @@ import dataclasses
 import glob
 import json
 import os
+from pathlib import Path
 from typing import Any
 
-from hardmine.pipelines.cli.model_ref import split_store_reference
+from hardmine.pipelines.cli.model_ref import (
+  read_model_id,
+  shipped_models,
+  split_store_reference,
+)
 from hardmine.schemas.config import require
 from hardmine.schemas.experiment import CodecExperiment, Experiment
 from hardmine.schemas.files import sha256_of
@@ -35,9 +41,9 @@ def resolved(experiment: Any) -> tuple[Any, dict[str, str]]:
     experiment: of either kind.
 
   Returns:
-    The experiment with a folder or URL where it named a store's alias or version; and
+    The experiment with a folder or URL where it named a model; and
     entries for a Trainer's `custom_config`, by which it is not reused for others:
-    which version it is, or hashes of local files.
+    which model it is, or hashes of local files.
 
   Raises:
     ValueError: there is no such store, alias or version, or it holds another kind; or
@@ -46,6 +52,11 @@ def resolved(experiment: Any) -> tuple[Any, dict[str, str]]:
   """
   reference = initial_weights_of(experiment)
   kind = "codec" if isinstance(experiment, CodecExperiment) else "detector"
+  shipped = shipped_reference(reference, kind)
+  if shipped is not None:
+    facts = {"shipped": reference, "model_id": read_model_id(shipped).hex()}
+    told = {KEY: json.dumps(facts, sort_keys=True)}
+    return _with_weights(experiment, str(shipped)), told
   parts = store_reference(reference)
   if parts is None:
     return experiment, _contents(reference, kind)
@@ -58,6 +69,13 @@ def store_reference(reference: str | None) -> tuple[str, str] | None:
   if reference is None or (not is_url(reference) and os.path.exists(reference)):
     return None
   return split_store_reference(reference)
+
+
+def shipped_reference(reference: str | None, kind: str = "codec") -> Path | None:
+  """The folder of a shipped model, by its name; None for anything else, as a path."""
+  if reference is None or os.path.exists(reference):
+    return None
+  return shipped_models(kind).get(reference)
 
 
 def version_of(url: str, name: str, kind: str) -> tuple[str, dict[str, Any]]:

@@ -27,8 +27,12 @@ _FIRST_DAY = (1980, 1, 1, 0, 0, 0)  # the same files are the same bytes
 _OF_THE_INSTALLER = {"INSTALLER", "RECORD", "REQUESTED", "WHEEL", "direct_url.json"}
 
 
-def installed_package(name: str) -> Path:
+def installed_package(name: str, without: str | None = None) -> Path:
   """A wheel of a pure distribution as it is installed here.
+
+  Args:
+    name: of the distribution.
+    without: a folder in it that stays here.
 
   Raises:
     ValueError: it is a link to somebody's folder (an editable installation).
@@ -41,6 +45,7 @@ def installed_package(name: str) -> Path:
   files: dict[str, bytes] = {}
   for path in found.files or ():
     inside = ".." not in path.parts and "__pycache__" not in path.parts
+    inside &= without is None or not path.is_relative_to(without)
     about = path.parts[0].endswith(".dist-info")
     if inside and not (about and path.name in _OF_THE_INSTALLER):
       files[path.as_posix()] = Path(str(path.locate())).read_bytes()

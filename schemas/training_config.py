@@ -114,11 +114,13 @@ class CodecTrainingConfig(TrainingConfig):
     product_dtype: to which the recurrent units' convolutions round what they multiply
       and their results, in training only; states and weights stay float32, and so
       does every export. Processors with AMX multiply bfloat16 four times as fast.
-    initial_weights: a `weights.npz` or a codec (STORE:ALIAS, a folder) to begin with.
+    initial_weights: a `weights.npz` or a codec (STORE:ALIAS, a folder, the name of a
+      shipped one) to begin with.
     score_steps: steps between two scorings of a `hardmine train` on its held-out
       photographs.
     entropy: after the training, an entropy model is fitted to the codec, which makes
-      its files smaller; None fits none.
+      its files smaller; None fits none, and keeps that of the codec that the training
+      begins with, if any.
   """
 
   iterations: int = USUAL_ITERATIONS

@@ -27,7 +27,7 @@ HOSTILE = (*PARTS, "tests", "random", "json")
 NEITHER = ("apache_beam", "keras", "matplotlib", "tensorflow", "tfx")
 
 
-def build(source: Path, folder: Path, kind: str) -> Path:
+def build(source: Path, folder: Path, kind: str, **environment: str) -> Path:
   """Builds a `wheel` or an `sdist` as pip does, without a network."""
   program = (
     "import sys; from setuptools.build_meta import __legacy__ as backend; "
@@ -35,7 +35,10 @@ def build(source: Path, folder: Path, kind: str) -> Path:
   )
   command = [sys.executable, "-c", program, str(folder)]
   folder.mkdir()
-  result = subprocess.run(command, cwd=source, capture_output=True, text=True)
+  environment = {**os.environ, "HARDMINE_WITHOUT_MODELS": "", **environment}
+  result = subprocess.run(
+    command, cwd=source, env=environment, capture_output=True, text=True
+  )
   assert result.returncode == 0, result.stderr
   (path,) = folder.iterdir()
   return path
@@ -86,6 +89,18 @@ def test_the_source_distribution_makes_the_same_wheel(source, wheel):
     file.extractall(source.parent / "unpacked")
   (unpacked,) = (source.parent / "unpacked").iterdir()
   assert members(build(unpacked, source.parent / "again", "wheel")) == members(wheel)
+
+
+def test_workers_of_jobs_get_no_model_that_they_do_not_need(source, tmp_path):
+  """Beam runs `setup.py` so, in an environment that `pipelines/dataflow` sets."""
+  left = shutil.ignore_patterns("build", "*.egg-info")  # by the builds before
+  shutil.copytree(source, tmp_path / "clean", symlinks=True, ignore=left)
+  place = tmp_path / "for_workers"
+  archive = build(tmp_path / "clean", place, "sdist", HARDMINE_WITHOUT_MODELS="1")
+  with tarfile.open(archive) as file:
+    names = file.getnames()
+  assert not any("pretrained" in name for name in names)
+  assert any(name.endswith("progress_page.html.jinja") for name in names)
 
 
 def test_what_was_asked_for_is_required():
@@ -251,6 +266,17 @@ def test_a_model_of_before_says_how_it_gets_its_light_form(light_python, there, 
     "`hardmine models convert` add the light form where TensorFlow is\n"
   )
   assert (result.returncode, result.stdout) == (1, "")
+
+
+def test_the_light_install_compresses_at_once(light_python, there, tmp_path):
+  """By the model that ships with it, with nothing named."""
+  written = str(tmp_path / "a.hmc")
+  for words in (["encode", "photo.png", written], ["decode", written]):
+    result = hardmine(light_python, there, *words)
+    assert result.returncode == 0, result.stderr
+  assert (tmp_path / "a.png").is_file()
+  result = hardmine(light_python, there, "doctor")
+  assert "codec_shipped, codec_small" in result.stdout
 
 
 @pytest.mark.slow

@@ -71,7 +71,7 @@ def read_variables(model_dir: str | os.PathLike, name: str, model: Any) -> list[
   Args:
     model_dir: of the export.
     name: of the saved module's attribute that was the model.
-    model: of Keras, with its variables made.
+    model: of Keras, with its variables made; or such by their names in a dictionary.
 
   Returns:
     Those that were filled.

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
   from hardmine.pipelines.runs import Run
 
 HELP = (
-  "Mines patches of photographs that ship with scikit-image, trains a very small "
-  "codec, measures it beside JPEG and WebP, pushes it, and compresses a photograph "
-  "it never saw. No network is needed. A second demo reuses what is there."
+  "Mines patches of photographs that ship with scikit-image, trains the small codec "
+  "that ships with hardmine on them, measures it beside JPEG and WebP, pushes it, and "
+  "compresses a photograph it never saw. No network is needed. A second demo reuses "
+  "what is there."
 )
 PHOTOGRAPH = "coffee.png"  # one of the experiment's test photographs
 
@@ -70,8 +71,8 @@ def run(args: argparse.Namespace) -> int:
   areas = _areas(outcome)
   if areas["ours"] and areas["ours"] < (areas.get("jpeg_420") or 0):
     print(
-      "JPEG is better than so small a model after so short a training; `hardmine run "
-      "codec_cpu` trains the one whose picture the README shows."
+      "JPEG is better than so small a model by this area; `hardmine encode` takes the "
+      "larger one that ships, too."
     )
   return 0 if outcome.pushed_dir else 3  # a gate said no
 

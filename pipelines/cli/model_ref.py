@@ -12,10 +12,10 @@ from hardmine.schemas.exported_model import (
   kind_of,
   read_facts,
 )
-from hardmine.trainers import codec
+from hardmine.trainers.codec.shipped import DEFAULT, SHIPPED_DIR
 
 ENVIRONMENT = "HARDMINE_MODEL"
-SHIPPED_DIR = Path(codec.__file__).parent / "pretrained"
+DEFAULTS = {"codec": DEFAULT}  # of those that ship, by kind
 
 
 def add_model_argument(parser, **options) -> None:
@@ -25,19 +25,19 @@ def add_model_argument(parser, **options) -> None:
     metavar="REF",
     help="an exported model: its folder, a folder of numbered versions, STORE:ALIAS or "
     "STORE:VERSION as in runs/NAME/store:production, or the name of a model that ships "
-    f"with hardmine (default: ${ENVIRONMENT}, else a shipped model)",
+    f"with hardmine (default: ${ENVIRONMENT}, else one of these)",
     **options,
   )
 
 
-def resolve_model(ref: str, kind: str = "codec") -> Path:
+def resolve_model(ref: str, kind: str | None = "codec") -> Path:
   """The folder with `saved_model.pb` that a reference means.
 
   Args:
     ref: such a folder, a folder of versions 1/, 2/, ... or a model store (the largest
       complete one is taken), STORE:ALIAS, STORE:VERSION, or the name of a shipped
       model. Of a store that is a URL, the version is copied into the user's cache.
-    kind: `codec` or `detector`.
+    kind: `codec`, `detector`, or None for either.
 
   Raises:
     ValueError: there is no such model, or it is of another kind; the line says what
@@ -103,8 +103,8 @@ def choose_model(
 
   Args:
     ref: what was passed as `--model`, or None.
-    model_id: of the stream to decode; then a shipped model must have this id, and of
-      a store's versions that one is taken which has it.
+    model_id: of the stream to decode. A model that is another than was meant is of no
+      use then: the version of a store or the shipped model that has this id is taken.
     kind: `codec` or `detector`.
 
   Raises:
@@ -112,32 +112,47 @@ def choose_model(
   """
   _refuse_empty(ref)
   ref = ref or os.environ.get(ENVIRONMENT)
-  if ref:
-    found = resolve_model(ref, kind)
-    parts = split_store_reference(ref)
-    if model_id is None or parts is None or read_model_id(found) == model_id:
-      return found
-    return _sibling(parts[0], model_id) or found
-  fitting = [
-    path
-    for path in shipped_models(kind).values()
-    if model_id is None or read_model_id(path) == model_id
-  ]
-  if len(fitting) == 1:
-    return fitting[0]
-  wanted = f"model {model_id.hex()}" if model_id else f"a {kind}"
-  raise ValueError(
+  shipped = shipped_models(kind)
+  if model_id is None:
+    return resolve_model(ref, kind) if ref else _default(shipped, kind)
+  found = resolve_model(ref, kind) if ref else None
+  if found is not None and read_model_id(found) == model_id:
+    return found
+  parts = split_store_reference(ref) if ref else None
+  fitting = [_sibling(parts[0], model_id)] if parts else []
+  fitting += [path for path in shipped.values() if read_model_id(path) == model_id]
+  chosen = next(filter(None, fitting), found)
+  if chosen is None:
+    raise _nothing_fits(f"model {model_id.hex()}", shipped)
+  return chosen
+
+
+def _default(shipped: dict[str, Path], kind: str) -> Path:
+  """The shipped model that is meant where none is named."""
+  name = DEFAULTS.get(kind) or ""
+  if name not in shipped and len(shipped) != 1:
+    raise _nothing_fits(f"a {kind}", shipped)
+  return shipped.get(name) or next(iter(shipped.values()))
+
+
+def _nothing_fits(wanted: str, shipped: dict[str, Path]) -> ValueError:
+  return ValueError(
     f"Expected {wanted}: pass --model REF or set {ENVIRONMENT}. "
-    f"Received: neither, and {len(fitting) or 'none'} of the shipped models would do"
+    f"Received: neither, and of the shipped models ({', '.join(shipped) or 'none'}) "
+    "none is meant"
   )
 
 
-def shipped_models(kind: str = "codec") -> dict[str, Path]:
-  """Name to folder of the models of a kind inside the package."""
+def shipped_models(kind: str | None = "codec") -> dict[str, Path]:
+  """Name to folder of the models of a kind, or of any, inside the package."""
   if not SHIPPED_DIR.is_dir():
     return {}
   found = {path.name: _model_in(path) for path in sorted(SHIPPED_DIR.iterdir())}
-  return {name: path for name, path in found.items() if path and kind_of(path) == kind}
+  return {
+    name: path
+    for name, path in found.items()
+    if path and (kind_of(path) == kind if kind else kind_of(path))
+  }
 
 
 def _refuse_empty(ref: str | None) -> None:
@@ -154,12 +169,14 @@ def read_model_id(model_dir: Path) -> bytes:
   return bytes.fromhex(read_facts(model_dir, "codec")["model_id"])
 
 
-def _check_kind(model_dir: Path, kind: str, ref: str) -> None:
+def _check_kind(model_dir: Path, kind: str | None, ref: str) -> None:
   found = kind_of(model_dir)
-  if found != kind:
-    received = f"a {found}" if found else f"a model without {FACTS_PATHS[kind]}"
+  if found is None or kind not in (found, None):
+    wanted = kind or "codec or detector"
+    paths = FACTS_PATHS[kind] if kind else " or ".join(FACTS_PATHS.values())
+    received = f"a {found}" if found else f"a model without {paths}"
     raise ValueError(
-      f"Expected an exported {kind}. Received: model={ref!r}, {received}"
+      f"Expected an exported {wanted}. Received: model={ref!r}, {received}"
     )
 
 

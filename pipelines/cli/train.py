@@ -197,10 +197,10 @@ def _check_held_out(paths: list[str], mined: list[str]) -> None:
 
 
 def _local_weights(reference: str | None) -> str | None:
-  """The path of weights, those of a store's version too."""
-  from hardmine.pipelines.initial_weights import store_reference
+  """The path of weights, those of a store's version or of a shipped codec too."""
+  from hardmine.pipelines.initial_weights import shipped_reference, store_reference
 
-  if store_reference(reference) is None:
+  if store_reference(reference) is None and shipped_reference(reference) is None:
     return reference
   from hardmine.pipelines.cli.model_ref import resolve_model
 

@@ -1,25 +1,23 @@
-"""The whole story in minutes: a very small codec on photographs of scikit-image.
+"""The whole story in minutes: the small codec that ships learns a few photographs.
 
-Those files ship inside scikit-image's wheel, so nothing is downloaded. Patches
-come from six of them; the model is measured on two others. The network is
-that of Toderici et al. 2016 (arXiv 1608.05148) at an eighth of its width and 8
-iterations, so its pictures are no match for the paper's.
+Those files ship inside scikit-image's wheel, so nothing is downloaded. Patches come
+from six of them, on which `codec_small` is trained a little further; the model is
+measured on two others, which no shipped model has seen.
 
     hardmine demo            or            hardmine run codec_demo
+
+The network is that of Toderici et al. 2016 (arXiv 1608.05148), narrow and with 8
+iterations, which make at most 1 bit per pixel.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 
-from hardmine.schemas.codec_config import CodecConfig
-from hardmine.schemas.evaluation_config import CodecEvaluationConfig
+from hardmine.pipelines.experiments import codec_small
 from hardmine.schemas.experiment import CodecExperiment
-from hardmine.schemas.gates import Gate
-from hardmine.schemas.mining_config import MiningConfig
-from hardmine.schemas.training_config import CodecTrainingConfig
-from hardmine.trainers.codec.cells.gru import ConvGRUCell
 
 # Colour photographs; the second motorcycle is the first one from the side.
 TRAIN = (
@@ -43,29 +41,31 @@ def photograph(name: str) -> str:
 
 def experiment() -> CodecExperiment:
   """The experiment; see the module's docstring."""
-  return CodecExperiment(
+  small = codec_small.experiment()
+  return dataclasses.replace(
+    small,
     name="codec_demo",
     # Six photographs are few: nearly all their tiles are taken, easy ones too.
-    mining=MiningConfig(
+    mining=dataclasses.replace(
+      small.mining,
       images=tuple(photograph(name) for name in TRAIN),
-      per_image=400,
+      per_image=100,
       max_side_px=768,
       eval_share=0.1,
     ),
-    codec=CodecConfig(cell=ConvGRUCell, reconstruction="additive", width=0.125),
-    training=CodecTrainingConfig(
-      steps=800,
+    training=dataclasses.replace(
+      small.training,
+      initial_weights="codec_small",
+      steps=300,
       batch_size=8,
-      iterations=8,
-      learning_rate=3e-3,
+      learning_rate=2e-4,  # more, and it forgets what other photographs taught it
       schedule="cosine",
-      clip_norm=0.5,
-      checkpoint_steps=200,
+      warmup_steps=30,
+      ema_decay=0.98,
+      checkpoint_steps=100,
       summary_steps=50,
     ),
-    evaluation=CodecEvaluationConfig(
-      images=tuple(photograph(name) for name in TEST),
-      iterations=8,
-      gates=(Gate(metric="ms_ssim_auc", bound=1.2, min_improvement=0.0),),
+    evaluation=dataclasses.replace(
+      small.evaluation, images=tuple(photograph(name) for name in TEST)
     ),
   )

@@ -15,6 +15,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hardmine.pipelines.initial_weights import shipped_reference
 from hardmine.pipelines.orchestrators import pipeline_spec
 from hardmine.pipelines.orchestrators.compiled import (
   Request,
@@ -341,6 +342,7 @@ def _local_files(path: str, value: Any) -> set[str]:
       inner = path if isinstance(item, str) else f"{path}.{place}"
       found |= _local_files(inner, item)
   elif isinstance(value, str) and path.rpartition(".")[2] in _FILES:
-    is_here = not is_url(value.removeprefix("@")) and value != "imagenet"
+    is_elsewhere = value == "imagenet" or shipped_reference(value) is not None
+    is_here = not is_url(value.removeprefix("@")) and not is_elsewhere
     found |= {f"{path}={value}"} if is_here else set()
   return found

@@ -111,6 +111,28 @@ def test_a_stream_finds_the_shipped_model_that_made_it(shipped_dir):
     model_ref.choose_model(None, b"\xff" * 8)
 
 
+def test_of_several_shipped_models_one_is_meant(shipped_dir):
+  make_model(shipped_dir / "a_small_one", bytes(8))
+  make_model(shipped_dir / "another")
+  with pytest.raises(ValueError, match=r"\(a_small_one, another\) none is meant"):
+    model_ref.choose_model(None)
+  path = make_model(shipped_dir / model_ref.DEFAULTS["codec"])
+  assert model_ref.choose_model(None) == path
+
+
+def test_a_shipped_model_is_found_beside_one_that_was_named(
+  tmp_path, shipped_dir, monkeypatch
+):
+  mine = make_model(tmp_path / "mine", bytes(8))
+  shipped = make_model(shipped_dir / "a")
+  assert model_ref.choose_model(str(mine), ID) == shipped
+  monkeypatch.setenv("HARDMINE_MODEL", str(mine))
+  assert model_ref.choose_model(None, ID) == shipped
+  assert model_ref.choose_model(None, bytes(8)) == mine
+  # of what nobody has, the named one says who it is
+  assert model_ref.choose_model(None, b"\xff" * 8) == mine
+
+
 def test_nothing_named_and_nothing_shipped_says_what_to_pass():
   with pytest.raises(ValueError, match="pass --model REF or set HARDMINE_MODEL"):
     model_ref.choose_model(None)
@@ -148,3 +170,5 @@ def test_shipped_models_are_of_the_wanted_kind(shipped_dir):
   make_model(shipped_dir / "b", kind="detector")
   assert list(model_ref.shipped_models()) == ["a"]
   assert model_ref.choose_model(None, kind="detector").name == "b"
+  assert list(model_ref.shipped_models(None)) == ["a", "b"]
+  assert model_ref.resolve_model("b", None).name == "b"

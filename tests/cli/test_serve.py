@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
 
 import pytest
 
 from hardmine.pipelines.cli.main import main
+from hardmine.schemas.exported_model import read_facts
+from tests.cli.process import start
 
 
 @pytest.fixture(autouse=True)
@@ -14,13 +22,46 @@ def an_empty_store(tmp_path):
   (tmp_path / "versions").mkdir()
 
 
-def test_a_store_that_is_none_is_not_waited_for(tmp_path, capsys, monkeypatch):
-  monkeypatch.delenv("HARDMINE_STORE", raising=False)
-  assert main(["serve"]) == 2
+def test_a_store_that_is_none_is_not_waited_for(tmp_path, capsys):
   assert main(["serve", "--store", str(tmp_path / "stroe")]) == 2
+  assert "Expected a model store" in capsys.readouterr().err
+
+
+def test_a_model_that_is_none_is_told(tmp_path, capsys):
+  assert main(["serve", "--model", str(tmp_path)]) == 2
+  assert main(["serve", "--model", "codec_huge"]) == 2
   err = capsys.readouterr().err
-  assert "--store URL, or HARDMINE_STORE" in err
-  assert "Expected a model store" in err
+  assert "a folder with saved_model.pb" in err
+  assert "a shipped one (codec_shipped, codec_small)" in err
+
+
+@pytest.mark.parametrize("words", [[], ["--model", "codec_small"]])
+def test_one_model_is_served_without_a_store(tmp_path, words):
+  """What ships, where nothing is named; the figures beside it are told too."""
+  process = start(tmp_path, ["serve", "--port", "0", *words], HARDMINE_STORE="")
+  try:
+    line = process.stdout.readline()
+    name, _, url = line.strip().rpartition(" at ")
+    assert Path(name).name == (words or ["codec_shipped"])[-1]
+    told = answer(f"{url}/v1/model")
+    assert told["model_id"] == read_facts(name, "codec")["model_id"]
+    assert told["metrics"]["ms_ssim_auc"] > 1.7
+  finally:
+    process.terminate()
+    process.communicate()
+  assert process.returncode == 0
+
+
+def answer(url):
+  """JSON, once the model is loaded."""
+  for _ in range(200):
+    with (
+      contextlib.suppress(urllib.error.HTTPError),
+      urllib.request.urlopen(url) as response,
+    ):
+      return json.load(response)
+    time.sleep(0.1)
+  raise AssertionError(f"{url} did not answer")
 
 
 def test_an_address_that_is_taken_is_one_line(tmp_path, capsys):

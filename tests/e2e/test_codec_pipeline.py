@@ -338,8 +338,8 @@ def test_demo_compresses_a_photograph_with_the_model_it_pushed(tmp_path, capfd):
   gate = Gate(metric="ms_ssim_auc", bound=0.0).to_json()
   settings = [
     "mining.per_image=8",
-    "codec.width=0.02",
     "training.steps=2",
+    "training.warmup_steps=0",
     "training.summary_steps=2",
     "training.iterations=2",
     "training.batch_size=4",

@@ -33,6 +33,12 @@ ACCOUNT = "miner@pets-1.iam.gserviceaccount.com"
 NEW_RUN = "0123456789ab"
 
 
+@pytest.fixture(autouse=True)
+def environment(monkeypatch):
+  """What staging a checkout sets is gone afterwards."""
+  monkeypatch.setenv("HARDMINE_WITHOUT_MODELS", "")
+
+
 @pytest.fixture
 def google(monkeypatch):
   with dataflow_stand_in() as google:
@@ -464,6 +470,7 @@ def test_what_is_staged_is_the_whole_of_our_package(google, tmp_path):
     names = {Path(*Path(name).parts[1:]).as_posix() for name in archive.getnames()}
     archive.extractall(tmp_path / "source")
   assert modules_here() <= names
+  assert not any("pretrained" in name for name in names)
   assert google.object("requirements.txt").decode().startswith("gcsfs>=")
   check_installed(next((tmp_path / "source").iterdir()), tmp_path)
 

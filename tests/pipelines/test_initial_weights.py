@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from hardmine.pipelines.cli import model_ref
 from hardmine.pipelines.cli.train import _local_weights
 from hardmine.pipelines.experiments import find
 from hardmine.pipelines.initial_weights import KEY, initial_weights_of, resolved
@@ -95,6 +96,19 @@ def test_a_version_that_was_removed_is_told(store):
     resolved(codec(f"{store.url}:2"))
   with pytest.raises(ValueError, match=r"model store before the colon"):
     resolved(codec(f"{store.url}x:production"))
+
+
+def test_a_shipped_model_is_meant_by_its_name(tmp_path, monkeypatch):
+  monkeypatch.setattr(model_ref, "SHIPPED_DIR", tmp_path / "pretrained")
+  monkeypatch.chdir(tmp_path)
+  model = fake_models.write_model(tmp_path / "pretrained" / "small", "a", "codec")
+  experiment, told = resolved(codec("small"))
+  assert initial_weights_of(experiment) == str(model)
+  assert json.loads(told[KEY])["model_id"] == fake_models.model_id("a")
+  assert _local_weights("small") == str(model)
+  (tmp_path / "small").write_bytes(b"")  # a file of one's own is meant first
+  assert initial_weights_of(resolved(codec("small"))[0]) == "small"
+  assert _local_weights("small") == "small"
 
 
 def test_other_weights_stay_as_they_are(tmp_path, monkeypatch):

@@ -8,7 +8,9 @@ import pytest
 
 from hardmine.trainers.onnx_blocks import in_blocks
 from hardmine.trainers.onnx_gates import split_gates
+from hardmine.trainers.onnx_half import is_exact_in_half, stored_in_half
 from hardmine.trainers.onnx_layout import FIRST, LAST, channels_first
+from hardmine.trainers.runtime.choice import open_graph
 
 onnx = pytest.importorskip("onnx")
 
@@ -123,3 +125,30 @@ def test_states_enter_blocks_and_differences_become_sums():
   rewritten = kinds(in_blocks(cell(last=False)))
   assert "Sub" not in rewritten
   assert rewritten.count("Conv") == 3
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_weights_of_half_the_size_are_the_same_weights(runtime, inputs):
+  pytest.importorskip(runtime)
+  model = cell(last=False)
+  for one in model.graph.initializer:
+    if one.name == "kernel":
+      rounded = KERNEL.astype(np.float16).astype(np.float32)
+      one.CopyFrom(onnx.numpy_helper.from_array(rounded, "kernel"))
+  small = stored_in_half(model)
+  assert small.ByteSize() < 0.6 * model.ByteSize()
+  assert kinds(small)[1:] == kinds(model)
+  first = {name: value.transpose(FIRST) for name, value in inputs.items()}
+  theirs, ours = (
+    open_graph(one.SerializeToString(), runtime, 1).run({**first, "unused": first["h"]})
+    for one in (model, small)
+  )
+  for name, their in theirs.items():
+    np.testing.assert_array_equal(ours[name].numpy(), their.numpy())
+
+
+def test_weights_that_would_lose_stay_as_they_are():
+  model = cell(last=False)
+  assert stored_in_half(model) == model
+  assert not is_exact_in_half(KERNEL)
+  assert not is_exact_in_half(np.array([1e6], np.float32))

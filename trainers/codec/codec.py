@@ -21,6 +21,7 @@ from hardmine.trainers.codec.entropy.coder import EntropyCoder
 from hardmine.trainers.codec.entropy.coding import load_coder
 from hardmine.trainers.codec.memory import Needs
 from hardmine.trainers.codec.rate_control import Compressed, Encoder, Target
+from hardmine.trainers.codec.shipped import DEFAULT, find_model
 from hardmine.trainers.codec.tiling import Grid
 from hardmine.trainers.photo_metadata.metadata import Metadata
 from hardmine.trainers.runtime.choice import choose_runtime
@@ -79,14 +80,14 @@ class Codec:
   @classmethod
   def load(
     cls,
-    model_dir: str | os.PathLike,
+    model_dir: str | os.PathLike = DEFAULT,
     runtime: str | None = None,
     num_threads: int | None = None,
   ) -> Codec:
     """Loads what `hardmine.trainers.codec.export` wrote.
 
     Args:
-      model_dir: the exported model.
+      model_dir: the exported model, or the name of one that ships.
       runtime: see `hardmine.trainers.runtime.choice.choose_runtime`.
       num_threads: of one call; None takes the processors that this process may use.
 
@@ -94,6 +95,7 @@ class Codec:
       ValueError: the folder is not an exported codec, or no such runtime.
       RuntimeError: the runtime is not installed.
     """
+    model_dir = find_model(model_dir)
     facts = read_facts(model_dir, "codec")
     runtime = choose_runtime(model_dir, runtime)
     network = open_network(model_dir, runtime, num_threads)

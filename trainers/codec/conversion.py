@@ -15,6 +15,7 @@ from hardmine.trainers.codec.entropy.context_model import (
 )
 from hardmine.trainers.codec.export import export_codec
 from hardmine.trainers.codec.model import build_codec, model_id
+from hardmine.trainers.codec.weights import read_exported
 
 _WRITTEN_ANEW = ("config", "model_id", "padding_px", "code_depth")
 
@@ -34,7 +35,7 @@ def convert_codec(model_dir: str | os.PathLike, target_dir: str | os.PathLike) -
   """
   facts = read_facts(model_dir, "codec")
   codec = build_codec(CodecConfig.from_json(json.dumps(facts["config"])))
-  saved_model.read_variables(model_dir, "codec", codec)
+  read_exported(model_dir, codec)
   found = model_id(codec).hex()
   saved_model.check_id(model_dir, facts, found)
   kept = {name: facts[name] for name in facts if name not in _WRITTEN_ANEW}

@@ -15,25 +15,35 @@ Signatures (all sizes free):
 
 The depth is 32, or 16 of the networks of 2015. `serving_default` is `reconstruct`.
 Images are padded by their last row and column to a multiple of 16 pixels (32 with
-residual scaling), and the padding is undone.
+residual scaling), and the padding is undone. Weights that are the same in float16, as
+those of `hardmine train`, are stored so; the network computes in float32 all the same.
 Beside the graph, `assets.extra/codec.json` holds the config, the model's id, and up to
 which iteration each one helped on held-out pictures.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable
 from typing import Any
 
+import keras
 import numpy as np
 import tensorflow as tf
 
 from hardmine.schemas.codec_config import STRIDE_PX
 from hardmine.trainers import saved_model
 from hardmine.trainers.codec.light_export import write_light_form
-from hardmine.trainers.codec.model import RecurrentCodec, bare_copy, model_id
+from hardmine.trainers.codec.model import (
+  RecurrentCodec,
+  bare_copy,
+  codec_weights,
+  model_id,
+)
+from hardmine.trainers.codec.weights import HALF_WEIGHTS, weight_names
+from hardmine.trainers.onnx_half import is_exact_in_half
 
 
 def export_codec(
@@ -48,7 +58,7 @@ def export_codec(
   """
   # with its optimizer a model is three times as large, and multiplies as in training
   bare = bare_copy(codec)
-  serving = serving_functions(bare)
+  serving = _HalfServing(bare) if _fits_half(bare) else _Serving(bare)
   saved_model.save(
     serving,
     {
@@ -101,7 +111,7 @@ class _Serving(tf.Module):
 
   def __init__(self, codec: RecurrentCodec):
     super().__init__()
-    self.codec = codec
+    self._keep(codec)
     self.is_primed = bool(codec.config.priming or codec.config.diffusion)
     self.codes = tf.TensorSpec(
       [None, None, None, codec.config.code_depth], tf.uint8, name="codes"
@@ -116,19 +126,30 @@ class _Serving(tf.Module):
       self._reconstruct, input_signature=[IMAGE, ITERATIONS]
     )
 
+  def _keep(self, codec: RecurrentCodec) -> None:
+    """Takes the codec, which is saved with the module."""
+    self.codec = codec
+
+  def _weights(self) -> contextlib.AbstractContextManager[Any]:
+    """Inside, the codec computes with the weights that are saved."""
+    return contextlib.nullcontext()
+
   def _encode(self, image, iterations):
-    codes, gains, _ = self._encoded(image, iterations)
+    with self._weights():
+      codes, gains, _ = self._encoded(image, iterations)
     return {"codes": codes, **({"gains": gains} if self.codec.config.sent_gain else {})}
 
   def _decode(self, codes, height, width):
     gains = tf.zeros(tf.shape(codes)[:1], tf.uint8)
-    return {"image": self._decoded(codes, gains, height, width)}
+    return self._decode_sent(codes, height, width, gains)
 
   def _decode_sent(self, codes, height, width, gains):
-    return {"image": self._decoded(codes, gains, height, width)}
+    with self._weights():
+      return {"image": self._decoded(codes, gains, height, width)}
 
   def _reconstruct(self, image, iterations):
-    _, _, pictures = self._encoded(image, iterations)
+    with self._weights():
+      _, _, pictures = self._encoded(image, iterations)
     return {"images": pictures}
 
   def _encoded(self, image, iterations):
@@ -193,6 +214,32 @@ class _Serving(tf.Module):
     image = tf.gather(image, tf.minimum(rows, height - 1), axis=0)
     image = tf.gather(image, tf.minimum(columns, width - 1), axis=1)
     return tf.cast(image, tf.float32)[tf.newaxis] / 255.0 - 0.5
+
+
+class _HalfServing(_Serving):
+  """The same, with its weights as float16 variables; none may lose by that."""
+
+  def _keep(self, codec: RecurrentCodec) -> None:
+    object.__setattr__(self, "codec", codec)  # untracked, or float32 would be saved too
+    halves = {
+      name: tf.Variable(tf.cast(variable.value, tf.float16), trainable=False)
+      for name, variable in weight_names(codec).items()
+    }
+    setattr(self, HALF_WEIGHTS, halves)
+
+  def _weights(self) -> contextlib.AbstractContextManager[Any]:
+    halves = getattr(self, HALF_WEIGHTS)
+    return keras.StatelessScope(
+      [
+        (variable, tf.cast(halves[name], tf.float32))
+        for name, variable in weight_names(self.codec).items()
+      ]
+    )
+
+
+def _fits_half(codec: RecurrentCodec) -> bool:
+  """Whether float16 holds all weights as they are."""
+  return all(is_exact_in_half(weight) for weight in codec_weights(codec))
 
 
 def _to_pixels(image):

@@ -34,6 +34,7 @@ from hardmine.trainers.codec.reach import reach_facts
 from hardmine.trainers.graph_form import light_form
 from hardmine.trainers.onnx_blocks import in_blocks
 from hardmine.trainers.onnx_gates import split_gates
+from hardmine.trainers.onnx_half import stored_in_half
 from hardmine.trainers.onnx_layout import FIRST, channels_first
 
 ENCODE_STEP, DECODE_STEP = STEPS = ("encode_step", "decode_step")
@@ -83,7 +84,7 @@ def write_light_form(codec: RecurrentCodec, model_dir: str | os.PathLike) -> Non
     model = in_blocks(split_gates(model))
     _name_sides(model, states.scales())
     path = light_graph(model_dir, name)
-    write_atomically(path, model.SerializeToString())
+    write_atomically(path, stored_in_half(model).SerializeToString())
     check_step(name, path, step, states.scales())
     facts[name] = {
       "inputs": [one.name for one in model.graph.input],

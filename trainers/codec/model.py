@@ -240,8 +240,11 @@ def build_codec(
 
 
 def bare_copy(codec: RecurrentCodec) -> RecurrentCodec:
-  """The same weights, without the optimizer and whatever else training needs."""
-  copy = _made(RecurrentCodec(codec.config, iterations=1), codec.iterations)
+  """The same weights, without the optimizer and whatever else training needs.
+
+  Its `call` is of one iteration, as Keras has SavedModels hold the graph of that.
+  """
+  copy = _made(RecurrentCodec(codec.config, iterations=1), 1)
   for ours, theirs in zip(copy.trainable_variables, codec.trainable_variables):
     ours.assign(theirs)
   return copy

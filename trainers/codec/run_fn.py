@@ -12,6 +12,7 @@ from hardmine.schemas.training_config import CodecTrainingConfig
 from hardmine.trainers.callbacks import Summaries
 from hardmine.trainers.checkpoints import Checkpoints, checkpoint_dir
 from hardmine.trainers.codec import held_out
+from hardmine.trainers.codec.entropy.context_model import keep_entropy_model
 from hardmine.trainers.codec.export import export_codec, reconstructor
 from hardmine.trainers.codec.training import contact_sheet, train
 from hardmine.trainers.datasets import (
@@ -117,6 +118,8 @@ def _train_and_export(fn_args: Any) -> None:
 
     paths = settings["entropy_images"]
     add_entropy_model(fn_args.serving_model_dir, paths, config.entropy, _say)
+  elif config.initial_weights is not None:
+    keep_entropy_model(config.initial_weights, fn_args.serving_model_dir)
 
 
 def _say(line: str) -> None:

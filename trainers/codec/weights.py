@@ -19,6 +19,7 @@ from hardmine.trainers import saved_model
 from hardmine.trainers.codec.model import RecurrentCodec
 
 CONFIG = "config"  # the entry beside the weights: the CodecConfig as JSON
+HALF_WEIGHTS = "half_weights"  # of a SavedModel: float16 variables by `weight_names`
 
 
 def weight_names(codec: RecurrentCodec) -> dict[str, Any]:
@@ -80,9 +81,21 @@ def _load_exported(model_dir: str, codec: RecurrentCodec, title: str) -> None:
   """From a SavedModel, which a person knows by a title."""
   facts = read_facts(model_dir, "codec")
   _require_same_config(title, json.dumps(facts["config"]), codec)
-  filled = {id(one) for one in saved_model.read_variables(model_dir, "codec", codec)}
+  filled = {id(one) for one in read_exported(model_dir, codec)}
   missing = [one for one in codec.trainable_variables if id(one) not in filled]
   require(not missing, "all weights of the codec in its export", path=title)
+
+
+def read_exported(model_dir: str | os.PathLike, codec: RecurrentCodec) -> list[Any]:
+  """Fills a codec with the weights of an export of the same config.
+
+  Returns:
+    The variables that were filled.
+  """
+  named = weight_names(codec)
+  return saved_model.read_variables(
+    model_dir, HALF_WEIGHTS, named
+  ) or saved_model.read_variables(model_dir, "codec", codec)
 
 
 def _require_same_config(

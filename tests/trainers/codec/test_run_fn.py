@@ -89,5 +89,6 @@ def test_the_recipe_trains_exports_its_average_and_says_where_to_stop(tmp_path):
     tmp_path, "onwards", initial_weights=str(tmp_path / "first"), learning_rate=1e-30
   )
   assert onwards.model_id == codec.model_id
+  assert onwards.entropy_id == codec.entropy_id  # which went along
   training = json.loads(onwards.facts["training"])
   assert training["initial_weights"] == str(tmp_path / "first")

@@ -41,6 +41,8 @@ from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import ENTROPY_MODEL
 from hardmine.schemas.files import write_atomically
+from hardmine.schemas.folders import folder
+from hardmine.schemas.uris import is_url
 from hardmine.trainers.codec.entropy.contexts import (
   BEFORE,
   GAIN_CENTRE,
@@ -254,3 +256,26 @@ def find_entropy_model(model_dir: str | os.PathLike) -> Path | None:
   """Its file; None where there is none."""
   path = entropy_model_path(model_dir)
   return path if path.is_file() else None
+
+
+def keep_entropy_model(source: str, model_dir: str | os.PathLike) -> bool:
+  """Gives a codec the entropy model of the one that its training began with.
+
+  What it foretells of the bits holds about as well as before; where it does not, bits
+  stay as they are.
+
+  Args:
+    source: the folder or URL of an exported codec, or a file of weights alone.
+    model_dir: the export of the same network, a new one.
+
+  Returns:
+    Whether there was one.
+  """
+  if not is_url(source) and not Path(source).is_dir():
+    return False
+  try:
+    content = folder(source).read(ENTROPY_MODEL)
+  except FileNotFoundError:
+    return False
+  write_atomically(entropy_model_path(model_dir), content)
+  return True
