@@ -16,7 +16,12 @@ from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATION
 from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import read_facts
 from hardmine.trainers.codec import beside, bitstream, tile_coding
-from hardmine.trainers.codec.coding_network import CodingNetwork, open_network
+from hardmine.trainers.codec.adaptive import AdaptiveEncoder
+from hardmine.trainers.codec.coding_network import (
+  NO_HEIGHTS,
+  CodingNetwork,
+  open_network,
+)
 from hardmine.trainers.codec.entropy.coder import EntropyCoder
 from hardmine.trainers.codec.entropy.coding import load_coder
 from hardmine.trainers.codec.memory import Needs
@@ -155,6 +160,7 @@ class Codec:
     ms_ssim: float | None = None,
     metadata: Metadata | None = None,
     entropy: bool = True,
+    adaptive: bool = False,
   ) -> bytes:
     """A stream (`hardmine.trainers.codec.bitstream`) of an image.
 
@@ -171,6 +177,9 @@ class Codec:
       ms_ssim: the first iteration that reaches it is the last; likewise.
       metadata: to go along.
       entropy: bits are coded where the model knows how; False leaves them raw.
+      adaptive: every 16x16 pixels get as many iterations as they are worth, which the
+        stream tells in a height map (`hardmine.trainers.codec.adaptive`). It takes
+        some times as long, and goes with every target but `iterations`.
 
     Raises:
       ValueError: two targets, or not even one iteration fits.
@@ -178,7 +187,9 @@ class Codec:
     target = Target(
       iterations=iterations, bpp=bpp, max_bytes=max_bytes, ms_ssim=ms_ssim
     )
-    return self.compress_to(image, target, metadata=metadata, entropy=entropy).data
+    return self.compress_to(
+      image, target, metadata=metadata, entropy=entropy, adaptive=adaptive
+    ).data
 
   def compress_to(
     self,
@@ -188,6 +199,7 @@ class Codec:
     metadata: Metadata | None = None,
     max_iterations: int | None = None,
     entropy: bool = True,
+    adaptive: bool = False,
   ) -> Compressed:
     """A stream, and what came of its target; see `compress`.
 
@@ -197,7 +209,14 @@ class Codec:
       metadata: to go along.
       max_iterations: fewer than those that help; None is those.
       entropy: as there.
+      adaptive: as there.
     """
+    check_adaptive(target, adaptive)
+    require(
+      not adaptive or self._network.takes_heights,
+      f"a model that runs on onnxruntime or openvino for a height map; {NO_HEIGHTS}",
+      adaptive=adaptive,
+    )
     _check_image(image, channels=(3, 4))
     most = min(self.iterations, max_iterations or self.iterations)
     most = target.iterations or most
@@ -214,7 +233,7 @@ class Codec:
       tiling=self.needs.splitting.of(height_px, width_px),
       code_depth=self.code_depth,
     )
-    encoder = Encoder(
+    encoder = (AdaptiveEncoder if adaptive else Encoder)(
       network=self._network,
       coder=self._coder if entropy else None,
       header=header,
@@ -272,6 +291,19 @@ class Codec:
       ),
       iterations=iterations,
     )
+
+
+def check_adaptive(target: Target, adaptive: bool) -> None:
+  """Raises ValueError where a target makes no sense with a height map, or without."""
+  if adaptive:
+    require(
+      target.iterations is None,
+      "bpp, max_bytes or ms_ssim beside adaptive, with which every part of a picture "
+      "has its own number of iterations",
+      iterations=target.iterations,
+    )
+  else:
+    require(target.level is None, "adaptive beside a level", level=target.level)
 
 
 def _padding_px(config: dict[str, Any]) -> int:
