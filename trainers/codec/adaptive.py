@@ -1,6 +1,6 @@
 """As many iterations as each part of a picture is worth: spatially adaptive bit rate.
 
-After Johnston et al. 2017 (arXiv 1703.10114, section 3.3), with a criterion of our own.
+After Johnston et al. 2017 (arXiv 1703.10114), with a criterion of our own.
 A first pass encodes everything to the last iteration and keeps, for every position b of
 16x16 pixels and every t, how unlike the picture is there: e_b(t), MS-SSIM's errors
 (`hardmine.trainers.metrics.block_errors`). A level l is a price of an iteration,
@@ -69,21 +69,6 @@ def smoothed(heights: np.ndarray) -> np.ndarray:
     heights = raised
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Coded:
-  """A level as a file.
-
-  Attributes:
-    data: the file.
-    iterations: in it.
-    picture: uint8 [height, width, 3], as it decodes.
-  """
-
-  data: bytes
-  iterations: int
-  picture: np.ndarray
-
-
 class AdaptiveEncoder:
   """One picture, to be encoded with a height map."""
 
@@ -109,40 +94,36 @@ class AdaptiveEncoder:
       return self._to_quality(target.ms_ssim)
     if target.is_of_size:
       return self._to_size(target)
-    level = MAX_LEVEL if target.level is None else target.level
-    found = self._coded(level)
-    return Compressed(data=found.data, iterations=found.iterations, level=level)
+    return self._coded(MAX_LEVEL if target.level is None else target.level)
 
   def _to_quality(self, ms_ssim: float) -> Compressed:
     metric = MsSsim(self._image)
-    found, level = self._coded(MAX_LEVEL), MAX_LEVEL
-    score = metric.score(found.picture)
-    if score >= ms_ssim:
-      below = -1
-      while level - below > 1:
-        middle = (below + level) // 2
-        tried = self._coded(middle)
-        tried_score = metric.score(tried.picture)
-        if tried_score >= ms_ssim:
-          found, level, score = tried, middle, tried_score
-        else:
-          below = middle
-    return Compressed(
-      data=found.data,
-      iterations=found.iterations,
-      ms_ssim=score,
-      is_met=score >= ms_ssim,
-      level=level,
-    )
+
+    def scored(level: int) -> Compressed:
+      coded = self._coded(level)
+      assert coded.picture is not None
+      score = metric.score(coded.picture)
+      return dataclasses.replace(coded, ms_ssim=score, is_met=score >= ms_ssim)
+
+    below, level, found = -1, MAX_LEVEL, scored(MAX_LEVEL)
+    while found.is_met and level - below > 1:
+      middle = (below + level) // 2
+      tried = scored(middle)
+      if tried.is_met:
+        found, level = tried, middle
+      else:
+        below = middle
+    return found
 
   def _to_size(self, target: Target) -> Compressed:
-    pixels = self._header.height_px * self._header.width_px
+    header = self._header
+    pixels = header.height_px * header.width_px
 
-    def fits(coded: _Coded) -> bool:
+    def fits(coded: Compressed) -> bool:
       return target.num_fitting([len(coded.data)], pixels) > 0
 
     found, level, beyond = self._coded(0), 0, MAX_LEVEL + 1
-    require_one(int(fits(found)), len(found.data), target, self._header, self._side)
+    require_one(int(fits(found)), len(found.data), target, header, self._side)
     while beyond - level > 1:
       middle = (level + beyond) // 2
       tried = self._coded(middle)
@@ -150,7 +131,7 @@ class AdaptiveEncoder:
         found, level = tried, middle
       else:
         beyond = middle
-    return Compressed(data=found.data, iterations=found.iterations, level=level)
+    return found
 
   def _parts(self) -> Iterator[np.ndarray]:
     for rows, columns in self._header.tiles:
@@ -166,7 +147,7 @@ class AdaptiveEncoder:
       found.append(np.stack([errors.of(picture) for _, _, picture in steps]))
     return found
 
-  def _coded(self, level: int) -> _Coded:
+  def _coded(self, level: int) -> Compressed:
     """The second pass."""
     heights = [heights_at(one, level) for one in self._errors]
     iterations = max(int(one.max()) for one in heights)
@@ -191,5 +172,9 @@ class AdaptiveEncoder:
       self._coder,
       np.concatenate([one.ravel() for one in heights]),
     )
-    picture = assemble(header.tiles, pictures)
-    return _Coded(data=data, iterations=iterations, picture=picture)
+    return Compressed(
+      data=data,
+      iterations=iterations,
+      level=level,
+      picture=assemble(header.tiles, pictures),
+    )

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -29,6 +30,8 @@ from hardmine.trainers.codec.rate_control import Compressed, Encoder, Target
 from hardmine.trainers.codec.tiling import Grid
 from hardmine.trainers.photo_metadata.metadata import Metadata
 from hardmine.trainers.runtime.choice import choose_runtime
+
+E = TypeVar("E")  # a kind of encoder
 
 
 class Codec:
@@ -212,15 +215,57 @@ class Codec:
       adaptive: as there.
     """
     check_adaptive(target, adaptive)
-    require(
-      not adaptive or self._network.takes_heights,
-      f"a model that runs on onnxruntime or openvino for a height map; {NO_HEIGHTS}",
-      adaptive=adaptive,
-    )
     _check_image(image, channels=(3, 4))
     most = min(self.iterations, max_iterations or self.iterations)
     most = target.iterations or most
     self._check_iterations(most)
+    kind = self._adaptive_encoder if adaptive else Encoder
+    return self._encoder(kind, image, most, metadata, entropy).to(target)
+
+  @property
+  def can_adapt(self) -> bool:
+    """Whether its streams may have height maps, as runtimes but TensorFlow do them."""
+    return self._network.takes_heights
+
+  def adaptive_encoder(
+    self, image: np.ndarray, iterations: int | None = None
+  ) -> AdaptiveEncoder:
+    """Encodes a picture at several levels, which share a pass; see `compress`.
+
+    Args:
+      image: uint8 [h, w, 3].
+      iterations: the most of a position; None takes those that help.
+    """
+    _check_image(image)
+    most = iterations or self.iterations
+    self._check_iterations(most)
+    return self._encoder(self._adaptive_encoder, image, most, None, True)
+
+  def _adaptive_encoder(self, **options: Any) -> AdaptiveEncoder:
+    require(
+      self.can_adapt,
+      f"a model that runs on onnxruntime or openvino for a height map; {NO_HEIGHTS}",
+      adaptive=True,
+    )
+    return AdaptiveEncoder(**options)
+
+  def _encoder(
+    self,
+    kind: Callable[..., E],
+    image: np.ndarray,
+    iterations: int,
+    metadata: Metadata | None,
+    entropy: bool,
+  ) -> E:
+    """Of one picture.
+
+    Args:
+      kind: of encoder.
+      image: uint8 [h, w, 3 or 4].
+      iterations: the most that there may be.
+      metadata: to go along.
+      entropy: bits are coded.
+    """
     pixels, side = beside.pack_side(image, metadata)
     height_px, width_px, _ = image.shape
     header = bitstream.Header(
@@ -228,19 +273,18 @@ class Codec:
       height_px=height_px,
       width_px=width_px,
       padding_px=self.padding_px,
-      iterations=most,
+      iterations=iterations,
       sends_gains=self.sends_gains,
       tiling=self.needs.splitting.of(height_px, width_px),
       code_depth=self.code_depth,
     )
-    encoder = (AdaptiveEncoder if adaptive else Encoder)(
+    return kind(
       network=self._network,
       coder=self._coder if entropy else None,
       header=header,
       image=pixels,
       side=side,
     )
-    return encoder.to(target)
 
   def decompress(self, data: bytes, *, iterations: int | None = None) -> np.ndarray:
     """The image of a stream, uint8 [h, w, 3], or [h, w, 4] of one with alpha.

@@ -10,7 +10,6 @@ import numpy as np
 
 from hardmine.trainers.runtime.choice import TENSORFLOW
 
-
 NO_HEIGHTS = "`hardmine models convert` adds what these need"
 
 

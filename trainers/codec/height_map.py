@@ -1,19 +1,19 @@
 """How many iterations every position of a picture has, as the side chunk of its stream.
 
 Where a picture is plain, few iterations show all of it (spatially adaptive bit rate,
-Johnston et al. 2017, arXiv 1703.10114, section 3.3). A position of height h has bits in
+Johnston et al. 2017, arXiv 1703.10114). A position of height h has bits in
 the first h iterations and none behind them.
 
-Heights are told position by position in the order of the bits, tile by tile, each as the
-difference from what its neighbours in the tile let expect:
+Heights are told position by position in the order of the bits, tile by tile, each as
+the difference from what its neighbours in the tile let expect:
 
     expected = median(left, up, left + up - corner)      corner is that left of `up`
-    unrest   = |left - corner| + |up - corner|           0, 1 to 2, or more: three kinds
+    unrest   = |left - corner| + |up - corner|           0, 1 to 2, or more
 
-What lies outside is taken for the one that does not; of a tile's first position both are
-the number of iterations. Then answers tell the height: is it as expected; if not, is it
-more, unless it cannot be less or more; and is it further yet, step by step, until it
-is not or cannot be. Of each kind of answer (the first two by unrest, the third by the
+In a tile's first row all three are `left`, in its first column all are `up`, and of its
+first position they are the number of iterations. Then answers tell the height: is it as
+expected; if not, is it more, unless it cannot be less or more; and is it further yet,
+step by step, until it is not or cannot be. Of each kind of answer (the first two by unrest, the third by the
 steps up to four) it is counted how often there was a yes and how often a no, from 1 and
 1 on, by twos, and both are halved, rounded up, when their sum is above 255. A yes is
 65536 yes / (yes + no) likely, rounded down, from 2048 to 63488. The range coder of
@@ -44,20 +44,15 @@ class HeightMapError(ValueError):
   """A chunk that is none, in one line."""
 
 
-def tile_grids(header: Header) -> Iterator[tuple[int, int]]:
-  """Rows and columns of the codes of every tile, in order."""
-  for rows, columns in header.tiles:
-    yield code_grid(
-      rows.stop - rows.start, columns.stop - columns.start, header.padding_px
-    )
-
-
 def by_tile(header: Header, heights: np.ndarray) -> Iterator[np.ndarray]:
   """Views [rows, columns] of heights [positions], tile by tile."""
   begin = 0
-  for rows, columns in tile_grids(header):
-    yield heights[begin : begin + rows * columns].reshape(rows, columns)
-    begin += rows * columns
+  for rows, columns in header.tiles:
+    height, width = code_grid(
+      rows.stop - rows.start, columns.stop - columns.start, header.padding_px
+    )
+    yield heights[begin : begin + height * width].reshape(height, width)
+    begin += height * width
 
 
 def check_heights(header: Header, heights: np.ndarray) -> None:
@@ -168,17 +163,16 @@ class _Teller:
     self, rows: int, columns: int, known: list[list[int]] | None = None
   ) -> list[list[int]]:
     """A tile's heights; None has them heard."""
-    above: list[int] = []
-    found = []
+    found: list[list[int]] = []
     for row in range(rows):
       line: list[int] = []
       for column in range(columns):
-        left, up = line[-1:], above[column : column + 1]
-        west, north = (left or up or [self._most])[0], (up or left or [self._most])[0]
-        corner = above[column - 1] if left and up else (west if not left else north)
-        line.append(self._height(west, north, corner, known and known[row][column]))
+        if row and column:
+          around = line[-1], found[-1][column], found[-1][column - 1]
+        else:
+          around = (line[-1] if column else found[-1][0] if row else self._most,) * 3
+        line.append(self._height(*around, known and known[row][column]))
       found.append(line)
-      above = line
     return found
 
   def _height(self, left: int, up: int, corner: int, height: int | None) -> int:

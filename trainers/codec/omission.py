@@ -1,8 +1,8 @@
 """Training with codes left out, as streams with a height map leave them out.
 
-Johnston et al. 2017 (arXiv 1703.10114, section 3.3) and Covell et al. 2017 (1705.06687):
-a decoder bears missing codes better that has met them. A share of the pictures gets a
-random height map, smooth as real ones are: a few control points, drawn evenly from one
+Johnston et al. 2017 (arXiv 1703.10114) and Covell et al. 2017 (1705.06687): a decoder
+bears missing codes better that has met them. A share of the pictures gets a random
+height map, smooth as real ones are: a few control points, drawn evenly from one
 iteration to all, with bilinear interpolation between them.
 """
 

@@ -88,6 +88,7 @@ class Compressed:
     next_bytes: what the file would have with one iteration more, where that is known.
     is_met: the target was.
     level: of a stream with a height map, what the target came to.
+    picture: uint8 [height, width, 3], its colours as they decode, where they are known.
   """
 
   data: bytes
@@ -96,6 +97,7 @@ class Compressed:
   next_bytes: int | None = None
   is_met: bool = True
   level: int | None = None
+  picture: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
