@@ -13,11 +13,12 @@ the difference from what its neighbours in the tile let expect:
 In a tile's first row all three are `left`, in its first column all are `up`, and of its
 first position they are the number of iterations. Then answers tell the height: is it as
 expected; if not, is it more, unless it cannot be less or more; and is it further yet,
-step by step, until it is not or cannot be. Of each kind of answer (the first two by unrest, the third by the
-steps up to four) it is counted how often there was a yes and how often a no, from 1 and
-1 on, by twos, and both are halved, rounded up, when their sum is above 255. A yes is
-65536 yes / (yes + no) likely, rounded down, from 2048 to 63488. The range coder of
-coded bits (`hardmine.trainers.codec.entropy.coding`) makes words of these.
+step by step, until it is not or cannot be. Of each kind of answer (the first two by
+unrest, the third by the steps up to four) it is counted how often there was a yes and
+how often a no, from 1 and 1 on, by twos, and both are halved, rounded up, when their
+sum is above 255. A yes is 65536 yes / (yes + no) likely, rounded down, from 2048 to
+63488. The range coder of coded bits (`hardmine.trainers.codec.entropy.coding`) makes
+words of these.
 
 No answer is more than 31/32 likely, so bytes bound the positions that they can tell of.
 """

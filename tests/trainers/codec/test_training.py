@@ -74,7 +74,7 @@ def test_loss_falls_on_plain_colours(tmp_path, omission):
 
 
 def test_training_leaves_codes_out_as_streams_do():
-  """A picture stays as it is where its height is reached, and codes count for nothing."""
+  """A picture stays as it is where its height is reached."""
   codec = build_codec(CODEC, iterations=6, omission=1.0)
   assert codec.omission is not None
   heights = np.asarray(codec.omission(64, 4, 4, 6))

@@ -74,9 +74,8 @@ def decode_heights(message, grids, most):
           if expected == most or (expected > 0 and not answer("more", kind)):
             step = -1
           found += step
-          while 0 < found < most or ((found == 0) != (step < 0) and found in (0, most)):
-            if not answer("further", min(abs(found - expected), 4)):
-              break
+          end = most if step > 0 else 0
+          while found != end and answer("further", min(abs(found - expected), 4)):
             found += step
         heights[row][column] = found
   return tiles
