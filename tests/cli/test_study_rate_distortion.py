@@ -171,3 +171,21 @@ def test_a_mistake_is_one_line(there, capsys, words, line):
   (told,) = capsys.readouterr().err.splitlines()
   assert line in told
   assert not Path("out").exists()
+
+
+@pytest.mark.slow
+def test_height_maps_are_drawn_over_their_pictures(there):
+  export_apart(there)
+  model = ["--model", str(there / CODEC), "--iterations", "3", "--adaptive"]
+  assert study(*model, codecs="none") == 0
+  plain, adaptive = table()["rows"]
+  assert adaptive["title"] == f"{plain['title']}, adaptive"
+  assert adaptive["is_model"]
+  points = table()["codecs"][adaptive["key"]]["points"]
+  assert points == list(range(5, 41, 5))
+  page = Path("out/index.html").read_text("utf-8")
+  assert "Where the bits go" in page
+  assert page.count("iterations on average") == page.count("data:image/jpeg") > 0
+  before = measured()
+  assert study(*model, codecs="none") == 0
+  assert measured() == before

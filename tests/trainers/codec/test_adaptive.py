@@ -126,7 +126,7 @@ def test_what_makes_no_sense_is_refused():
   with pytest.raises(ValueError, match="level of 0 to"):
     Target(level=MAX_LEVEL + 1)
   network.takes_heights = False
-  with pytest.raises(ValueError, match="onnxruntime or openvino.*models convert"):
+  with pytest.raises(ValueError, match=r"onnxruntime or openvino.*models convert"):
     model.compress(IMAGE, adaptive=True)
 
 

@@ -214,9 +214,8 @@ def test_windows_see_what_the_whole_does():
 def test_every_cut_and_every_flipped_bit_is_caught_or_harmless(coder):
   header, heights, tiles = stream_of()
   data = pack_tiles(header, tiles, None, coder, heights)
-  ends = [
-    one.end for one in bitstream.read_chunks(data, bitstream.read_header(data), 3)
-  ]
+  whole = bitstream.read_header(data)
+  ends = [one.end for one in bitstream.read_chunks(data, whole, 3)]
   assert ends[-1] == len(data)
   for length in range(len(data)):
     complete = sum(end <= length for end in ends)
