@@ -163,8 +163,13 @@ def _height_facts(header: Header, heights: np.ndarray | None) -> dict[str, Any]:
     return {}
   import numpy as np
 
+  from hardmine.trainers.codec.bitstream import CHUNK_OVERHEAD_BYTES
+  from hardmine.trainers.codec.height_map import raw_sizes
+
+  sizes = [CHUNK_OVERHEAD_BYTES + one for one in raw_sizes(header, heights)]
   counts = np.bincount(heights, minlength=header.iterations + 1)
   return {
+    **({} if header.is_coded else {"bytes_by_iteration": sizes}),
     "mean_iterations": float(heights.mean()),
     "positions_by_iterations": counts.tolist(),
   }
