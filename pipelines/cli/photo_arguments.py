@@ -72,7 +72,6 @@ def target_of(args: argparse.Namespace) -> Target:
   Raises:
     ValueError: out of range.
   """
-  from hardmine.trainers.codec.codec import check_adaptive
   from hardmine.trainers.codec.rate_control import Target
 
   target = Target(
@@ -81,7 +80,7 @@ def target_of(args: argparse.Namespace) -> Target:
     max_bytes=args.max_bytes,
     ms_ssim=args.ms_ssim,
   )
-  check_adaptive(target, args.adaptive)
+  target.check(args.adaptive)
   return target
 
 

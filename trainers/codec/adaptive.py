@@ -21,9 +21,11 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+from hardmine.schemas.config import require
 from hardmine.trainers.codec import bitstream
 from hardmine.trainers.codec.coding_network import CodingNetwork
 from hardmine.trainers.codec.entropy.coder import EntropyCoder
+from hardmine.trainers.codec.height_map import NEEDS
 from hardmine.trainers.codec.rate_control import (
   MAX_LEVEL,
   Compressed,
@@ -57,6 +59,7 @@ def heights_at(errors: np.ndarray, level: int) -> np.ndarray:
 def smoothed(heights: np.ndarray) -> np.ndarray:
   """With no position below half of the highest of its eight neighbours, uint8."""
   rows, columns = heights.shape
+  heights = heights.astype(int)  # of which there are negative ones
   while True:
     around = np.pad(heights, 1)
     highest = np.max(
@@ -80,7 +83,12 @@ class AdaptiveEncoder:
     image: np.ndarray,
     side: Mapping[str, bytes],
   ):
-    """See `hardmine.trainers.codec.rate_control.Encoder`."""
+    """See `hardmine.trainers.codec.rate_control.Encoder`.
+
+    Raises:
+      ValueError: the network takes no heights.
+    """
+    require(network.takes_heights, NEEDS, adaptive=True)
     self._network, self._coder, self._header = network, coder, header
     self._image, self._side = image, side
 

@@ -18,11 +18,7 @@ from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import read_facts
 from hardmine.trainers.codec import beside, bitstream, tile_coding
 from hardmine.trainers.codec.adaptive import AdaptiveEncoder
-from hardmine.trainers.codec.coding_network import (
-  NO_HEIGHTS,
-  CodingNetwork,
-  open_network,
-)
+from hardmine.trainers.codec.coding_network import CodingNetwork, open_network
 from hardmine.trainers.codec.entropy.coder import EntropyCoder
 from hardmine.trainers.codec.entropy.coding import load_coder
 from hardmine.trainers.codec.memory import Needs
@@ -214,12 +210,12 @@ class Codec:
       entropy: as there.
       adaptive: as there.
     """
-    check_adaptive(target, adaptive)
+    target.check(adaptive)
     _check_image(image, channels=(3, 4))
     most = min(self.iterations, max_iterations or self.iterations)
     most = target.iterations or most
     self._check_iterations(most)
-    kind = self._adaptive_encoder if adaptive else Encoder
+    kind = AdaptiveEncoder if adaptive else Encoder
     return self._encoder(kind, image, most, metadata, entropy).to(target)
 
   @property
@@ -239,15 +235,7 @@ class Codec:
     _check_image(image)
     most = iterations or self.iterations
     self._check_iterations(most)
-    return self._encoder(self._adaptive_encoder, image, most, None, True)
-
-  def _adaptive_encoder(self, **options: Any) -> AdaptiveEncoder:
-    require(
-      self.can_adapt,
-      f"a model that runs on onnxruntime or openvino for a height map; {NO_HEIGHTS}",
-      adaptive=True,
-    )
-    return AdaptiveEncoder(**options)
+    return self._encoder(AdaptiveEncoder, image, most, None, True)
 
   def _encoder(
     self,
@@ -257,15 +245,7 @@ class Codec:
     metadata: Metadata | None,
     entropy: bool,
   ) -> E:
-    """Of one picture.
-
-    Args:
-      kind: of encoder.
-      image: uint8 [h, w, 3 or 4].
-      iterations: the most that there may be.
-      metadata: to go along.
-      entropy: bits are coded.
-    """
+    """An encoder of some kind, of one picture; see `compress`."""
     pixels, side = beside.pack_side(image, metadata)
     height_px, width_px, _ = image.shape
     header = bitstream.Header(
@@ -335,19 +315,6 @@ class Codec:
       ),
       iterations=iterations,
     )
-
-
-def check_adaptive(target: Target, adaptive: bool) -> None:
-  """Raises ValueError where a target makes no sense with a height map, or without."""
-  if adaptive:
-    require(
-      target.iterations is None,
-      "bpp, max_bytes or ms_ssim beside adaptive, with which every part of a picture "
-      "has its own number of iterations",
-      iterations=target.iterations,
-    )
-  else:
-    require(target.level is None, "adaptive beside a level", level=target.level)
 
 
 def _padding_px(config: dict[str, Any]) -> int:

@@ -10,8 +10,6 @@ import numpy as np
 
 from hardmine.trainers.runtime.choice import TENSORFLOW
 
-NO_HEIGHTS = "`hardmine models convert` adds what these need"
-
 
 class CodingNetwork(Protocol):
   """Codes pictures and tiles of pictures, each as if there were nothing around it.

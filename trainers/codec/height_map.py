@@ -33,6 +33,11 @@ import numpy as np
 from hardmine.schemas.config import require
 from hardmine.trainers.codec.stream_header import Header, code_grid
 
+# what whoever has only a SavedModel is told
+NEEDS = (
+  "a model that runs on onnxruntime or openvino for a height map; `hardmine models "
+  "convert` adds what these need"
+)
 _ONE = 1 << 16
 _LEAST = 1 << 11  # of 65536: how unlikely an answer can be
 _MOST_PER_BYTE = 176  # positions: one is at least -log2(1 - _LEAST / _ONE) bits

@@ -65,6 +65,16 @@ class Target:
       if name in given:
         require(is_right(given[name]), expected, **{name: given[name]})
 
+  def check(self, adaptive: bool) -> None:
+    """Raises ValueError where it makes no sense with a height map, or without."""
+    require(
+      not adaptive or self.iterations is None,
+      "bpp, max_bytes or ms_ssim beside adaptive, with which every part of a picture "
+      "has its own number of iterations",
+      iterations=self.iterations,
+    )
+    require(adaptive or self.level is None, "adaptive beside a level", level=self.level)
+
   @property
   def is_of_size(self) -> bool:
     """Whether the file's size decides."""

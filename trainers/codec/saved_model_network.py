@@ -10,7 +10,7 @@ import numpy as np
 
 from hardmine.schemas.config import require
 from hardmine.trainers import saved_model
-from hardmine.trainers.codec.coding_network import NO_HEIGHTS
+from hardmine.trainers.codec.height_map import NEEDS
 
 
 class SavedModelNetwork:
@@ -78,8 +78,4 @@ class SavedModelNetwork:
 
 
 def _require_none(heights: np.ndarray | None) -> None:
-  require(
-    heights is None,
-    f"a model that runs on onnxruntime or openvino for a height map; {NO_HEIGHTS}",
-    runtime="tensorflow",
-  )
+  require(heights is None, NEEDS, runtime="tensorflow")
