@@ -32,6 +32,7 @@ from hardmine.trainers.codec.rate_control import (
   Target,
   require_one,
 )
+from hardmine.trainers.codec.tile_coding import encode_tiles
 from hardmine.trainers.codec.tiling import assemble
 from hardmine.trainers.metrics.block_errors import BlockErrors
 from hardmine.trainers.metrics.ms_ssim import MsSsim
@@ -102,13 +103,16 @@ class AdaptiveEncoder:
       return self._to_quality(target.ms_ssim)
     if target.is_of_size:
       return self._to_size(target)
-    return self._coded(MAX_LEVEL if target.level is None else target.level)
+    return self._coded(
+      MAX_LEVEL if target.level is None else target.level,
+      shown=target.level is not None,
+    )
 
   def _to_quality(self, ms_ssim: float) -> Compressed:
     metric = MsSsim(self._image)
 
     def scored(level: int) -> Compressed:
-      coded = self._coded(level)
+      coded = self._coded(level, shown=True)
       assert coded.picture is not None
       score = metric.score(coded.picture)
       return dataclasses.replace(coded, ms_ssim=score, is_met=score >= ms_ssim)
@@ -155,27 +159,21 @@ class AdaptiveEncoder:
       found.append(np.stack([errors.of(picture) for _, _, picture in steps]))
     return found
 
-  def _coded(self, level: int) -> Compressed:
-    """The second pass."""
+  def _coded(self, level: int, *, shown: bool = False) -> Compressed:
+    """The second pass; `shown` has it keep the picture."""
     heights = [heights_at(one, level) for one in self._errors]
     iterations = max(int(one.max()) for one in heights)
     header = dataclasses.replace(self._header, iterations=iterations)
     pictures: list[np.ndarray] = []
-
-    def tiles() -> Iterator[tuple[np.ndarray, np.ndarray]]:
-      for part, of_tile in zip(self._parts(), heights):
-        steps = self._network.steps(part, iterations, of_tile)
-        codes, gains, shown = [], [], None
-        for plane, gain, shown in steps:  # noqa: B007 - the last one stays
-          codes.append(plane)
-          gains.append(gain)
-        assert shown is not None
-        pictures.append(shown)
-        yield np.stack(codes), np.array(gains, np.uint8)
-
+    if shown:
+      tiles = self._shown(iterations, heights, pictures)
+    else:
+      tiles = encode_tiles(
+        self._network, self._image, header.tiles, iterations, heights
+      )
     data = bitstream.pack_tiles(
       header,
-      tiles(),
+      tiles,
       self._side,
       self._coder,
       np.concatenate([one.ravel() for one in heights]),
@@ -184,5 +182,17 @@ class AdaptiveEncoder:
       data=data,
       iterations=iterations,
       level=level,
-      picture=assemble(header.tiles, pictures),
+      picture=assemble(header.tiles, pictures) if shown else None,
     )
+
+  def _shown(
+    self, iterations: int, heights: list[np.ndarray], pictures: list[np.ndarray]
+  ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """As `encode_tiles`; adds what each tile decodes to."""
+    for part, of_tile in zip(self._parts(), heights):
+      codes, gains = [], []
+      pictures.append(part)  # until there is a better one
+      for plane, gain, pictures[-1] in self._network.steps(part, iterations, of_tile):
+        codes.append(plane)
+        gains.append(gain)
+      yield np.stack(codes), np.array(gains, np.uint8)

@@ -97,7 +97,7 @@ class AdaptiveCodec:
     return File(
       setting=found.level or 0,
       num_bytes=len(found.data),
-      pixels=found.picture,
+      pixels=self._codec.decompress(found.data),
       stream=bitstream.unpack(found.data),
     )
 
