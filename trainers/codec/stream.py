@@ -125,22 +125,29 @@ class Stream:
     else:
       yield from by_tile(self.header, self.heights)
 
-  def _packed(self, begin: int, end: int) -> np.ndarray:
-    """uint8 [iterations, positions, bytes] of positions in the order of the bits."""
+  def _packed(self, begin: int, end: int, starts: np.ndarray) -> np.ndarray:
+    """Raw bits of some positions, in the order of the bits.
+
+    Args:
+      begin: of the first one.
+      end: behind the last one.
+      starts: int [iterations], of each payload's positions the first of them; becomes
+        the first one behind them.
+
+    Returns:
+      uint8 [iterations, positions, bytes], zeros where there are none.
+    """
+    position = self.header.code_depth // 8
     if self.heights is None:
-      position = self.header.code_depth // 8
       planes = self._planes[:, begin * position : end * position]
       return planes.reshape(self.iterations, end - begin, position)
-    found = np.zeros(
-      (self.iterations, end - begin, self.header.code_depth // 8), np.uint8
-    )
-    start = self.header.num_gains
+    found = np.zeros((self.iterations, end - begin, position), np.uint8)
     for number, payload in enumerate(self.payloads):
-      plane = np.frombuffer(payload, np.uint8, offset=start)
-      plane = plane.reshape(-1, found.shape[-1])
-      before = np.count_nonzero(self.heights[:begin] > number)
+      plane = np.frombuffer(payload, np.uint8, offset=self.header.num_gains)
       there = self.heights[begin:end] > number
-      found[number, there] = plane[before : before + np.count_nonzero(there)]
+      after = starts[number] + np.count_nonzero(there)
+      found[number, there] = plane.reshape(-1, position)[starts[number] : after]
+      starts[number] = after
     return found
 
   @functools.cached_property
@@ -160,7 +167,7 @@ class Stream:
     """Codes of some positions of a picture that is whole, unpacked alone."""
     self._require_raw()
     height, width = self.header.grid
-    packed = self._packed(0, height * width)
+    packed = self._packed(0, height * width, np.zeros(self.iterations, int))
     grid = packed.reshape(self.iterations, height, width, -1)
     return _unpacked(grid[:, rows, columns])
 
@@ -174,11 +181,12 @@ class Stream:
     """Codes and gains of every tile, as the network takes them, one at a time."""
     self._require_raw()
     header, begin = self.header, 0
+    starts = np.zeros(self.iterations, int)
     gains = self.gains.reshape(self.iterations, -1)
     for index, (rows, columns) in enumerate(header.tiles):
       shape = tile_shape(header, rows, columns)
       end = begin + shape[0] * shape[1]
-      packed = self._packed(begin, end).reshape(self.iterations, *shape, -1)
+      packed = self._packed(begin, end, starts).reshape(self.iterations, *shape, -1)
       yield _unpacked(packed), gains[:, index]
       begin = end
 
