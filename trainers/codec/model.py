@@ -196,7 +196,7 @@ class RecurrentCodec(keras.Model):
     )
     heights = None
     if training and self.omission is not None:
-      heights = self.omission(*grid, self.iterations)
+      heights = self.omission.heights(*grid, self.iterations)
     estimates = []
     for t in range(self.iterations):
       codes, exponents, encoder_states = self.encode_iteration(

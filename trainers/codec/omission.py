@@ -32,7 +32,7 @@ class Omission(keras.layers.Layer):
     self.share = share
     self.seed_generator = keras.random.SeedGenerator(seed)
 
-  def call(self, batch: Any, rows: int, columns: int, iterations: int) -> Any:
+  def heights(self, batch: Any, rows: int, columns: int, iterations: int) -> Any:
     """Heights, float32 [b, rows, columns, 1], whole numbers from 1 to `iterations`."""
 
     def drawn(*shape: int) -> Any:
