@@ -75,7 +75,7 @@ def of_codes(coder, codes, gains):
   encoding.add(codes, gains)
   payloads = encoding.payloads()
   coded = time.process_time()
-  found = coder.decoding(payloads, -1).next(codes.shape[1:3], gains)
+  found = coder.decoding(payloads, [-1] * len(payloads)).next(codes.shape[1:3], gains)
   decoded = time.process_time()
   assert (found == codes).all()
   ways = (

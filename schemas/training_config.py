@@ -121,6 +121,8 @@ class CodecTrainingConfig(TrainingConfig):
     entropy: after the training, an entropy model is fitted to the codec, which makes
       its files smaller; None fits none, and keeps that of the codec that the training
       begins with, if any.
+    omission: share of the patches that are coded with a random height map, so that the
+      codec bears streams whose plain parts have fewer codes (Johnston et al. 2017).
   """
 
   iterations: int = USUAL_ITERATIONS
@@ -134,9 +136,11 @@ class CodecTrainingConfig(TrainingConfig):
   score_steps: int = added(1000)
   pixel_loss: Literal["absolute", "square", "ssim_weighted"] = added("absolute")
   entropy: EntropyConfig | None = added(None)  # noqa: RUF009
+  omission: float = added(0.0)
 
   def __post_init__(self):
     super().__post_init__()
+    require(0 <= self.omission <= 1, "0 <= omission <= 1", omission=self.omission)
     require(self.iterations > 0, "iterations > 0", iterations=self.iterations)
     require(self.adam_epsilon > 0, "adam_epsilon > 0", adam_epsilon=self.adam_epsilon)
     require(self.score_steps > 0, "score_steps > 0", score_steps=self.score_steps)

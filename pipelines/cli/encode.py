@@ -125,7 +125,10 @@ class _Encoder:
       told = f"encoding {item.source}, {width_px}x{height_px} pixels"
       with waiting(told, quiet=not alone):
         found = codec.compress_to(
-          carried.image, self._target, metadata=carried.metadata
+          carried.image,
+          self._target,
+          metadata=carried.metadata,
+          adaptive=self._args.adaptive,
         )
     if output is None:
       images.write_pipe(found.data)
@@ -173,11 +176,12 @@ def _beside_facts(
 ) -> dict[str, Any]:
   """For `--json`, of all but the colours."""
   from hardmine.trainers.codec import bitstream
+  from hardmine.trainers.codec.chunks import read_side
 
-  side = bitstream.unpack(data, 1).side
+  side = read_side(data, bitstream.read_header(data))
   return {
     "notes": list(photograph.notes),
-    "side_bytes": {name: len(payload) for name, payload in side.items()},
+    "side_bytes": {name: len(chunk.payload) for name, chunk in side.items()},
     "metadata": list(carried.metadata.kinds),
     "metadata_left_out": list(carried.left_out),
   }
@@ -253,8 +257,13 @@ def _more(
   facts: dict[str, Any], codec: Codec, found: Compressed, target: Target
 ) -> list[str]:
   """Why a file is no larger, what of it is not the picture, and what was saved."""
+  from hardmine.trainers.codec.rate_control import MAX_LEVEL
+
   lines = []
-  if target.is_of_size and found.next_bytes is not None:
+  if found.level is not None:
+    if target.is_of_size and found.level == MAX_LEVEL:
+      lines.append("this is the finest that there is with this model")
+  elif target.is_of_size and found.next_bytes is not None:
     more = f"{found.next_bytes:,} bytes"
     if target.bpp is not None:
       more = f"{8 * found.next_bytes / (facts['height_px'] * facts['width_px']):.4f}"
@@ -262,7 +271,9 @@ def _more(
   elif target.is_of_size and found.iterations == codec.iterations:
     lines.append("these are all iterations that help with this model")
   if facts["side_bytes"]:
-    beside = (f"{name} {size:,}" for name, size in facts["side_bytes"].items())
+    beside = (
+      f"{name.replace('_', ' ')} {size:,}" for name, size in facts["side_bytes"].items()
+    )
     lines.append(f"bytes beside the picture: {', '.join(beside)}")
   share = facts["file_bytes"] / facts["image_bytes"]
   return [

@@ -84,6 +84,11 @@ def encode(args: argparse.Namespace) -> int:
     RuntimeError: the job failed.
   """
   photo_arguments.carrying_of(args)
+  require(
+    not args.adaptive,
+    "no --adaptive with --images; photographs by name take it",
+    adaptive=args.adaptive,
+  )
   model_dir = choose_model(args.model)
   config = EncodingJobConfig(
     **_shared(args, model_dir),

@@ -15,6 +15,8 @@ from hardmine.pipelines.cli.images import read_input
 from hardmine.pipelines.cli.tables import printable
 
 if TYPE_CHECKING:
+  import numpy as np
+
   from hardmine.trainers.codec.bitstream import Chunk, Header
 
 HELP = (
@@ -92,7 +94,8 @@ def _describe(path: str, full: bool) -> dict[str, Any]:
     "damaged" if bitstream.has_wrong_gain(chunk, header) else chunk.problem
     for chunk in chunks
   ]
-  whole_size = _whole_size(header, [*side.values(), *chunks])
+  heights = _heights(header, side)
+  whole_size = _whole_size(header, [*side.values(), *chunks], heights)
   trailing_bytes = max(0, len(data) - whole_size) if whole_size else 0
   every = {*problems, *(chunk.problem for chunk in side.values())}
   if "damaged" in every or trailing_bytes:
@@ -113,6 +116,7 @@ def _describe(path: str, full: bool) -> dict[str, Any]:
     **_tile_facts(header),
     **_coding_facts(header, chunks),
     **_side_facts(side),
+    **_height_facts(header, heights),
     "iterations": header.iterations,
     "iteration_bytes": bitstream.CHUNK_OVERHEAD_BYTES + header.payload_bytes,
     "whole_iterations": problems.count(None),
@@ -123,15 +127,52 @@ def _describe(path: str, full: bool) -> dict[str, Any]:
   }
 
 
-def _whole_size(header: Header, pieces: list[Chunk]) -> int | None:
+def _whole_size(
+  header: Header, pieces: list[Chunk], heights: np.ndarray | None
+) -> int | None:
   """Bytes of the file, were it whole; None where its lengths are not known."""
   from hardmine.trainers.codec.bitstream import CHUNK_OVERHEAD_BYTES
+  from hardmine.trainers.codec.height_map import raw_sizes
+  from hardmine.trainers.codec.stream_header import HEIGHT_MAP
 
   sizes = [piece.size_bytes for piece in pieces]
-  if not header.is_coded:  # all iterations are of one size, there or not
-    each = CHUNK_OVERHEAD_BYTES + header.payload_bytes
-    sizes[len(sizes) - header.iterations :] = [each] * header.iterations
+  knows = heights is not None or HEIGHT_MAP not in header.side
+  if not header.is_coded and knows:  # raw bits are of known sizes, there or not
+    sizes[len(sizes) - header.iterations :] = [
+      CHUNK_OVERHEAD_BYTES + size for size in raw_sizes(header, heights)
+    ]
   return header.size_bytes + sum(sizes) if all(sizes) else None
+
+
+def _heights(header: Header, side: dict[str, Chunk]) -> np.ndarray | None:
+  """What a height map tells, as far as it is whole."""
+  from hardmine.trainers.codec.height_map import HeightMapError, unpack_heights
+  from hardmine.trainers.codec.stream_header import HEIGHT_MAP
+
+  if HEIGHT_MAP not in side or side[HEIGHT_MAP].problem:
+    return None
+  try:
+    return unpack_heights(header, side[HEIGHT_MAP].payload)
+  except HeightMapError:
+    return None
+
+
+def _height_facts(header: Header, heights: np.ndarray | None) -> dict[str, Any]:
+  """Of a picture whose positions have different numbers of iterations."""
+  if heights is None:
+    return {}
+  import numpy as np
+
+  from hardmine.trainers.codec.bitstream import CHUNK_OVERHEAD_BYTES
+  from hardmine.trainers.codec.height_map import raw_sizes
+
+  sizes = [CHUNK_OVERHEAD_BYTES + one for one in raw_sizes(header, heights)]
+  counts = np.bincount(heights, minlength=header.iterations + 1)
+  return {
+    **({} if header.is_coded else {"bytes_by_iteration": sizes}),
+    "mean_iterations": float(heights.mean()),
+    "positions_by_iterations": counts.tolist(),
+  }
 
 
 def _coding_facts(header: Header, chunks: list[Chunk]) -> dict[str, Any]:
@@ -177,7 +218,7 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
       continue
     shown = f"{value:.4f}" if isinstance(value, float) else value
     if isinstance(value, list):
-      is_sizes = name == "bytes_by_iteration"
+      is_sizes = name in ("bytes_by_iteration", "positions_by_iterations")
       shown = ", ".join(map(str, value)) if is_sizes else _ranges(value) or "none"
     print(f"{name.replace('_', ' '):<20} {shown}")
 

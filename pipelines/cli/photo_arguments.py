@@ -37,6 +37,12 @@ def add_rate_arguments(parser: argparse.ArgumentParser) -> None:
     metavar="N",
     help="1 to 255 (default: as many as help with the model)",
   )
+  parser.add_argument(
+    "--adaptive",
+    action="store_true",
+    help="more bits where a picture is complex, fewer where it is plain; takes some "
+    "times as long; with any of these but --iterations",
+  )
 
 
 def add_beside_arguments(parser: argparse.ArgumentParser) -> None:
@@ -68,12 +74,14 @@ def target_of(args: argparse.Namespace) -> Target:
   """
   from hardmine.trainers.codec.rate_control import Target
 
-  return Target(
+  target = Target(
     iterations=args.iterations,
     bpp=args.bpp,
     max_bytes=args.max_bytes,
     ms_ssim=args.ms_ssim,
   )
+  target.check(args.adaptive)
+  return target
 
 
 def carrying_of(args: argparse.Namespace) -> Carrying:

@@ -84,6 +84,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help="of models (default: as many as help, as each says)",
   )
   parser.add_argument(
+    "--adaptive",
+    action="store_true",
+    help="also each model with a height map a picture, as encode --adaptive writes, "
+    "and the maps drawn over the pictures that are shown",
+  )
+  parser.add_argument(
     "--points",
     type=int,
     metavar="N",
@@ -164,6 +170,7 @@ def _models(args: argparse.Namespace) -> list[Studied]:
     return []
   from hardmine.pipelines.cli.model_ref import resolve_model
   from hardmine.pipelines.studies.rate_distortion import conventional_codec
+  from hardmine.pipelines.studies.rate_distortion.adaptive_codec import AdaptiveCodec
   from hardmine.pipelines.studies.rate_distortion.model_codec import (
     ModelCodec,
     names_of,
@@ -176,16 +183,15 @@ def _models(args: argparse.Namespace) -> list[Studied]:
     folder = resolve_model(ref)
     runtime = runtime_of(folder, args)
     codec = Codec.load(folder, runtime, args.threads)
-    found.append(
-      ModelCodec(
-        codec,
-        key=key,
-        title=printable(title),
-        runtime=runtime,
-        num_threads=args.threads,
-        iterations=args.iterations,
-      )
+    plain = ModelCodec(
+      codec,
+      key=key,
+      title=printable(title),
+      runtime=runtime,
+      num_threads=args.threads,
+      iterations=args.iterations,
     )
+    found += [plain, AdaptiveCodec(codec, plain)] if args.adaptive else [plain]
   return found
 
 

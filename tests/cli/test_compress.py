@@ -374,3 +374,40 @@ def test_damaged_metadata_does_not_cost_the_picture(model, capsys):
   assert main(["decode", "photo.hmc", "out.png", "--model", model]) == 0
   assert "metadata is damaged" in capsys.readouterr().err
   assert pixels().shape == (33, 40, 3)
+
+
+def test_adaptive_files_keep_a_size_and_tell_their_heights(model, capsys):
+  rng = np.random.default_rng(5)
+  image = np.full((64, 96, 3), 90, np.uint8)
+  image[:, 48:] = rng.integers(0, 256, (64, 48, 3))
+  Image.fromarray(image).save("photo.png")
+  words = ["--model", model, "--adaptive", "--max-bytes", "420"]
+  assert main(["encode", "photo.png", "a.hmc", *words]) == 0
+  told = capsys.readouterr().out
+  data = Path("a.hmc").read_bytes()
+  assert len(data) <= 420
+  heights = bitstream.unpack(data).heights
+  assert heights is not None
+  assert "bytes beside the picture: height map " in told
+  assert main(["decode", "a.hmc", "out.png", "--model", model]) == 0
+  assert pixels().shape == image.shape
+  assert main(["inspect", "a.hmc", "--json"]) == 0
+  facts = json.loads(capsys.readouterr().out.splitlines()[-1])
+  assert facts["state"] == "complete"
+  assert facts["mean_iterations"] == pytest.approx(heights.mean())
+  assert sum(facts["positions_by_iterations"]) == heights.size
+  sizes = facts["bytes_by_iteration"]
+  assert 40 + 8 + int(facts["height_map"].split()[0]) + sum(sizes) == len(data)
+  Path("cut.hmc").write_bytes(data[:-1])
+  assert main(["inspect", "cut.hmc", "--json"]) == 1
+  assert json.loads(capsys.readouterr().out)["missing_bytes"] == 1
+
+
+def test_adaptive_goes_with_everything_but_a_number_of_iterations(model, capsys):
+  words = ["encode", "photo.png", "a.hmc", "--adaptive"]
+  assert main([*words, "--iterations", "2", "--model", model]) == 2
+  assert "bpp, max_bytes or ms_ssim beside adaptive" in capsys.readouterr().err
+  assert not os.path.exists("a.hmc")
+  job = ["--images", "photo.png", "--output", "out", "--model", model]
+  assert main(["encode", "--adaptive", *job]) == 2
+  assert "no --adaptive with --images" in capsys.readouterr().err

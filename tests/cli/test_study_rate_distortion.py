@@ -171,3 +171,30 @@ def test_a_mistake_is_one_line(there, capsys, words, line):
   (told,) = capsys.readouterr().err.splitlines()
   assert line in told
   assert not Path("out").exists()
+
+
+@pytest.mark.slow
+def test_height_maps_are_drawn_over_their_pictures(there, monkeypatch):
+  """Heights are made up, since nothing helps an untrained codec."""
+  from hardmine.trainers.codec import adaptive
+
+  def by_column(errors, level):
+    iterations, rows, columns = errors.shape
+    heights = 1 + np.arange(columns) % (iterations if level else 1)
+    return np.tile(heights, (rows, 1)).astype(np.uint8)
+
+  monkeypatch.setattr(adaptive, "heights_at", by_column)
+  export_apart(there)
+  model = ["--model", str(there / CODEC), "--iterations", "3", "--adaptive"]
+  assert study(*model, codecs="none") == 0
+  plain, adaptive = table()["rows"]
+  assert adaptive["title"] == f"{plain['title']}, adaptive"
+  assert adaptive["is_model"]
+  points = table()["codecs"][adaptive["key"]]["points"]
+  assert points == list(range(5, 41, 5))
+  page = Path("out/index.html").read_text("utf-8")
+  assert "Where the bits go" in page
+  assert page.count("iterations on average") == page.count("data:image/jpeg") > 0
+  before = measured()
+  assert study(*model, codecs="none") == 0
+  assert measured() == before

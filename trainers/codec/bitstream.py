@@ -24,13 +24,16 @@ here too.
 
 In version 4 the codes behind such bytes may be coded by an entropy model
 (`hardmine.trainers.codec.entropy`), all tiles as one. A payload that is as long as raw
-bits are is raw bits, so none is longer. What side chunks hold is for others to say.
+bits are is raw bits, so none is longer. With a height map (`height_map`) an iteration
+holds only the positions that are higher than its number. What other side chunks hold is
+for others to say.
 docs/file_format.md is all of this for whoever writes a decoder.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Iterable, Mapping
 
 import numpy as np
@@ -43,10 +46,17 @@ from hardmine.trainers.codec.chunks import (
   side_number,
 )
 from hardmine.trainers.codec.entropy.coder import EntropyCoder
-from hardmine.trainers.codec.stream import MAX_GAIN, Stream, tile_shape
+from hardmine.trainers.codec.height_map import (
+  by_tile,
+  check_heights,
+  pack_heights,
+  raw_sizes,
+)
+from hardmine.trainers.codec.stream import MAX_GAIN, Stream, packed_bits, tile_shape
 from hardmine.trainers.codec.stream_header import (
   CONTEXT_NETWORK,
   HEADER_BYTES,
+  HEIGHT_MAP,
   MAX_ITERATIONS,
   MAX_PIXELS,
   NO_ENTROPY_MODEL,
@@ -104,6 +114,7 @@ def pack_tiles(
   tiles: Iterable[tuple[np.ndarray, np.ndarray | None]],
   side: Mapping[str, bytes] | None = None,
   coder: EntropyCoder | None = None,
+  heights: np.ndarray | None = None,
 ) -> bytes:
   """Writes a stream; `unpack` is its inverse.
 
@@ -112,28 +123,41 @@ def pack_tiles(
       chunks and of entropy coding is replaced by what is given here.
     tiles: codes and gains of each, as `pack` takes them, in the order of
       `header.tiles`; taken one at a time, and only their bits are kept.
-    side: payloads of side chunks by their names among `SIDE_FLAGS`.
+    side: payloads of side chunks by their names among `SIDE_FLAGS`, but for the height
+      map's.
     coder: makes the bits fewer; None leaves them as they are. Where nothing becomes
       smaller, the file is one of raw bits.
+    heights: uint8 [positions], how many iterations each has, in the order of the bits
+      (`height_map`); what codes say beyond is not written. None writes all.
 
   Raises:
     ValueError: another shape or type, values other than 0 and 1, or a side chunk that
       is too large.
   """
+  require(HEIGHT_MAP not in (side or {}), "heights as what they are", side=HEIGHT_MAP)
+  heights = _told_heights(header, heights)
   gains: list[list[bytes]] = [[] for _ in range(header.iterations)]
   bits: list[list[bytes]] = [[] for _ in range(header.iterations)]
   coding = coder.encoding(header.iterations) if coder else None
-  for (rows, columns), (codes, exponents) in zip(header.tiles, tiles, strict=True):
+  all_or_some = (
+    itertools.repeat(None, header.tiles.num_tiles)
+    if heights is None
+    else by_tile(header, heights)
+  )
+  for (rows, columns), higher, (codes, exponents) in zip(
+    header.tiles, all_or_some, tiles, strict=True
+  ):
     shape = tile_shape(header, rows, columns)
     _check_codes(codes, (header.iterations, *shape, header.code_depth))
-    packed = np.packbits(codes.reshape(len(codes), -1), axis=1)
     sent = _checked_gains(exponents, len(codes)) if header.sends_gains else None
     for index in range(header.iterations):
-      bits[index].append(packed[index].tobytes())
+      bits[index].append(packed_bits(codes[index], index, higher))
       if sent is not None:
         gains[index].append(sent[index].tobytes())
     if coding:
-      coding.add(codes, np.zeros(len(codes), np.uint8) if sent is None else sent)
+      coding.add(
+        codes, np.zeros(len(codes), np.uint8) if sent is None else sent, higher
+      )
   before = [b"".join(one) for one in gains]
   raw = [start + b"".join(one) for start, one in zip(before, bits)]
   header = dataclasses.replace(
@@ -142,7 +166,7 @@ def pack_tiles(
     entropy_id=NO_ENTROPY_MODEL,
     side=frozenset(side or ()),
   )
-  written = _assembled(header, side or {}, raw)
+  written = _assembled(header, side or {}, raw, heights)
   if coding is None or coder is None:
     return written
   coded_header = dataclasses.replace(
@@ -150,7 +174,7 @@ def pack_tiles(
   )
   coded = [start + one for start, one in zip(before, coding.payloads())]
   least = [min(pair, key=len) for pair in zip(raw, coded)]
-  return min(written, _assembled(coded_header, side or {}, least), key=len)
+  return min(written, _assembled(coded_header, side or {}, least, heights), key=len)
 
 
 def cut(data: bytes, iterations: int) -> bytes:
@@ -171,8 +195,8 @@ def cut(data: bytes, iterations: int) -> bytes:
     iterations=iterations,
   )
   _require_whole_side(stream)
-  header = dataclasses.replace(stream.header, iterations=iterations)
-  return _assembled(header, stream.side, stream.payloads)
+  header, heights = _beginning(stream, iterations)
+  return _assembled(header, stream.side, stream.payloads, heights)
 
 
 def prefix_bytes(data: bytes) -> list[int]:
@@ -183,21 +207,45 @@ def prefix_bytes(data: bytes) -> list[int]:
   """
   stream = unpack(data)
   _require_whole_side(stream)
-  header = stream.header
-  sizes, payloads = [], stream.payloads
-  aside = sum(CHUNK_OVERHEAD_BYTES + len(one) for one in stream.side.values())
-  for iterations in range(1, len(payloads) + 1):
-    part = payloads[:iterations]
-    size = _least_header(header, part).size_bytes + aside
-    sizes.append(size + sum(CHUNK_OVERHEAD_BYTES + len(one) for one in part))
+  sizes = []
+  for iterations in range(1, stream.iterations + 1):
+    header, heights = _beginning(stream, iterations)
+    part = stream.payloads[:iterations]
+    header, side = _least(header, stream.side, part, heights)
+    size = header.size_bytes
+    sizes.append(
+      size + sum(CHUNK_OVERHEAD_BYTES + len(one) for one in [*side.values(), *part])
+    )
   return sizes
 
 
+def _beginning(stream: Stream, iterations: int) -> tuple[Header, np.ndarray | None]:
+  """Header and heights of the first iterations."""
+  header = dataclasses.replace(
+    stream.header, iterations=iterations, side=frozenset(stream.side)
+  )
+  heights = stream.heights
+  return header, None if heights is None else _told_heights(
+    header, np.minimum(heights, iterations).astype(np.uint8)
+  )
+
+
+def _told_heights(header: Header, heights: np.ndarray | None) -> np.ndarray | None:
+  """None where all are of one height, which the header says."""
+  if heights is None:
+    return None
+  check_heights(header, heights)
+  return None if heights.min() == heights.max() else heights
+
+
 def _assembled(
-  header: Header, side: Mapping[str, bytes], payloads: Iterable[bytes]
+  header: Header,
+  side: Mapping[str, bytes],
+  payloads: Iterable[bytes],
+  heights: np.ndarray | None,
 ) -> bytes:
   payloads = list(payloads)
-  header = _least_header(header, payloads)
+  header, side = _least(header, side, payloads, heights)
   head = pack_header(header)
   parts = [head]
   for name in header.side_in_order:
@@ -210,11 +258,20 @@ def _assembled(
   return b"".join(parts)
 
 
-def _least_header(header: Header, payloads: Iterable[bytes]) -> Header:
-  """The header; one of raw bits where all are raw after all."""
-  if not header.is_coded or any(len(one) < header.payload_bytes for one in payloads):
-    return header
-  return dataclasses.replace(header, entropy_level=RAW, entropy_id=NO_ENTROPY_MODEL)
+def _least(
+  header: Header,
+  side: Mapping[str, bytes],
+  payloads: Iterable[bytes],
+  heights: np.ndarray | None,
+) -> tuple[Header, Mapping[str, bytes]]:
+  """Header and side chunks; those of raw bits where all are raw after all."""
+  raw = raw_sizes(header, heights)
+  if header.is_coded and all(len(one) == size for one, size in zip(payloads, raw)):
+    header = dataclasses.replace(header, entropy_level=RAW, entropy_id=NO_ENTROPY_MODEL)
+  if heights is None:
+    return header, side
+  side = {HEIGHT_MAP: pack_heights(header, heights), **side}
+  return dataclasses.replace(header, side=frozenset(side)), side
 
 
 def _require_whole_side(stream: Stream) -> None:

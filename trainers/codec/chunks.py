@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import dataclasses
 import struct
+from collections.abc import Sequence
 
 import google_crc32c
 
@@ -71,19 +72,24 @@ def read_side(data: bytes, header: Header) -> dict[str, Chunk]:
 
 
 def read_iterations(
-  data: bytes, header: Header, iterations: int, offset: int
+  data: bytes, header: Header, raw_bytes: Sequence[int], offset: int
 ) -> list[Chunk]:
   """The first chunks from an offset on, whole or not; raises nothing.
 
+  Args:
+    data: a file.
+    header: of it.
+    raw_bytes: of the raw bits of every iteration that is wanted, with its gains.
+    offset: where iterations begin.
+
   Returns:
-    One per iteration, in order. Of raw bits all are of one size, so those behind a
+    One per iteration, in order. The size of raw bits is known, so those behind a
     damaged one are still found; of coded ones, if its length is not what is damaged.
   """
-  whole_bytes = header.payload_bytes
-  sizes = (header.num_gains if header.is_coded else whole_bytes, whole_bytes)
   found = []
-  for number in range(iterations):
-    chunk = _read(data, header, number, sizes, offset)
+  for number, most in enumerate(raw_bytes):
+    least = header.num_gains if header.is_coded else most
+    chunk = _read(data, header, number, (least, most), offset)
     found.append(chunk)
     offset = chunk.end
   return found

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATION
 from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import read_facts
 from hardmine.trainers.codec import beside, bitstream, tile_coding
+from hardmine.trainers.codec.adaptive import AdaptiveEncoder
 from hardmine.trainers.codec.coding_network import CodingNetwork, open_network
 from hardmine.trainers.codec.entropy.coder import EntropyCoder
 from hardmine.trainers.codec.entropy.coding import load_coder
@@ -25,6 +27,8 @@ from hardmine.trainers.codec.shipped import DEFAULT, find_model
 from hardmine.trainers.codec.tiling import Grid
 from hardmine.trainers.photo_metadata.metadata import Metadata
 from hardmine.trainers.runtime.choice import choose_runtime
+
+E = TypeVar("E")  # a kind of encoder
 
 
 class Codec:
@@ -157,6 +161,7 @@ class Codec:
     ms_ssim: float | None = None,
     metadata: Metadata | None = None,
     entropy: bool = True,
+    adaptive: bool = False,
   ) -> bytes:
     """A stream (`hardmine.trainers.codec.bitstream`) of an image.
 
@@ -173,6 +178,9 @@ class Codec:
       ms_ssim: the first iteration that reaches it is the last; likewise.
       metadata: to go along.
       entropy: bits are coded where the model knows how; False leaves them raw.
+      adaptive: every 16x16 pixels get as many iterations as they are worth, which the
+        stream tells in a height map (`hardmine.trainers.codec.adaptive`). It takes
+        some times as long, and goes with every target but `iterations`.
 
     Raises:
       ValueError: two targets, or not even one iteration fits.
@@ -180,7 +188,9 @@ class Codec:
     target = Target(
       iterations=iterations, bpp=bpp, max_bytes=max_bytes, ms_ssim=ms_ssim
     )
-    return self.compress_to(image, target, metadata=metadata, entropy=entropy).data
+    return self.compress_to(
+      image, target, metadata=metadata, entropy=entropy, adaptive=adaptive
+    ).data
 
   def compress_to(
     self,
@@ -190,6 +200,7 @@ class Codec:
     metadata: Metadata | None = None,
     max_iterations: int | None = None,
     entropy: bool = True,
+    adaptive: bool = False,
   ) -> Compressed:
     """A stream, and what came of its target; see `compress`.
 
@@ -199,11 +210,44 @@ class Codec:
       metadata: to go along.
       max_iterations: fewer than those that help; None is those.
       entropy: as there.
+      adaptive: as there.
     """
+    target.check(adaptive)
     _check_image(image, channels=(3, 4))
     most = min(self.iterations, max_iterations or self.iterations)
     most = target.iterations or most
     self._check_iterations(most)
+    kind = AdaptiveEncoder if adaptive else Encoder
+    return self._encoder(kind, image, most, metadata, entropy).to(target)
+
+  @property
+  def can_adapt(self) -> bool:
+    """Whether its streams may have height maps, as runtimes but TensorFlow do them."""
+    return self._network.takes_heights
+
+  def adaptive_encoder(
+    self, image: np.ndarray, iterations: int | None = None
+  ) -> AdaptiveEncoder:
+    """Encodes a picture at several levels, which share a pass; see `compress`.
+
+    Args:
+      image: uint8 [h, w, 3].
+      iterations: the most of a position; None takes those that help.
+    """
+    _check_image(image)
+    most = iterations or self.iterations
+    self._check_iterations(most)
+    return self._encoder(AdaptiveEncoder, image, most, None, True)
+
+  def _encoder(
+    self,
+    kind: Callable[..., E],
+    image: np.ndarray,
+    iterations: int,
+    metadata: Metadata | None,
+    entropy: bool,
+  ) -> E:
+    """An encoder of some kind, of one picture; see `compress`."""
     pixels, side = beside.pack_side(image, metadata)
     height_px, width_px, _ = image.shape
     header = bitstream.Header(
@@ -211,19 +255,18 @@ class Codec:
       height_px=height_px,
       width_px=width_px,
       padding_px=self.padding_px,
-      iterations=most,
+      iterations=iterations,
       sends_gains=self.sends_gains,
       tiling=self.needs.splitting.of(height_px, width_px),
       code_depth=self.code_depth,
     )
-    encoder = Encoder(
+    return kind(
       network=self._network,
       coder=self._coder if entropy else None,
       header=header,
       image=pixels,
       side=side,
     )
-    return encoder.to(target)
 
   def decompress(self, data: bytes, *, iterations: int | None = None) -> np.ndarray:
     """The image of a stream, uint8 [h, w, 3], or [h, w, 4] of one with alpha.

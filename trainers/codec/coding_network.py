@@ -12,29 +12,48 @@ from hardmine.trainers.runtime.choice import TENSORFLOW
 
 
 class CodingNetwork(Protocol):
-  """Codes pictures and tiles of pictures, each as if there were nothing around it."""
+  """Codes pictures and tiles of pictures, each as if there were nothing around it.
 
-  def encode(self, image: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
+  With heights, uint8 [rows, columns], a position has codes in so many iterations only.
+  In further ones the decoder's network sees 0 there instead of -1 or +1, and the pixels
+  stay as they are; the encoder sees what the decoder will have.
+
+  Attributes:
+    takes_heights: it does; others raise ValueError.
+  """
+
+  takes_heights: bool
+
+  def encode(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> tuple[np.ndarray, np.ndarray]:
     """The bits of uint8 [h, w, 3].
 
     Returns:
       Codes, uint8 [iterations, rows, columns, 32] of 0 and 1, and gains, uint8
-      [iterations], zeros where the model sends none.
+      [iterations], zeros where the model sends none. Codes beyond heights mean nothing.
     """
     ...
 
   def decode(
-    self, codes: np.ndarray, gains: np.ndarray, height_px: int, width_px: int
+    self,
+    codes: np.ndarray,
+    gains: np.ndarray,
+    height_px: int,
+    width_px: int,
+    heights: np.ndarray | None = None,
   ) -> np.ndarray:
     """uint8 [height_px, width_px, 3] after all iterations of `codes`."""
     ...
 
-  def reconstruct(self, image: np.ndarray, iterations: int) -> np.ndarray:
+  def reconstruct(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> np.ndarray:
     """uint8 [iterations, h, w, 3]: what decoding gives after every iteration."""
     ...
 
   def steps(
-    self, image: np.ndarray, iterations: int
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
     """One iteration after the other, each when it is asked for if possible.
 

@@ -25,6 +25,8 @@ class LightNetwork:
   Several threads may use one.
   """
 
+  takes_heights = True
+
   def __init__(
     self,
     model_dir: str | os.PathLike,
@@ -36,54 +38,73 @@ class LightNetwork:
     scales = self._facts["side_scales"]
     self._graphs = _Graphs(model_dir, runtime, scales, num_threads)
 
-  def encode(self, image: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
+  def encode(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> tuple[np.ndarray, np.ndarray]:
     """Codes and gains."""
     # what decoding the last bits would give, nobody asks for
     planes = [
-      (values > 0, gain) for values, gain, _ in self._steps(image, iterations, False)
+      (values > 0, gain)
+      for values, gain, _ in self._steps(image, iterations, False, heights)
     ]
     codes, gains = zip(*planes)
     _give_back(image.shape[0] * image.shape[1])
     return np.stack(codes).astype(np.uint8), np.array(gains, np.uint8)
 
   def decode(
-    self, codes: np.ndarray, gains: np.ndarray, height_px: int, width_px: int
+    self,
+    codes: np.ndarray,
+    gains: np.ndarray,
+    height_px: int,
+    width_px: int,
+    heights: np.ndarray | None = None,
   ) -> np.ndarray:
     """The picture."""
-    picture = self._decode(codes, gains, height_px, width_px)
+    picture = self._decode(codes, gains, height_px, width_px, heights)
     _give_back(height_px * width_px)
     return picture
 
   def _decode(
-    self, codes: np.ndarray, gains: np.ndarray, height_px: int, width_px: int
+    self,
+    codes: np.ndarray,
+    gains: np.ndarray,
+    height_px: int,
+    width_px: int,
+    heights: np.ndarray | None,
   ) -> np.ndarray:
     step = self._graphs.get("decode_step", *codes.shape[1:3])
     states = self._beginning("decoder_states", *codes.shape[1:3])
     for iteration, (plane, gain) in enumerate(zip(codes, gains)):
-      states = self._decoded(step, plane > 0, gain, iteration, states)
+      states = self._decoded(step, plane > 0, gain, iteration, states, heights)
     return _to_pixels(states[_ESTIMATE], height_px, width_px)
 
-  def reconstruct(self, image: np.ndarray, iterations: int) -> np.ndarray:
+  def reconstruct(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> np.ndarray:
     """The picture after every iteration."""
     height, width, _ = image.shape
     pictures = [
       _to_pixels(estimate, height, width)
-      for _, _, estimate in self._steps(image, iterations, True)
+      for _, _, estimate in self._steps(image, iterations, True, heights)
     ]
     _give_back(height * width)
     return np.stack(pictures)
 
   def steps(
-    self, image: np.ndarray, iterations: int
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
     """Codes, gain and picture of every iteration."""
     height, width, _ = image.shape
-    for values, gain, estimate in self._steps(image, iterations, True):
+    for values, gain, estimate in self._steps(image, iterations, True, heights):
       yield (values > 0).astype(np.uint8), gain, _to_pixels(estimate, height, width)
     _give_back(height * width)
 
   def _steps(
-    self, image: np.ndarray, iterations: int, to_the_end: bool
+    self,
+    image: np.ndarray,
+    iterations: int,
+    to_the_end: bool,
+    heights: np.ndarray | None = None,
   ) -> Iterator[tuple[np.ndarray, int, Value | None]]:
     """Of every iteration values [rows, columns, depth], the gain and the estimate."""
     pixels = self._padded(image)
@@ -108,7 +129,9 @@ class LightNetwork:
       encoder = _next(found)
       if to_the_end or iteration + 1 < iterations:
         decode_step = self._graphs.get("decode_step", *grid)
-        decoder = self._decoded(decode_step, values > 0, gain, iteration, decoder)
+        decoder = self._decoded(
+          decode_step, values > 0, gain, iteration, decoder, heights
+        )
       yield values, gain, decoder[_ESTIMATE]
 
   def _decoded(
@@ -118,12 +141,21 @@ class LightNetwork:
     gain: int,
     iteration: int,
     states: Mapping[str, Any],
+    heights: np.ndarray | None,
   ) -> dict[str, Any]:
     """The decoder's states after the bits [rows, columns, depth] of an iteration."""
+    there = None if heights is None else heights > iteration
+    codes = np.where(bits, np.float32(1), np.float32(-1))
+    if there is not None:
+      codes *= there[:, :, np.newaxis]
+    codes = np.ascontiguousarray(codes.transpose(2, 0, 1)[np.newaxis])
     for _ in range(self._extra_passes(iteration)):
-      primed = _decoded(step, bits, gain, iteration, states)
+      primed = _decoded(step, codes, gain, iteration, states)
       states = {**states, **_states(primed, "decoder_")}
-    return _decoded(step, bits, gain, iteration, states)
+    new = _decoded(step, codes, gain, iteration, states)
+    if there is not None and not there.all():
+      new[_ESTIMATE] = _kept(states[_ESTIMATE], new[_ESTIMATE], there)
+    return new
 
   def _extra_passes(self, iteration: int) -> int:
     """Of which only the states are taken, before those of an iteration."""
@@ -214,10 +246,9 @@ _OWN_GRAPH_CODES = 256  # 256x256 pixels
 
 
 def _decoded(
-  step: Graph, bits: np.ndarray, gain: int, iteration: int, states: Mapping[str, Any]
-) -> dict[str, Value]:
-  """The decoder's states after bits [rows, columns, depth]."""
-  codes = np.where(bits, np.float32(1), np.float32(-1)).transpose(2, 0, 1)[np.newaxis]
+  step: Graph, codes: np.ndarray, gain: int, iteration: int, states: Mapping[str, Any]
+) -> dict[str, Any]:
+  """The decoder's states after codes [1, depth, rows, columns], -1, +1 or 0."""
   return _next(
     step.run(
       {
@@ -228,6 +259,15 @@ def _decoded(
       }
     )
   )
+
+
+def _kept(before: Any, after: Any, there: np.ndarray) -> np.ndarray:
+  """An estimate that is new where positions have bits, and else as it was."""
+  before, after = (
+    one if isinstance(one, np.ndarray) else one.numpy() for one in (before, after)
+  )
+  side = after.shape[2] // there.shape[0]
+  return np.where(np.kron(there, np.ones((side, side), bool)), after, before)
 
 
 def _states(found: Mapping[str, Value], prefix: str) -> dict[str, Value]:

@@ -28,6 +28,7 @@ from hardmine.trainers.codec.binarizer import Binarizer
 from hardmine.trainers.codec.losses import codec_loss
 from hardmine.trainers.codec.networks import Decoder, Encoder
 from hardmine.trainers.codec.networks_2015 import Decoder2015, Encoder2015
+from hardmine.trainers.codec.omission import Omission, pixels_of
 from hardmine.trainers.codec.reconstruction import build_reconstruction
 from hardmine.trainers.codec.ssim_weights import SsimWeights
 from hardmine.trainers.replicas import alone, loss_of_share
@@ -44,6 +45,7 @@ class RecurrentCodec(keras.Model):
     iterations: unrolled by `call`, that is in training.
     seed: of the binarizer's noise.
     pixel_loss: see `hardmine.schemas.training_config.CodecTrainingConfig`.
+    omission: likewise.
 
   Attributes:
     ms_ssim_weight: see `hardmine.trainers.codec.losses.codec_loss`.
@@ -56,6 +58,7 @@ class RecurrentCodec(keras.Model):
     iterations: int = 16,
     seed: int = 0,
     pixel_loss: str = "absolute",
+    omission: float = 0.0,
     **kwargs: Any,
   ):
     super().__init__(**kwargs)
@@ -68,6 +71,7 @@ class RecurrentCodec(keras.Model):
     self.ssim_weights = (
       SsimWeights(name="ssim_weights") if pixel_loss == "ssim_weighted" else None
     )
+    self.omission = Omission(omission, seed, name="omission") if omission else None
     encoder, decoder = NETWORKS[config.network]
     self.encoder = encoder(config, name="encoder")
     self.binarizer = Binarizer(seed, name="binarizer")
@@ -190,12 +194,21 @@ class RecurrentCodec(keras.Model):
       self.encoder_states(*grid),
       self.decoder_states(*grid),
     )
+    heights = None
+    if training and self.omission is not None:
+      heights = self.omission.heights(*grid, self.iterations)
     estimates = []
     for t in range(self.iterations):
       codes, exponents, encoder_states = self.encode_iteration(
         images, encoder_states, decoder_states, t, training
       )
+      before = decoder_states[1]
+      there = None if heights is None else heights > t
+      if there is not None:
+        codes = codes * ops.cast(there, codes.dtype)
       decoder_states = self.decode_iteration(codes, exponents, decoder_states, t)
+      if there is not None:
+        decoder_states[1] = ops.where(pixels_of(there), decoder_states[1], before)
       estimates.append(decoder_states[1])
     return ops.stack(estimates)
 
@@ -231,11 +244,17 @@ NETWORKS = {
 
 
 def build_codec(
-  config: CodecConfig, iterations: int = 16, seed: int = 0, pixel_loss: str = "absolute"
+  config: CodecConfig,
+  iterations: int = 16,
+  seed: int = 0,
+  pixel_loss: str = "absolute",
+  omission: float = 0.0,
 ) -> RecurrentCodec:
   """A codec with its weights made, drawn from `seed`."""
   keras.utils.set_random_seed(seed)
-  codec = RecurrentCodec(config, iterations=1, seed=seed, pixel_loss=pixel_loss)
+  codec = RecurrentCodec(
+    config, iterations=1, seed=seed, pixel_loss=pixel_loss, omission=omission
+  )
   return _made(codec, iterations)
 
 

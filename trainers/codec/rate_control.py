@@ -22,6 +22,8 @@ from hardmine.trainers.codec.entropy.coder import EntropyCoder
 from hardmine.trainers.codec.stream import Stream
 from hardmine.trainers.metrics.ms_ssim import MsSsim
 
+MAX_LEVEL = 40  # the finest one of `hardmine.trainers.codec.adaptive`
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Target:
@@ -32,12 +34,14 @@ class Target:
     bpp: bits per pixel that the file does not exceed, all that is in it counted.
     max_bytes: bytes that it does not exceed.
     ms_ssim: the first iteration that reaches it is the last.
+    level: of a stream with a height map, 0 to `MAX_LEVEL`: how finely all is shown.
   """
 
   iterations: int | None = None
   bpp: float | None = None
   max_bytes: int | None = None
   ms_ssim: float | None = None
+  level: int | None = None
 
   def __post_init__(self):
     given = {
@@ -56,9 +60,20 @@ class Target:
       ("bpp", lambda x: math.isfinite(x) and x > 0, "a finite bpp > 0"),
       ("max_bytes", lambda n: n > 0, "1 byte or more"),
       ("ms_ssim", lambda x: 0 < x <= 1, "an MS-SSIM above 0, at most 1"),
+      ("level", lambda n: 0 <= n <= MAX_LEVEL, f"a level of 0 to {MAX_LEVEL}"),
     ):
       if name in given:
         require(is_right(given[name]), expected, **{name: given[name]})
+
+  def check(self, adaptive: bool) -> None:
+    """Raises ValueError where it makes no sense with a height map, or without."""
+    require(
+      not adaptive or self.iterations is None,
+      "bpp, max_bytes or ms_ssim beside adaptive, with which every part of a picture "
+      "has its own number of iterations",
+      iterations=self.iterations,
+    )
+    require(adaptive or self.level is None, "adaptive beside a level", level=self.level)
 
   @property
   def is_of_size(self) -> bool:
@@ -82,6 +97,8 @@ class Compressed:
     ms_ssim: of the decoded picture, where it was the target.
     next_bytes: what the file would have with one iteration more, where that is known.
     is_met: the target was.
+    level: of a stream with a height map, what the target came to.
+    picture: uint8 [height, width, 3], its colours as they decode, where they are known.
   """
 
   data: bytes
@@ -89,6 +106,8 @@ class Compressed:
   ms_ssim: float | None = None
   next_bytes: int | None = None
   is_met: bool = True
+  level: int | None = None
+  picture: np.ndarray | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -128,7 +147,7 @@ class Encoder:
     pixels = self.header.height_px * self.header.width_px
     fitting = target.num_fitting(raw, pixels)
     if self.coder is None:
-      self._require_one(fitting, raw[0], target)
+      require_one(fitting, raw[0], target, self.header, self.side)
       next_bytes = raw[fitting] if fitting < most else None
       data = self._encoded(fitting)
       return Compressed(data=data, iterations=fitting, next_bytes=next_bytes)
@@ -139,7 +158,7 @@ class Encoder:
       fitting = target.num_fitting(sizes, pixels)
       if fitting < tried:
         break
-    self._require_one(fitting, sizes[0], target)
+    require_one(fitting, sizes[0], target, self.header, self.side)
     if fitting == tried:
       return Compressed(data=data, iterations=fitting)
     return Compressed(
@@ -156,22 +175,6 @@ class Encoder:
     before += sum(overhead + len(one) for one in self.side.values())
     each = overhead + header.payload_bytes
     return [before + (index + 1) * each for index in range(header.iterations)]
-
-  def _require_one(self, fitting: int, least: int, target: Target) -> None:
-    header = self.header
-    with_side = "".join(
-      f", with its {name.replace('_', ' ')} of {len(payload):,} bytes"
-      for name, payload in self.side.items()
-    )
-    what = f"one iteration of a {header.width_px}x{header.height_px} image{with_side}"
-    if target.bpp is not None:
-      least_bpp = 8 * least / (header.height_px * header.width_px)
-      require(
-        fitting > 0, f"at least {least_bpp:.4g} bits per pixel, {what}", bpp=target.bpp
-      )
-    require(
-      fitting > 0, f"at least {least:,} bytes, {what}", max_bytes=target.max_bytes
-    )
 
   def _by_steps(self, ms_ssim: float) -> Compressed:
     metric, score = MsSsim(self.image), 0.0
@@ -224,6 +227,27 @@ class Encoder:
     return tile_coding.encode_tiles(
       self.network, self.image, self.header.tiles, iterations
     )
+
+
+def require_one(
+  fitting: int,
+  least: int,
+  target: Target,
+  header: bitstream.Header,
+  side: Mapping[str, bytes],
+) -> None:
+  """Raises ValueError, naming the smallest file, unless an iteration fits a size."""
+  with_side = "".join(
+    f", with its {name.replace('_', ' ')} of {len(payload):,} bytes"
+    for name, payload in side.items()
+  )
+  what = f"one iteration of a {header.width_px}x{header.height_px} image{with_side}"
+  if target.bpp is not None:
+    least_bpp = 8 * least / (header.height_px * header.width_px)
+    require(
+      fitting > 0, f"at least {least_bpp:.4g} bits per pixel, {what}", bpp=target.bpp
+    )
+  require(fitting > 0, f"at least {least:,} bytes, {what}", max_bytes=target.max_bytes)
 
 
 def _beginning(stream: Stream, iterations: int) -> Stream:

@@ -8,24 +8,37 @@ from typing import Any
 
 import numpy as np
 
+from hardmine.schemas.config import require
 from hardmine.trainers import saved_model
+from hardmine.trainers.codec.height_map import NEEDS
 
 
 class SavedModelNetwork:
   """See `hardmine.trainers.codec.coding_network.CodingNetwork`."""
 
+  takes_heights = False
+
   def __init__(self, model_dir: str | os.PathLike):
     self._module, _ = saved_model.load(model_dir, "codec")
 
-  def encode(self, image: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
+  def encode(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> tuple[np.ndarray, np.ndarray]:
     """Codes and gains."""
+    _require_none(heights)
     answer = self._call("encode", image=image, iterations=np.int32(iterations))
     return answer["codes"], answer.get("gains", np.zeros(iterations, np.uint8))
 
   def decode(
-    self, codes: np.ndarray, gains: np.ndarray, height_px: int, width_px: int
+    self,
+    codes: np.ndarray,
+    gains: np.ndarray,
+    height_px: int,
+    width_px: int,
+    heights: np.ndarray | None = None,
   ) -> np.ndarray:
     """The picture."""
+    _require_none(heights)
     # Only models that send gains have an input for them.
     inputs = self._module.signatures["decode"].structured_input_signature[1]
     return self._call(
@@ -36,18 +49,21 @@ class SavedModelNetwork:
       **({"gains": gains} if "gains" in inputs else {}),
     )["image"]
 
-  def reconstruct(self, image: np.ndarray, iterations: int) -> np.ndarray:
+  def reconstruct(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> np.ndarray:
     """The picture after every iteration."""
+    _require_none(heights)
     return self._call("reconstruct", image=image, iterations=np.int32(iterations))[
       "images"
     ]
 
   def steps(
-    self, image: np.ndarray, iterations: int
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
     """Codes, gain and picture of every iteration; all of them are made at once."""
-    codes, gains = self.encode(image, iterations)
-    pictures = self.reconstruct(image, iterations)
+    codes, gains = self.encode(image, iterations, heights)
+    pictures = self.reconstruct(image, iterations, heights)
     for plane, gain, picture in zip(codes, gains, pictures):
       yield plane, int(gain), picture
 
@@ -59,3 +75,7 @@ class SavedModelNetwork:
       name: value.numpy()
       for name, value in self._module.signatures[signature](**tensors).items()
     }
+
+
+def _require_none(heights: np.ndarray | None) -> None:
+  require(heights is None, NEEDS, runtime="tensorflow")

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import types
 from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from hardmine.trainers.codec.entropy.coder import CodingError, EntropyCoder
+from hardmine.trainers.codec.height_map import by_tile, raw_sizes
 from hardmine.trainers.codec.stream_header import (
   BitstreamError,
   Header,
@@ -27,11 +29,13 @@ class Stream:
 
   Attributes:
     header: as written; `header.iterations` counts the missing ones too.
-    payloads: of the iterations that were there; one shorter than
-      `header.payload_bytes` is coded.
+    payloads: of the iterations that were there; one shorter than its `raw_bytes` is
+      coded.
     num_missing: iterations that were asked for and lie beyond the end of the file.
     side: payloads of what goes along beside the iterations, by name.
     damaged_side: names of those that cannot be read.
+    heights: uint8 [positions], how many iterations each has (`height_map`); None where
+      each has all.
   """
 
   header: Header
@@ -39,15 +43,24 @@ class Stream:
   num_missing: int
   side: Mapping[str, bytes] = _NO_SIDE
   damaged_side: tuple[str, ...] = ()
+  heights: np.ndarray | None = None
 
   @property
   def iterations(self) -> int:
     """How many were there, of those that were asked for."""
     return len(self.payloads)
 
+  @functools.cached_property
+  def raw_bytes(self) -> list[int]:
+    """Of every payload that is there, were it raw."""
+    return raw_sizes(self.header, self.heights)[: self.iterations]
+
   @property
   def codes(self) -> np.ndarray:
-    """uint8 {0, 1} [iterations, rows, columns, depth], of a picture that is whole."""
+    """uint8 {0, 1} [iterations, rows, columns, depth], of a picture that is whole.
+
+    Those that positions do not have are 0.
+    """
     return self.window(slice(None), slice(None))
 
   @property
@@ -66,7 +79,7 @@ class Stream:
   @property
   def is_coded(self) -> bool:
     """Bits cannot be had without the entropy model; see `with_raw_bits`."""
-    return any(len(one) < self.header.payload_bytes for one in self.payloads)
+    return any(len(one) < size for one, size in zip(self.payloads, self.raw_bytes))
 
   def with_raw_bits(self, coder: EntropyCoder | None) -> Stream:
     """The same, decoded by an entropy model.
@@ -86,12 +99,16 @@ class Stream:
     bits: list[list[bytes]] = [[] for _ in self.payloads]
     try:
       decoding = coder.decoding(
-        [one[start:] for one in self.payloads], header.payload_bytes - start
+        [one[start:] for one in self.payloads],
+        [size - start for size in self.raw_bytes],
       )
-      for index, (rows, columns) in enumerate(header.tiles):
-        codes = decoding.next(tile_shape(header, rows, columns), gains[:, index])
-        for part, plane in zip(bits, codes):
-          part.append(np.packbits(plane).tobytes())
+      for index, ((rows, columns), heights) in enumerate(
+        zip(header.tiles, self.tile_heights())
+      ):
+        shape = tile_shape(header, rows, columns)
+        codes = decoding.next(shape, gains[:, index], heights)
+        for number, (part, plane) in enumerate(zip(bits, codes)):
+          part.append(packed_bits(plane, number, heights))
     except CodingError as error:
       raise BitstreamError(
         f"Expected bits that the entropy model can have coded. Received: {error}"
@@ -101,34 +118,77 @@ class Stream:
     )
     return dataclasses.replace(self, payloads=payloads)
 
+  def tile_heights(self) -> Iterator[np.ndarray | None]:
+    """Of every tile, [rows, columns], or None where all have all iterations."""
+    if self.heights is None:
+      yield from itertools.repeat(None, self.header.tiles.num_tiles)
+    else:
+      yield from by_tile(self.header, self.heights)
+
+  def _packed(self, begin: int, end: int, starts: np.ndarray) -> np.ndarray:
+    """Raw bits of some positions, in the order of the bits.
+
+    Args:
+      begin: of the first one.
+      end: behind the last one.
+      starts: int [iterations], of each payload's positions the first of them; becomes
+        the first one behind them.
+
+    Returns:
+      uint8 [iterations, positions, bytes], zeros where there are none.
+    """
+    position = self.header.code_depth // 8
+    if self.heights is None:
+      planes = self._planes[:, begin * position : end * position]
+      return planes.reshape(self.iterations, end - begin, position)
+    found = np.zeros((self.iterations, end - begin, position), np.uint8)
+    for number, payload in enumerate(self.payloads):
+      plane = np.frombuffer(payload, np.uint8, offset=self.header.num_gains)
+      there = self.heights[begin:end] > number
+      after = starts[number] + np.count_nonzero(there)
+      found[number, there] = plane.reshape(-1, position)[starts[number] : after]
+      starts[number] = after
+    return found
+
   @functools.cached_property
   def _planes(self) -> np.ndarray:
-    """uint8 [iterations, bytes of raw bits]."""
+    """uint8 [iterations, bytes of raw bits], where every position has all of them."""
+    joined = np.frombuffer(b"".join(self.payloads), np.uint8)
+    return joined.reshape(self.iterations, -1)[:, self.header.num_gains :]
+
+  def _require_raw(self) -> None:
     if self.is_coded:
       raise BitstreamError(
         f"Expected bits that entropy model {self.header.entropy_id.hex()} has decoded. "
         "Received: coded ones; call with_raw_bits first"
       )
-    joined = np.frombuffer(b"".join(self.payloads), np.uint8)
-    return joined.reshape(self.iterations, -1)[:, self.header.num_gains :]
 
   def window(self, rows: slice, columns: slice) -> np.ndarray:
     """Codes of some positions of a picture that is whole, unpacked alone."""
-    position = self.header.code_depth // 8
-    grid = self._planes.reshape(self.iterations, *self.header.grid, position)
+    self._require_raw()
+    height, width = self.header.grid
+    packed = self._packed(0, height * width, np.zeros(self.iterations, int))
+    grid = packed.reshape(self.iterations, height, width, -1)
     return _unpacked(grid[:, rows, columns])
+
+  def window_heights(self, rows: slice, columns: slice) -> np.ndarray | None:
+    """Of the same positions."""
+    if self.heights is None:
+      return None
+    return self.heights.reshape(self.header.grid)[rows, columns]
 
   def tiles(self) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Codes and gains of every tile, as the network takes them, one at a time."""
-    header, offset = self.header, 0
-    position = header.code_depth // 8
+    self._require_raw()
+    header, begin = self.header, 0
+    starts = np.zeros(self.iterations, int)
     gains = self.gains.reshape(self.iterations, -1)
     for index, (rows, columns) in enumerate(header.tiles):
       shape = tile_shape(header, rows, columns)
-      end = offset + shape[0] * shape[1] * position
-      packed = self._planes[:, offset:end].reshape(-1, *shape, position)
+      end = begin + shape[0] * shape[1]
+      packed = self._packed(begin, end, starts).reshape(self.iterations, *shape, -1)
       yield _unpacked(packed), gains[:, index]
-      offset = end
+      begin = end
 
   @property
   def note(self) -> str | None:
@@ -150,6 +210,18 @@ def tile_shape(header: Header, rows: slice, columns: slice) -> tuple[int, int]:
   return code_grid(
     rows.stop - rows.start, columns.stop - columns.start, header.padding_px
   )
+
+
+def packed_bits(plane: np.ndarray, number: int, heights: np.ndarray | None) -> bytes:
+  """An iteration's raw bits of a tile.
+
+  Args:
+    plane: uint8 {0, 1} [rows, columns, depth].
+    number: of the iteration, from 0 on.
+    heights: uint8 [rows, columns]; None takes all positions.
+  """
+  there = plane if heights is None else plane[heights > number]
+  return np.packbits(there.reshape(-1)).tobytes()
 
 
 def _unpacked(packed: np.ndarray) -> np.ndarray:

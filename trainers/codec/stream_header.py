@@ -198,7 +198,7 @@ class Header:
   def max_side_bytes(self, name: str) -> int:
     """Of a side chunk's payload."""
     if name == HEIGHT_MAP:
-      return self.tiles.num_positions(self.padding_px)
+      return 64 + 4 * self.tiles.num_positions(self.padding_px)
     return MAX_SIDE_BYTES
 
   @property

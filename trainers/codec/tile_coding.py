@@ -8,7 +8,8 @@ everything at once would give, but for how sums of floats round.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -19,11 +20,16 @@ from hardmine.trainers.codec.tiling import MULTIPLE_PX, Grid, Window, assemble
 
 
 def encode_tiles(
-  network: CodingNetwork, image: np.ndarray, grid: Grid, iterations: int
+  network: CodingNetwork,
+  image: np.ndarray,
+  grid: Grid,
+  iterations: int,
+  heights: Iterable[np.ndarray | None] | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
   """Codes and gains of every tile, in order; see `CodingNetwork.encode`."""
-  for rows, columns in grid:
-    yield network.encode(image[rows, columns], iterations)
+  of_tiles = itertools.repeat(None) if heights is None else heights
+  for (rows, columns), higher in zip(grid, of_tiles):
+    yield network.encode(image[rows, columns], iterations, higher)
 
 
 def decode_tiles(network: CodingNetwork, stream: Stream) -> np.ndarray:
@@ -32,8 +38,12 @@ def decode_tiles(network: CodingNetwork, stream: Stream) -> np.ndarray:
   return assemble(
     grid,
     (
-      network.decode(codes, gains, rows.stop - rows.start, columns.stop - columns.start)
-      for (rows, columns), (codes, gains) in zip(grid, stream.tiles())
+      network.decode(
+        codes, gains, rows.stop - rows.start, columns.stop - columns.start, heights
+      )
+      for (rows, columns), (codes, gains), heights in zip(
+        grid, stream.tiles(), stream.tile_heights()
+      )
     ),
   )
 
@@ -67,10 +77,12 @@ def decode_windows(
         _widened(rows, window.reach_px, height_px),
         _widened(columns, window.reach_px, width_px),
       )
+      blocks = [_blocks(side) for side in seen]
       decoded = network.decode(
-        stream.window(*(_blocks(side) for side in seen)),
+        stream.window(*blocks),
         stream.gains,
         *(side.stop - side.start for side in seen),
+        stream.window_heights(*blocks),
       )
       top, left = rows.start - seen[0].start, columns.start - seen[1].start
       picture[rows, columns] = decoded[

@@ -22,7 +22,9 @@ def compiled_codec(
   codec_config: CodecConfig, config: CodecTrainingConfig
 ) -> RecurrentCodec:
   """A new codec with Adam and its state, ready for `fit` or a checkpoint."""
-  codec = build_codec(codec_config, config.iterations, config.seed, config.pixel_loss)
+  codec = build_codec(
+    codec_config, config.iterations, config.seed, config.pixel_loss, config.omission
+  )
   codec.ms_ssim_weight, codec.log_loss = config.ms_ssim_weight, config.log_loss
   if config.product_dtype != "float32":
     codec.multiply_in(config.product_dtype)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from hardmine.schemas.config import require
 from hardmine.trainers.codec.chunks import Chunk, read_iterations, read_side
+from hardmine.trainers.codec.height_map import HeightMapError, raw_sizes, unpack_heights
 from hardmine.trainers.codec.stream import MAX_GAIN, Stream
 from hardmine.trainers.codec.stream_header import (
   HEIGHT_MAP,
@@ -35,7 +38,9 @@ def unpack(data: bytes, iterations: int | None = None) -> Stream:
   )
   wanted = header.iterations if iterations is None else iterations
   side, damaged_side, offset = _side_of(data, header)
-  chunks = read_iterations(data, header, wanted, offset)
+  heights = _heights_of(header, side)
+  raw_bytes = raw_sizes(header, heights)[:wanted]
+  chunks = read_iterations(data, header, raw_bytes, offset)
   whole = _whole_payloads(data, header, chunks, damaged_side)
   if iterations is None and chunks[-1].problem is None:
     _refuse_trailing_bytes(data, chunks[-1].end)
@@ -45,6 +50,7 @@ def unpack(data: bytes, iterations: int | None = None) -> Stream:
     num_missing=wanted - len(whole),
     side=side,
     damaged_side=damaged_side,
+    heights=heights,
   )
   if stream.gains.max() > MAX_GAIN:
     raise BitstreamError(
@@ -57,10 +63,17 @@ def read_chunks(data: bytes, header: Header, iterations: int) -> list[Chunk]:
   """Looks at the first iterations, whole or not; raises nothing.
 
   Returns:
-    One per iteration, in order; see `chunks.read_iterations`.
+    One per iteration, in order; see `chunks.read_iterations`. Without a whole height
+    map all are damaged.
   """
-  ends = [header.size_bytes, *(one.end for one in read_side(data, header).values())]
-  return read_iterations(data, header, iterations, ends[-1])
+  side = read_side(data, header)
+  offset = max([header.size_bytes, *(one.end for one in side.values())])
+  whole = {name: one.payload for name, one in side.items() if one.problem is None}
+  try:
+    heights = _heights_of(header, whole)
+  except BitstreamError:
+    return [Chunk(offset=offset, payload=b"", problem="damaged")] * iterations
+  return read_iterations(data, header, raw_sizes(header, heights)[:iterations], offset)
 
 
 def has_wrong_gain(chunk: Chunk, header: Header) -> bool:
@@ -91,6 +104,16 @@ def _side_of(
       )
     damaged.append(name)
   return whole, tuple(damaged), offset
+
+
+def _heights_of(header: Header, side: dict[str, bytes]) -> np.ndarray | None:
+  """What the height map tells, which is taken out of `side`."""
+  if HEIGHT_MAP not in header.side:
+    return None
+  try:
+    return unpack_heights(header, side.pop(HEIGHT_MAP, b""))
+  except HeightMapError as error:
+    raise BitstreamError(str(error)) from error
 
 
 def _whole_payloads(

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 
 from hardmine.components.codec_evaluator.figures import middle
+from hardmine.pipelines.studies.rate_distortion.height_picture import (
+  MOST_DRAWN,
+  drawn,
+)
 from hardmine.pipelines.studies.rate_distortion.pictures import Picture, Pictures
 from hardmine.pipelines.studies.rate_distortion.studied import File, Studied
 from hardmine.pipelines.studies.rate_distortion.sweep import Say, Step, Sweep
 from hardmine.pipelines.studies.records import Records, key_of
-from hardmine.serving.pages.pictures import webp_uri
+from hardmine.serving.pages.pictures import jpeg_uri, webp_uri
 from hardmine.trainers.metrics.ms_ssim import ms_ssim
 
 RATES_BPP = (0.125, 0.25, 0.5, 1.0)
@@ -33,6 +37,9 @@ class View:
     ms_ssim: of the whole picture.
     is_as_large: whether it is as large as those that it stands beside, about.
     uri: the part that is shown.
+    map_uri: where its bits went, of the whole picture; empty where the file tells no
+      heights.
+    mean_iterations: of its positions, where it does.
   """
 
   title: str
@@ -42,6 +49,8 @@ class View:
   ms_ssim: float
   is_as_large: bool
   uri: str
+  map_uri: str = ""
+  mean_iterations: float | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -147,7 +156,14 @@ class Comparing:
 
 
 def _plain(pixels: np.ndarray, file: File) -> dict[str, Any]:
+  stream, heights = file.stream, {}
+  if stream is not None and stream.heights is not None:
+    heights = {
+      "map_uri": jpeg_uri(drawn(pixels, stream, MOST_DRAWN)),
+      "mean_iterations": float(stream.heights.mean()),
+    }
   return {
+    **heights,
     "setting": file.setting,
     "num_bytes": file.num_bytes,
     "ms_ssim": ms_ssim(pixels, file.pixels),
@@ -169,6 +185,8 @@ def _view(
     ms_ssim=found["ms_ssim"],
     is_as_large=abs(found["num_bytes"] / num_bytes - 1) <= SAME_SIZE,
     uri=found["uri"],
+    map_uri=found.get("map_uri", ""),
+    mean_iterations=found.get("mean_iterations"),
   )
 
 

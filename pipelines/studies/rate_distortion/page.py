@@ -9,8 +9,8 @@ from typing import Any
 
 from hardmine.components.codec_evaluator.figures import curves
 from hardmine.pipelines.studies.made_parts import alone
-from hardmine.pipelines.studies.rate_distortion import published
-from hardmine.pipelines.studies.rate_distortion.comparisons import Comparison
+from hardmine.pipelines.studies.rate_distortion import height_picture, published
+from hardmine.pipelines.studies.rate_distortion.comparisons import Comparison, View
 from hardmine.pipelines.studies.rate_distortion.results import percent, points
 from hardmine.pipelines.studies.rate_distortion.sweep import Measured
 from hardmine.pipelines.studies.records import lineage
@@ -45,6 +45,7 @@ def render(
       `environment`, `command`.
   """
   styles = _styles(measured)
+  shown = [_plain(one) for one in comparisons]
   shown_problems = [*problems[:_MOST_PROBLEMS]]
   if len(problems) > _MOST_PROBLEMS:
     shown_problems.append(
@@ -66,7 +67,9 @@ def render(
       (name, title + UNITS[name], rate_distortion(_lines(measured, name, styles), name))
       for name, title in METRICS.items()
     ],
-    comparisons=[_plain(one) for one in comparisons],
+    comparisons=[{**one, "maps": None} for one in shown],
+    maps=[(one["name"], one["maps"]) for one in shown if one["maps"]],
+    map_legend=height_picture.legend(height_picture.MOST_DRAWN),
     papers=[
       (title, published.cells(of_table)) for title, of_table in published.TABLES.items()
     ],
@@ -134,7 +137,7 @@ def _best(rows: Sequence[Mapping[str, Any]], metric: str) -> float | None:
 def _plain(comparison: Comparison) -> dict[str, Any]:
   """For the page's script."""
   rates = [
-    {"bpp": bpp, "views": [dataclasses.asdict(view) for view in views]}
+    {"bpp": bpp, "views": [_for_script(view) for view in views]}
     for bpp, views in comparison.views.items()
   ]
   return {
@@ -147,4 +150,16 @@ def _plain(comparison: Comparison) -> dict[str, Any]:
     "height_px": comparison.shown_px[0],
     "original": comparison.original,
     "rates": rates,
+    "maps": [
+      (view, bpp)
+      for bpp, views in comparison.views.items()
+      for view in views
+      if view.map_uri
+    ],
   }
+
+
+def _for_script(view: View) -> dict[str, Any]:
+  plain = dataclasses.asdict(view)
+  del plain["map_uri"]  # which the page itself shows
+  return plain

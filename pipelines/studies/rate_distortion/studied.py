@@ -9,6 +9,8 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
+from hardmine.trainers.codec.stream import Stream
+
 T = TypeVar("T")
 
 
@@ -64,11 +66,13 @@ class File:
     setting: that it was made with.
     num_bytes: of it.
     pixels: uint8 [height, width, 3], decoded.
+    stream: of it, where it has a height map.
   """
 
   setting: int
   num_bytes: int
   pixels: np.ndarray
+  stream: Stream | None = None
 
 
 class Studied(Protocol):

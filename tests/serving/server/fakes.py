@@ -89,7 +89,10 @@ class _Pixel:
   def __init__(self, gate: Gate):
     self._gate = gate
 
-  def encode(self, image: np.ndarray, iterations: int) -> tuple[np.ndarray, np.ndarray]:
+  def encode(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> tuple[np.ndarray, np.ndarray]:
+    del heights
     self._gate.pass_through()
     height_px, width_px, _ = image.shape
     grid = bitstream.code_grid(height_px, width_px, 16)
@@ -98,9 +101,14 @@ class _Pixel:
     return codes, np.zeros(iterations, np.uint8)
 
   def decode(
-    self, codes: np.ndarray, gains: np.ndarray, height_px: int, width_px: int
+    self,
+    codes: np.ndarray,
+    gains: np.ndarray,
+    height_px: int,
+    width_px: int,
+    heights: np.ndarray | None = None,
   ) -> np.ndarray:
-    del gains
+    del gains, heights
     self._gate.pass_through()
     return np.tile(np.packbits(codes[0, 0, 0, :24]), (height_px, width_px, 1))
 

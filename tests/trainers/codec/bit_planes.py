@@ -6,6 +6,7 @@ its three numbers, in 3 of the 32 bits of a position.
 
 from __future__ import annotations
 
+import io
 import zlib
 
 import numpy as np
@@ -26,10 +27,13 @@ def picture(rows, columns, height_px=None, width_px=None, seed=0):
 class BitPlanes:
   """See `hardmine.trainers.codec.coding_network.CodingNetwork`."""
 
+  takes_heights = True
+
   def __init__(self):
     self.num_encoded = 0  # iterations
 
-  def encode(self, image, iterations):
+  def encode(self, image, iterations, heights=None):
+    del heights  # what is beyond them is not written
     self.num_encoded += iterations
     blocks = image[::16, ::16]
     codes = np.zeros((iterations, *blocks.shape[:2], 32), np.uint8)
@@ -37,26 +41,31 @@ class BitPlanes:
       codes[index, ..., :3] = blocks >> (7 - index) & 1
     return codes, np.zeros(iterations, np.uint8)
 
-  def decode(self, codes, gains, height_px, width_px):
+  def decode(self, codes, gains, height_px, width_px, heights=None):
     del gains
     blocks = np.zeros((*codes.shape[1:3], 3), np.uint8)
     for index, plane in enumerate(codes[:ITERATIONS]):
+      if heights is not None:
+        plane = plane * (heights > index)[..., None]
       blocks |= plane[..., :3] << np.uint8(7 - index)
     image = blocks.repeat(16, axis=0).repeat(16, axis=1)
     return image[:height_px, :width_px]
 
-  def reconstruct(self, image, iterations):
+  def reconstruct(self, image, iterations, heights=None):
     codes, gains = self.encode(image, iterations)
     return np.stack(
-      [self.decode(codes[: n + 1], gains, *image.shape[:2]) for n in range(iterations)]
+      [
+        self.decode(codes[: n + 1], gains, *image.shape[:2], heights)
+        for n in range(iterations)
+      ]
     )
 
-  def steps(self, image, iterations):
+  def steps(self, image, iterations, heights=None):
     codes, gains = self.encode(image, iterations)
     self.num_encoded -= iterations
     for index in range(iterations):
       self.num_encoded += 1
-      part = self.decode(codes[: index + 1], gains, *image.shape[:2])
+      part = self.decode(codes[: index + 1], gains, *image.shape[:2], heights)
       yield codes[index], int(gains[index]), part
 
 
@@ -76,10 +85,11 @@ class _Encoding:
   def __init__(self, iterations):
     self._planes = [b""] * iterations
 
-  def add(self, codes, gains):
+  def add(self, codes, gains, heights=None):
     del gains
     for index, plane in enumerate(codes):
-      self._planes[index] += np.packbits(plane).tobytes()
+      there = plane if heights is None else plane[heights > index]
+      self._planes[index] += np.packbits(there).tobytes()
 
   def payloads(self):
     return [zlib.compress(plane, 9) for plane in self._planes]
@@ -88,22 +98,18 @@ class _Encoding:
 class _Decoding:
   def __init__(self, payloads, raw_bytes):
     self._planes = [
-      one if len(one) == raw_bytes else zlib.decompress(one) for one in payloads
+      io.BytesIO(one if len(one) == size else zlib.decompress(one))
+      for one, size in zip(payloads, raw_bytes)
     ]
-    self._place = 0
 
-  def next(self, shape, gains):
+  def next(self, shape, gains, heights=None):
     del gains
-    size = shape[0] * shape[1] * 4
-    start, self._place = self._place, self._place + size
-    return np.stack(
-      [
-        np.unpackbits(np.frombuffer(one[start : start + size], np.uint8)).reshape(
-          *shape, 32
-        )
-        for one in self._planes
-      ]
-    )
+    codes = np.zeros((len(self._planes), *shape, 32), np.uint8)
+    for index, plane in enumerate(self._planes):
+      there = np.ones(shape, bool) if heights is None else heights > index
+      bits = np.frombuffer(plane.read(4 * int(there.sum())), np.uint8)
+      codes[index, there] = np.unpackbits(bits).reshape(-1, 32)
+    return codes
 
 
 def codec(coder=None, iterations=ITERATIONS):

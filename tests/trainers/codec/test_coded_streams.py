@@ -49,6 +49,14 @@ def stream_of(height_px=50, width_px=90, iterations=3, side=None, tiling=None):
   return header, tiles, pack_tiles(header, tiles, side, CODER)
 
 
+def heights_of(header):
+  """Of every height that there is."""
+  count = header.tiles.num_positions(header.padding_px)
+  heights = np.arange(count) * 7919 % (header.iterations + 1)
+  heights[-1] = header.iterations
+  return heights.astype(np.uint8)
+
+
 def decoded(data, iterations=None):
   """Codes and gains of all tiles of what can be read."""
   return list(unpack(data, iterations).with_raw_bits(CODER).tiles())
@@ -165,9 +173,10 @@ def test_the_picture_outlives_what_goes_along(name):
 
 
 def test_nothing_is_decoded_without_its_height_map():
-  _, _, data = stream_of(side={"height_map": b"\x10\x0f"})
-  place = data.index(b"\x10\x0f")
-  damaged = data[:place] + b"\x11" + data[place + 1 :]
+  header, tiles, _ = stream_of()
+  data = pack_tiles(header, tiles, None, CODER, heights_of(header))
+  place = header.size_bytes + 12 + 8  # version 4's header and the chunk's own
+  damaged = data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
   with pytest.raises(BitstreamError, match="its height map is damaged"):
     unpack(damaged)
   with pytest.raises(BitstreamError, match="in its height map"):
@@ -176,10 +185,11 @@ def test_nothing_is_decoded_without_its_height_map():
 
 def test_side_chunks_have_limits():
   header, tiles, _ = stream_of()
-  most = header.tiles.num_positions(16)
-  pack_tiles(header, tiles, {"height_map": bytes(most)})
-  with pytest.raises(ValueError, match=f"height_map of at most {most} bytes"):
-    pack_tiles(header, tiles, {"height_map": bytes(most + 1)})
+  pack_tiles(header, tiles, {"alpha": bytes(100)})
+  with pytest.raises(ValueError, match=r"alpha of at most 67,108,864 bytes"):
+    pack_tiles(header, tiles, {"alpha": bytes((64 << 20) + 1)})
+  with pytest.raises(ValueError, match="heights as what they are"):
+    pack_tiles(header, tiles, {"height_map": b""})
   with pytest.raises(ValueError, match="side chunks among"):
     pack_tiles(header, tiles, {"thumbnail": b""})
 

@@ -135,6 +135,41 @@ def test_every_prefix_decodes_to_what_the_encoder_saw(written, runtime):
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)
+def test_where_codes_end_the_picture_stays(written, runtime):
+  """And the encoder follows: any beginning decodes to what it saw."""
+  network = LightNetwork(written[1], runtime)
+  image = photograph(70, 90)
+  heights = np.array(
+    [[1, 2, 3, 3, 1, 1], [3] * 6, [0, 1, 2, 3, 2, 1], [2] * 6, [3] * 6, [1] * 6],
+    np.uint8,
+  )
+  padding_px = read_light_facts(written[1])["padding_px"]
+  rows, columns = (-(-side // padding_px) * padding_px // 16 for side in (70, 90))
+  heights = heights[:rows, :columns]
+  codes, gains = network.encode(image, ITERATIONS, heights)
+  pictures = network.reconstruct(image, ITERATIONS, heights)
+  for (plane, gain, picture), t in zip(
+    network.steps(image, ITERATIONS, heights), range(ITERATIONS)
+  ):
+    np.testing.assert_array_equal(plane, codes[t])
+    np.testing.assert_array_equal(picture, pictures[t])
+    assert gain == gains[t]
+    junk = codes[: t + 1].copy()
+    junk[heights <= np.arange(t + 1)[:, None, None]] ^= 1
+    decoded = network.decode(junk, gains[: t + 1], 70, 90, heights)
+    np.testing.assert_array_equal(decoded, picture)
+  pixels = heights.repeat(16, axis=0).repeat(16, axis=1)[:70, :90]
+  for t in range(1, ITERATIONS):
+    changed = (pictures[t] != pictures[t - 1]).any(axis=-1)
+    assert not changed[pixels <= t].any()
+    assert changed[pixels > t].mean() > 0.1
+  full = np.full((rows, columns), ITERATIONS, np.uint8)
+  np.testing.assert_array_equal(
+    network.encode(image, ITERATIONS, full)[0], network.encode(image, ITERATIONS)[0]
+  )
+
+
+@pytest.mark.parametrize("runtime", RUNTIMES)
 def test_threads_do_not_mix_their_pictures(written, runtime):
   network = LightNetwork(written[1], runtime)
   images = [photograph(32 + 16 * (k % 3), 64, seed=k) for k in range(12)]

@@ -11,6 +11,7 @@ from hardmine.schemas.training_config import CodecTrainingConfig
 from hardmine.trainers.checkpoints import Checkpoints
 from hardmine.trainers.codec.cells.gru import ConvGRUCell
 from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
+from hardmine.trainers.codec.model import build_codec
 from hardmine.trainers.codec.training import (
   compiled_codec,
   contact_sheet,
@@ -44,7 +45,8 @@ def weights_of(codec):
   return [np.asarray(w) for w in codec.weights]
 
 
-def test_loss_falls_on_plain_colours(tmp_path):
+@pytest.mark.parametrize("omission", [0.0, 0.75])
+def test_loss_falls_on_plain_colours(tmp_path, omission):
   losses = []
 
   class Losses(keras.callbacks.Callback):
@@ -52,7 +54,10 @@ def test_loss_falls_on_plain_colours(tmp_path):
       losses.append(logs["loss"])
 
   config = CodecTrainingConfig(
-    steps=60, **{**SETTINGS, "summary_steps": 20}, learning_rate=5e-3
+    steps=60,
+    **{**SETTINGS, "summary_steps": 20},
+    learning_rate=5e-3,
+    omission=omission,
   )
   train(
     CODEC,
@@ -63,6 +68,26 @@ def test_loss_falls_on_plain_colours(tmp_path):
     report=silent,
   )
   assert losses[-1] < 0.9 * losses[0]
+
+
+def test_training_leaves_codes_out_as_streams_do():
+  """A picture stays as it is where its height is reached."""
+  codec = build_codec(CODEC, iterations=6, omission=1.0)
+  assert codec.omission is not None
+  heights = np.asarray(codec.omission.heights(64, 4, 4, 6))
+  assert heights.shape == (64, 4, 4, 1)
+  assert set(np.unique(heights)) == set(range(1, 7))
+  apart = np.abs(np.diff(heights, axis=1))
+  assert apart.max() < 5  # smooth
+  codec.omission.heights = lambda *_: heights[:2]
+  images = np.random.default_rng(0).uniform(-0.5, 0.5, (2, 64, 64, 3))
+  estimates = np.asarray(codec(images.astype("float32"), training=True))
+  pixels = heights[:2].repeat(16, axis=1).repeat(16, axis=2)[..., 0]
+  for t in range(1, 6):
+    changed = (estimates[t] != estimates[t - 1]).any(axis=-1)
+    assert not changed[pixels <= t].any()
+    assert changed[pixels > t].mean() > 0.9
+  assert build_codec(CODEC, omission=0.0).omission is None
 
 
 def test_a_killed_run_resumes_to_the_same_weights(tmp_path):

@@ -15,12 +15,16 @@ class CodingError(ValueError):
 class Encoding(Protocol):
   """One picture on its way to bytes, a tile at a time."""
 
-  def add(self, codes: np.ndarray, gains: np.ndarray) -> None:
+  def add(
+    self, codes: np.ndarray, gains: np.ndarray, heights: np.ndarray | None = None
+  ) -> None:
     """Codes a tile behind those before it.
 
     Args:
       codes: uint8 {0, 1} [iterations, rows, columns, 32].
       gains: uint8 [iterations], zeros where the model sends none.
+      heights: uint8 [rows, columns], how many iterations each position has; None has
+        all.
     """
     ...
 
@@ -32,12 +36,18 @@ class Encoding(Protocol):
 class Decoding(Protocol):
   """One picture on its way back."""
 
-  def next(self, shape: tuple[int, int], gains: np.ndarray) -> np.ndarray:
+  def next(
+    self,
+    shape: tuple[int, int],
+    gains: np.ndarray,
+    heights: np.ndarray | None = None,
+  ) -> np.ndarray:
     """The codes of the next tile, as `Encoding.add` took them.
 
     Args:
       shape: rows and columns.
       gains: uint8 [iterations].
+      heights: uint8 [rows, columns], likewise; bits that a position has not are 0.
 
     Raises:
       CodingError: the bytes are none of this model's.
@@ -57,11 +67,11 @@ class EntropyCoder(Protocol):
     """Begins with a picture."""
     ...
 
-  def decoding(self, payloads: Sequence[bytes], raw_bytes: int) -> Decoding:
+  def decoding(self, payloads: Sequence[bytes], raw_bytes: Sequence[int]) -> Decoding:
     """Begins with what `Encoding.payloads` gave.
 
     Args:
-      payloads: of the first iterations; one of `raw_bytes` is raw bits.
-      raw_bytes: of one iteration's raw bits, of all tiles.
+      payloads: of the first iterations; one of its `raw_bytes` is raw bits.
+      raw_bytes: of every iteration's raw bits, of all tiles.
     """
     ...

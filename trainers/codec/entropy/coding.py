@@ -9,6 +9,7 @@ which is given probabilities that are multiples of 2^-16, as 1 - p and p of 2^24
 
 from __future__ import annotations
 
+import io
 import os
 from collections.abc import Sequence
 
@@ -46,7 +47,9 @@ class ContextCoder:
     """Begins with a picture."""
     return ContextEncoding(self._probabilities, iterations)
 
-  def decoding(self, payloads: Sequence[bytes], raw_bytes: int) -> ContextDecoding:
+  def decoding(
+    self, payloads: Sequence[bytes], raw_bytes: Sequence[int]
+  ) -> ContextDecoding:
     """Begins with what `Encoding.payloads` gave."""
     return ContextDecoding(self._probabilities, payloads, raw_bytes)
 
@@ -78,9 +81,11 @@ class ContextEncoding:
     self._probabilities = probabilities
     self._coders = [constriction.stream.queue.RangeEncoder() for _ in range(iterations)]
 
-  def add(self, codes: np.ndarray, gains: np.ndarray) -> None:
+  def add(
+    self, codes: np.ndarray, gains: np.ndarray, heights: np.ndarray | None = None
+  ) -> None:
     """Codes a tile."""
-    planes = Planes.of(codes)
+    planes = Planes.of(codes, heights)
     grid = (codes.shape[1], codes.shape[2])
     for number, coder in enumerate(self._coders):
 
@@ -89,7 +94,7 @@ class ContextEncoding:
         coder.encode(bits.astype(np.int32).ravel(), _BIT, _shares(chances))
         return bits
 
-      self._probabilities.iteration(planes, grid, number, gains, code)
+      self._probabilities.iteration(planes, grid, number, gains, code, heights)
 
   def payloads(self) -> list[bytes]:
     """The coded bits of every iteration."""
@@ -100,26 +105,32 @@ class ContextDecoding:
   """See `hardmine.trainers.codec.entropy.coder.Decoding`."""
 
   def __init__(
-    self, probabilities: Probabilities, payloads: Sequence[bytes], raw_bytes: int
+    self,
+    probabilities: Probabilities,
+    payloads: Sequence[bytes],
+    raw_bytes: Sequence[int],
   ):
     """Begins before the first tile."""
     self._probabilities = probabilities
-    self._offset = 0  # of the next tile's raw bits
     self._sources = [
-      one if len(one) == raw_bytes else _decoder(one) for one in payloads
+      io.BytesIO(one) if len(one) == size else _decoder(one)
+      for one, size in zip(payloads, raw_bytes)
     ]
 
-  def next(self, shape: tuple[int, int], gains: np.ndarray) -> np.ndarray:
+  def next(
+    self,
+    shape: tuple[int, int],
+    gains: np.ndarray,
+    heights: np.ndarray | None = None,
+  ) -> np.ndarray:
     """The codes of the next tile."""
-    rows, columns = shape
-    planes = Planes.empty(len(self._sources), rows, columns)
-    begin = self._offset
-    self._offset += rows * columns * _POSITION_BYTES
+    planes = Planes.empty(len(self._sources), *shape)
     for number, source in enumerate(self._sources):
-      if isinstance(source, bytes):
-        raw = np.frombuffer(source[begin : self._offset], np.uint8)
-        bits = np.unpackbits(raw).reshape(rows, columns, CODE_DEPTH)
-        planes.inner[number] = 2 * bits.astype(np.int8) - 1
+      if isinstance(source, io.BytesIO):
+        there = np.ones(shape, bool) if heights is None else heights > number
+        raw = source.read(np.count_nonzero(there) * _POSITION_BYTES)
+        bits = np.unpackbits(np.frombuffer(raw, np.uint8)).reshape(-1, CODE_DEPTH)
+        planes.inner[number, there] = 2 * bits.astype(np.int8) - 1
         continue
 
       def code(chances, places, channels, source=source):
@@ -129,7 +140,7 @@ class ContextDecoding:
           raise CodingError(str(error).splitlines()[0]) from error
         return bits.reshape(chances.shape)
 
-      self._probabilities.iteration(planes, shape, number, gains, code)
+      self._probabilities.iteration(planes, shape, number, gains, code, heights)
     return (planes.inner > 0).astype(np.uint8)
 
 

@@ -41,10 +41,16 @@ class Planes:
     return cls(np.zeros((iterations, size, CODE_DEPTH), np.int8), stride)
 
   @classmethod
-  def of(cls, codes: np.ndarray) -> Planes:
-    """Of codes, uint8 {0, 1} [iterations, rows, columns, 32]."""
+  def of(cls, codes: np.ndarray, heights: np.ndarray | None = None) -> Planes:
+    """Of codes, uint8 {0, 1} [iterations, rows, columns, 32].
+
+    With heights, uint8 [rows, columns], nothing is known of iterations beyond them.
+    """
     planes = cls.empty(*codes.shape[:3])
     planes.inner[...] = 2 * codes.astype(np.int8) - 1
+    if heights is not None:
+      numbers = np.arange(len(codes))[:, None, None]
+      planes.inner[heights <= numbers] = 0
     return planes
 
   @property

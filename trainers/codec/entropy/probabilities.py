@@ -33,7 +33,7 @@ class Probabilities:
 
   def iteration(
     self, planes: Planes, grid: tuple[int, int], number: int, gains: np.ndarray,
-    code: Coder,
+    code: Coder, heights: np.ndarray | None = None,
   ) -> None:  # fmt: skip
     """Goes through an iteration.
 
@@ -43,11 +43,15 @@ class Probabilities:
       number: of the iteration, from 0 on.
       gains: uint8 [iterations] of the tile.
       code: is given probabilities, and gives the bits.
+      heights: uint8 [rows, columns]; positions that have not so many iterations are
+        passed over. None has all.
     """
     stage, slot = self._model.stage_of(number)
     ready = self._stages[id(stage)]
     seen = contexts.gains_seen(gains, number).astype(np.float32)
     classes = class_of(*grid)
+    if heights is not None:
+      classes = np.where(heights > number, classes, NUM_CLASSES)
     for kind in range(NUM_CLASSES):
       rows, columns = np.nonzero(classes == kind)
       places = planes.places(rows, columns)

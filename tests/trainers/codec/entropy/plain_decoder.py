@@ -35,7 +35,53 @@ class RangeDecoder:
     return bit
 
 
-def decode(model, messages, raw, grid, gains):
+def decode_heights(message, grids, most):
+  """Heights of all tiles, [tile][row][column].
+
+  Args:
+    message: the side chunk's payload.
+    grids: rows and columns of every tile.
+    most: iterations.
+  """
+  decoder, counts = RangeDecoder(message), {}
+
+  def answer(*kind):
+    no, yes = counts.get(kind, (1, 1))
+    bit = decoder.bit(min(max(65536 * yes // (no + yes), 2048), 63488))
+    no, yes = (no, yes + 2) if bit else (no + 2, yes)
+    counts[kind] = ((no + 1) // 2, (yes + 1) // 2) if no + yes > 255 else (no, yes)
+    return bit
+
+  tiles = []
+  for rows, columns in grids:
+    heights = [[0] * columns for _ in range(rows)]
+    tiles.append(heights)
+    for row in range(rows):
+      for column in range(columns):
+        if row and column:
+          left, up = heights[row][column - 1], heights[row - 1][column]
+          corner = heights[row - 1][column - 1]
+        elif row:
+          left = up = corner = heights[row - 1][column]
+        else:
+          left = up = corner = heights[row][column - 1] if column else most
+        expected = sorted([left, up, left + up - corner])[1]
+        unrest = abs(left - corner) + abs(up - corner)
+        kind = (unrest > 0) + (unrest > 2)
+        found = expected
+        if not answer("equal", kind):
+          step = 1
+          if expected == most or (expected > 0 and not answer("more", kind)):
+            step = -1
+          found += step
+          end = most if step > 0 else 0
+          while found != end and answer("further", min(abs(found - expected), 4)):
+            found += step
+        heights[row][column] = found
+  return tiles
+
+
+def decode(model, messages, raw, grid, gains, heights=None):
   """Signs -1 and +1, [iteration][row, column][channel], of a picture that is whole.
 
   Args:
@@ -45,6 +91,7 @@ def decode(model, messages, raw, grid, gains):
     raw: whether each is raw bits.
     grid: rows and columns.
     gains: of every iteration.
+    heights: [row][column], where there is a height map.
   """
   rows, columns = grid
   planes = []
@@ -55,7 +102,8 @@ def decode(model, messages, raw, grid, gains):
       bits = iter(byte >> place & 1 for byte in message for place in range(7, -1, -1))
       for row in range(rows):
         for column in range(columns):
-          plane[row, column] = [2 * next(bits) - 1 for _ in range(32)]
+          if heights is None or heights[row][column] > iteration:
+            plane[row, column] = [2 * next(bits) - 1 for _ in range(32)]
       continue
     decoder = RangeDecoder(message)
     for kind in range(6):
@@ -64,6 +112,7 @@ def decode(model, messages, raw, grid, gains):
         for row in range(rows)
         for column in range(columns)
         if _CLASSES[row % 4][column % 4] == kind
+        and (heights is None or heights[row][column] > iteration)
       ]
       for first in range(0, len(places), 4096):
         _block(model, planes, gains, kind, places[first : first + 4096], decoder)
@@ -108,7 +157,7 @@ def _start(stage, slot, planes, gains, kind, place):
   seen = []
   if iteration:
     seen = [planes[iteration - 1].get((row + y, column + x)) for y, x in _SQUARE]
-  seen += [planes[iteration - age][place] for age in (2, 3, 4) if age <= iteration]
+  seen += [planes[iteration - age].get(place) for age in (2, 3, 4) if age <= iteration]
   for number, signs in enumerate(seen):
     for channel, sign in enumerate(signs or []):
       u = _add(u, stage["before"][32 * number + channel], sign)

@@ -28,7 +28,7 @@ CODER = ContextCoder(small_model())
 
 
 def raw_bytes(*grids):
-  return sum(4 * rows * columns for rows, columns in grids)
+  return [sum(4 * rows * columns for rows, columns in grids)]
 
 
 def messages(coder, *tiles):
@@ -52,7 +52,7 @@ def test_decoding_inverts_coding_for_every_grid(group):
   for grid in [(1, 1), (1, 5), (5, 1), (2, 3), (4, 4), (5, 6)]:
     codes, gains = likely_tile(5, *grid)
     payloads = coded(coder, (codes, gains))
-    found = coder.decoding(payloads, raw_bytes(grid)).next(grid, gains)
+    found = coder.decoding(payloads, raw_bytes(grid) * 5).next(grid, gains)
     np.testing.assert_array_equal(found, codes)
     assert found.dtype == np.uint8
 
@@ -61,7 +61,7 @@ def test_tiles_follow_one_another_in_one_message():
   tiles = [likely_tile(3, *grid) for grid in [(4, 5), (2, 1), (4, 5)]]
   payloads = coded(CODER, *tiles)
   grids = [codes.shape[1:3] for codes, _ in tiles]
-  decoding = CODER.decoding(payloads, raw_bytes(*grids))
+  decoding = CODER.decoding(payloads, raw_bytes(*grids) * 3)
   for (codes, gains), grid in zip(tiles, grids):
     np.testing.assert_array_equal(decoding.next(grid, gains), codes)
 
@@ -70,7 +70,7 @@ def test_raw_bits_among_coded_ones_are_known_to_those_behind_them():
   codes, gains = likely_tile(3, 3, 4)
   payloads = coded(CODER, (codes, gains))
   payloads[1] = np.packbits(codes[1]).tobytes()
-  decoding = CODER.decoding(payloads, raw_bytes((3, 4)))
+  decoding = CODER.decoding(payloads, raw_bytes((3, 4)) * 3)
   np.testing.assert_array_equal(decoding.next((3, 4), gains), codes)
 
 
