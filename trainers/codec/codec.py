@@ -21,6 +21,7 @@ from hardmine.trainers.codec.adaptive import AdaptiveEncoder
 from hardmine.trainers.codec.coding_network import CodingNetwork, open_network
 from hardmine.trainers.codec.entropy.coder import EntropyCoder
 from hardmine.trainers.codec.entropy.coding import load_coder
+from hardmine.trainers.codec.grey import GreyNetwork, is_grey
 from hardmine.trainers.codec.memory import Needs
 from hardmine.trainers.codec.rate_control import Compressed, Encoder, Target
 from hardmine.trainers.codec.shipped import DEFAULT, find_model
@@ -149,7 +150,8 @@ class Codec:
     height_px, width_px, _ = image.shape
     split = self.needs.splitting.of(height_px, width_px)
     grid = Grid.over(height_px, width_px, split)
-    return tile_coding.reconstruct_tiles(self._network, image, grid, iterations)
+    network = self._network_for(is_grey(image))
+    return tile_coding.reconstruct_tiles(network, image, grid, iterations)
 
   def compress(
     self,
@@ -259,9 +261,10 @@ class Codec:
       sends_gains=self.sends_gains,
       tiling=self.needs.splitting.of(height_px, width_px),
       code_depth=self.code_depth,
+      grey=is_grey(pixels),
     )
     return kind(
-      network=self._network,
+      network=self._network_for(header.grey),
       coder=self._coder if entropy else None,
       header=header,
       image=pixels,
@@ -286,11 +289,15 @@ class Codec:
     self._check_iterations(stream.iterations)
     stream = stream.with_raw_bits(self._coder)
     window = self.needs.window(stream.header, stream.iterations)
+    network = self._network_for(stream.header.grey)
     if window is None:
-      image = tile_coding.decode_tiles(self._network, stream)
+      image = tile_coding.decode_tiles(network, stream)
     else:
-      image = tile_coding.decode_windows(self._network, stream, window)
+      image = tile_coding.decode_windows(network, stream, window)
     return beside.with_alpha(image, stream)
+
+  def _network_for(self, grey: bool) -> CodingNetwork:
+    return GreyNetwork(self._network) if grey else self._network
 
   def check(self, header: bitstream.Header) -> None:
     """Raises BitstreamError unless this model can have written such a stream."""

@@ -3,7 +3,8 @@
     header, 28 bytes
       0   4  magic 89 48 4D 43 ("\\x89HMC"; its high bit exposes 7-bit transfers)
       4   1  format version: 1, 2 where the model sends gains, 3 where the picture is
-             split into tiles, 4 where its bits are coded or side chunks go along
+             split into tiles, 4 where its bits are coded, side chunks go along, or a
+             flag of it is needed
       5   1  entropy level, 0 (raw bits)
       6   1  iterations written, 1 to 255
       7   1  padding in blocks of 16 px: 1 or 2
@@ -25,7 +26,8 @@ In version 4 it has 40 bytes:
      26   1  as in version 3, or 0
      27   1  flags, a sum of: 1 every tile carries a gain in every iteration; and side
              chunks that stand before the iterations: 2 height map, 4 alpha, 8 metadata;
-             16 a position has 16 bits, as of the networks of 2015, and not 32
+             16 a position has 16 bits, as of the networks of 2015, and not 32; 32 the
+             picture is grey
      28   8  id of the entropy model, zeros at entropy level 0
      36   4  CRC32C of bytes 0 to 35
 
@@ -60,6 +62,7 @@ HEIGHT_MAP, ALPHA, METADATA = "height_map", "alpha", "metadata"
 SIDE_FLAGS = {HEIGHT_MAP: 2, ALPHA: 4, METADATA: 8}  # in the order of their chunks
 _GAINS_FLAG = 1
 _DEPTH_FLAG = 16
+_GREY_FLAG = 32
 MAX_SIDE_BYTES = 64 << 20  # of a side chunk's payload
 MAX_ITERATIONS = 255
 MAX_PIXELS = 1 << 28
@@ -97,6 +100,7 @@ class Header:
       zeros at level 0.
     side: names among `SIDE_FLAGS` of what goes along beside the iterations.
     code_depth: bits of a position and iteration, 32 or 16.
+    grey: red, green and blue are equal in every pixel (`grey`).
   """
 
   model_id: bytes
@@ -110,6 +114,7 @@ class Header:
   entropy_id: bytes = NO_ENTROPY_MODEL
   side: frozenset[str] = frozenset()
   code_depth: int = CODE_DEPTH
+  grey: bool = False
 
   def __post_init__(self):
     for name in ("model_id", "entropy_id"):
@@ -174,7 +179,7 @@ class Header:
   @property
   def version(self) -> int:
     """Of the format, the lowest that says all there is to say."""
-    if self.is_coded or self.side or self.code_depth != CODE_DEPTH:
+    if self.is_coded or self.side or self.grey or self.code_depth != CODE_DEPTH:
       return VERSION_WITH_CODING
     if self.tiling is not None:
       return VERSION_WITH_TILES
@@ -232,6 +237,7 @@ def pack_header(header: Header) -> bytes:
   if header.version >= VERSION_WITH_TILES:
     flags += sum(SIDE_FLAGS[name] for name in header.side)
     flags += _DEPTH_FLAG * (header.code_depth == CODE_DEPTH_2015)
+    flags += _GREY_FLAG * header.grey
     fields += _TILES.pack(tile_px, overlap_px, flags)
   if header.version >= VERSION_WITH_CODING:
     fields += header.entropy_id
@@ -282,7 +288,8 @@ def _parsed(fields: bytes, version: int) -> Header:
       version > VERSION_WITH_TILES or flags <= 1, "0 or 1 gains of a tile", gains=flags
     )
   side = {name for name, flag in SIDE_FLAGS.items() if flags & flag}
-  known = _GAINS_FLAG + _DEPTH_FLAG + sum(SIDE_FLAGS[name] for name in side)
+  known = _GAINS_FLAG + _DEPTH_FLAG + _GREY_FLAG
+  known += sum(SIDE_FLAGS[name] for name in side)
   require(flags | known == known, "flags that this version knows", flags=flags)
   header = Header(
     model_id=model_id,
@@ -298,6 +305,7 @@ def _parsed(fields: bytes, version: int) -> Header:
     else NO_ENTROPY_MODEL,
     side=frozenset(side),
     code_depth=CODE_DEPTH_2015 if flags & _DEPTH_FLAG else CODE_DEPTH,
+    grey=bool(flags & _GREY_FLAG),
   )
   # each thing is said in one way, so equal pictures are equal files
   require(
