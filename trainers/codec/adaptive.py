@@ -1,6 +1,7 @@
 """As many iterations as each part of a picture is worth: spatially adaptive bit rate.
 
-After Johnston et al. 2017 (arXiv 1703.10114), with a criterion of our own.
+After Johnston et al. 2017 (arXiv 1703.10114), with a criterion of our own: a quality that
+is the same everywhere, as theirs, costs more bytes at equal MS-SSIM than it saves.
 A first pass encodes everything to the last iteration and keeps, for every position b of
 16x16 pixels and every t, how unlike the picture is there: e_b(t), MS-SSIM's errors
 (`hardmine.trainers.metrics.block_errors`). A level l is a price of an iteration,
