@@ -1,6 +1,8 @@
 """As many iterations as each part of a picture is worth: spatially adaptive bit rate.
 
-After Johnston et al. 2017 (arXiv 1703.10114), with a criterion of our own.
+After Johnston et al. 2017 (arXiv 1703.10114), with a criterion of our own, as one
+quality for all parts, like theirs, did worse where it was tried (`WORKSPACE.md`).
+
 A first pass encodes everything to the last iteration and keeps, for every position b of
 16x16 pixels and every t, how unlike the picture is there: e_b(t), MS-SSIM's errors
 (`hardmine.trainers.metrics.block_errors`). A level l is a price of an iteration,
@@ -10,7 +12,7 @@ A first pass encodes everything to the last iteration and keeps, for every posit
 so that bits go where they raise MS-SSIM most, and a position's neighbours have at
 least half as many iterations as it has, as in the paper. A second pass encodes with
 these heights. Level 0 is one iteration everywhere. A size or a quality is met by trying
-levels by halves.
+levels by halves; a quality by a file without a map where that is smaller.
 """
 
 from __future__ import annotations
@@ -29,6 +31,7 @@ from hardmine.trainers.codec.height_map import NEEDS
 from hardmine.trainers.codec.rate_control import (
   MAX_LEVEL,
   Compressed,
+  Encoder,
   Target,
   require_one,
 )
@@ -117,6 +120,13 @@ class AdaptiveEncoder:
       score = metric.score(coded.picture)
       return dataclasses.replace(coded, ms_ssim=score, is_met=score >= ms_ssim)
 
+    plain = Encoder(
+      network=self._network,
+      coder=self._coder,
+      header=self._header,
+      image=self._image,
+      side=self._side,
+    ).to(Target(ms_ssim=ms_ssim))
     below, level, found = -1, MAX_LEVEL, scored(MAX_LEVEL)
     while found.is_met and level - below > 1:
       middle = (below + level) // 2
@@ -125,7 +135,8 @@ class AdaptiveEncoder:
         found, level = tried, middle
       else:
         below = middle
-    return found
+    is_smaller = len(plain.data) < len(found.data)
+    return plain if plain.is_met and (is_smaller or not found.is_met) else found
 
   def _to_size(self, target: Target) -> Compressed:
     header = self._header

@@ -107,7 +107,7 @@ def pack_heights(header: Header, heights: np.ndarray) -> bytes:
 
   teller = _Teller(header.iterations, note)
   for grid in by_tile(header, heights):
-    teller.tile(*grid.shape, grid.tolist())
+    teller.tile(grid.shape, grid.tolist())
   encoder = constriction.stream.queue.RangeEncoder()
   encoder.encode(
     np.array(bits, np.int32),
@@ -140,12 +140,12 @@ def unpack_heights(header: Header, payload: bytes) -> np.ndarray:
   teller, heights = _Teller(header.iterations, read), np.empty(positions, np.uint8)
   try:
     for grid in by_tile(header, heights):
-      grid[...] = teller.tile(*grid.shape)
+      grid[...] = teller.tile(grid.shape)
     check_heights(header, heights)
     again = pack_heights(header, heights)
   except (AssertionError, ValueError) as error:  # constriction has no type for it
     raise HeightMapError(
-      f"Expected heights. Received: {str(error).splitlines()[0]}"
+      f"Expected heights. Received: {str(error).partition(chr(10))[0]}"
     ) from error
   if again != payload:  # each thing is said in one way
     raise HeightMapError("Expected heights. Received: bytes behind them, or others")
@@ -166,9 +166,10 @@ class _Teller:
     self._counts = {name: [[1, 1] for _ in range(size)] for name, size in _KINDS}
 
   def tile(
-    self, rows: int, columns: int, known: list[list[int]] | None = None
+    self, grid: tuple[int, ...], known: list[list[int]] | None = None
   ) -> list[list[int]]:
-    """A tile's heights; None has them heard."""
+    """A tile's heights, by rows and columns; None has them heard."""
+    rows, columns = grid
     found: list[list[int]] = []
     for row in range(rows):
       line: list[int] = []
@@ -177,11 +178,13 @@ class _Teller:
           around = line[-1], found[-1][column], found[-1][column - 1]
         else:
           around = (line[-1] if column else found[-1][0] if row else self._most,) * 3
-        line.append(self._height(*around, known and known[row][column]))
+        height = None if known is None else known[row][column]
+        line.append(self._height(around, height))
       found.append(line)
     return found
 
-  def _height(self, left: int, up: int, corner: int, height: int | None) -> int:
+  def _height(self, around: tuple[int, ...], height: int | None) -> int:
+    left, up, corner = around
     expected = sorted((left, up, left + up - corner))[1]
     unrest = abs(left - corner) + abs(up - corner)
     kind = 0 if not unrest else 1 if unrest < _RESTLESS else 2

@@ -85,6 +85,7 @@ class AdaptiveCodec:
       else:
         found = self._encoder(pixels).to(Target(level=level))
         picture = found.picture
+        assert picture is not None  # as of every level that is asked for
       yield level, [_point(found, score(picture), encoding, decoding)]
 
   def nearest(self, pixels: np.ndarray, num_bytes: int) -> File:
