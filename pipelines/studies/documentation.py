@@ -12,7 +12,7 @@ from __future__ import annotations
 import itertools
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -122,7 +122,7 @@ def times(table: Mapping[str, Any]) -> str:
   sides = sorted({row["resolution_px"] for row in known.values()})
   kinds = sorted(META_ARCHITECTURES, key=lambda kind: known["mobilenet_v1", kind]["ms"])
 
-  def ordered(names: Sequence[str], cost: Callable[[str], float]) -> str:
+  def ordered(names: Iterable[str], cost: Callable[[str], float]) -> str:
     return ", ".join(figures.title(name) for name in sorted(names, key=cost))
 
   heads = ["feature extractor"] + [figures.title(kind) for kind in kinds]

@@ -81,7 +81,8 @@ def decode_windows(
       decoded = network.decode(
         stream.window(*blocks),
         stream.gains,
-        *(side.stop - side.start for side in seen),
+        seen[0].stop - seen[0].start,
+        seen[1].stop - seen[1].start,
         stream.window_heights(*blocks),
       )
       top, left = rows.start - seen[0].start, columns.start - seen[1].start
