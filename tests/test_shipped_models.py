@@ -74,7 +74,7 @@ def test_the_card_says_what_the_files_say(name):
   assert (model_dir(name) / CARD).read_text("utf-8") == render_card(model_dir(name))
   facts, metrics = read_facts(model_dir(name), "codec"), document(name, "metrics")
   assert facts["model_id"] in metrics["candidate"]["detail"]
-  assert metrics["num_images"] >= 4
+  assert metrics["num_images"] == 24
   assert document(name, "verdict")["passed"]
 
 

@@ -17,12 +17,13 @@ class CodingNetwork(Protocol):
   With heights, uint8 [rows, columns], a position has codes in so many iterations only.
   In further ones the decoder's network sees 0 there instead of -1 or +1, and the pixels
   stay as they are; the encoder sees what the decoder will have.
-
-  Attributes:
-    takes_heights: it does; others raise ValueError.
+  A network that does not take heights raises ValueError.
   """
 
-  takes_heights: bool
+  @property
+  def takes_heights(self) -> bool:
+    """Whether the network can be told heights."""
+    ...
 
   def encode(
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None

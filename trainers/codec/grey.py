@@ -30,7 +30,11 @@ class GreyNetwork:
   def __init__(self, network: CodingNetwork):
     """Takes one of any kind."""
     self._network = network
-    self.takes_heights = network.takes_heights
+
+  @property
+  def takes_heights(self) -> bool:
+    """Whether the network does."""
+    return self._network.takes_heights
 
   def encode(
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
