@@ -98,7 +98,8 @@ def loss_of_share(loss: Any, of_batch: Any = None) -> Any:
     return loss / num_replicas()  # as Keras adds them up
   if of_batch is None:
     of_batch = batch_mean(ops.stop_gradient(loss))
-  return loss + ops.stop_gradient(of_batch - loss)
+  # the same number everywhere: a loss less itself is 0, whatever the share
+  return loss - ops.stop_gradient(loss) + ops.stop_gradient(of_batch)
 
 
 def require_even(batch_size: int) -> None:
