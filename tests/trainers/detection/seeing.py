@@ -67,8 +67,9 @@ def pictures(sizes: Any) -> list[np.ndarray]:
 def check_equal(found: Any, expected: Any, apart: float = 1e-5) -> None:
   """Boxes as near as floats are, in the same order but for equal scores.
 
-  A thousandth of a pixel, and a ten-thousandth of where they are: sides are exponentials,
-  by which small differences of sums grow. Scores are equal that are no farther `apart`.
+  A thousandth of a pixel, and a ten-thousandth of where they are: sides are
+  exponentials, by which small differences of sums grow. Scores are equal that are no
+  farther `apart`.
   """
   assert len(found) == len(expected) > 0
   for name in vars(expected):
