@@ -237,7 +237,7 @@ def test_the_light_install_makes_a_project(light_python, tmp_path, kind):
     ("train codec_cpu", "train needs Keras: {pipelines}"),
     (
       "models convert 1 --store store",
-      "models needs TensorFlow: {pipelines}",
+      "models needs Keras: {pipelines}",
     ),
   ],
 )

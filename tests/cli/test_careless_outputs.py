@@ -29,7 +29,7 @@ class GrayCodec:
   model_id = bytes(range(8))
   iterations, padding_px, sends_gains = 2, 16, False
 
-  def compress_to(self, image, target, *, metadata=None):
+  def compress_to(self, image, target, *, metadata=None, adaptive=False):
     height_px, width_px, _ = image.shape
     iterations = target.iterations or 2
     header = Header(

@@ -85,15 +85,16 @@ def test_more_may_be_asked_for_than_there_are():
 @pytest.mark.slow
 def test_two_stages_learn_one_category_alone():
   """Of two images, one of which holds nothing."""
-  model = compiled_detector(FASTER, 1, TRAINING)
+  training = dataclasses.replace(TRAINING, learning_rate=1e-3, steps=120)
+  model = compiled_detector(FASTER, 1, training)
   inputs, truth = batch(model)
   truth["labels"] *= [[1], [0]]
   data = tf.data.Dataset.from_tensors((inputs, truth)).repeat()
-  history = model.fit(data, epochs=3, steps_per_epoch=20, verbose=QUIET).history
-  assert history["classification"][2] < history["classification"][0]
-  assert history["classification"][2] > 0
+  history = model.fit(data, epochs=6, steps_per_epoch=20, verbose=QUIET).history
+  assert history["classification"][-1] < history["classification"][0]
+  assert history["classification"][-1] > 0
   boxes, scores, labels, _ = model.detections(inputs)
   overlap = pairwise_iou(boxes[:1, :1], truth["boxes_yxyx_norm"][:1])
-  assert float(np.asarray(overlap).squeeze()) > 0.5
+  assert float(np.asarray(overlap).squeeze()) > 0.7
   assert float(scores[0, 0]) > 2 * float(scores[1, 0])
   assert int(labels[0, 0]) == 1
