@@ -104,7 +104,8 @@ def _step_multiply_adds(model: str, step: str, size_px: tuple[int, int]) -> floa
     one.name: [dim.dim_value for dim in one.type.tensor_type.shape.dim]
     for one in (*graph.value_info, *graph.output)
   }
-  kernels = {one.name: list(one.dims) for one in graph.initializer}
+  # kernels that lie there as float16 are what a cast makes of them
+  kernels = shapes | {one.name: list(one.dims) for one in graph.initializer}
   return sum(
     float(np.prod([*kernels[node.input[1]], *shapes[node.output[0]][2:]]))
     for node in graph.node
