@@ -108,6 +108,8 @@ class CodecTrainingConfig(TrainingConfig):
     ms_ssim_weight: of 1 - MS-SSIM, the multi-scale loss, beside that of pixels.
     log_loss: the logarithms of both, iteration by iteration, so that late iterations,
       whose losses are small, count as much as early ones.
+    early_weight: p of t^-p, by which the loss of iteration t counts; above 0 the first
+      iterations count more, as they do in the area under a curve.
     ema_decay: the exported weights are moving averages with this decay; None exports
       the last ones.
     augment: patches are mirrored and turned at random.
@@ -137,6 +139,7 @@ class CodecTrainingConfig(TrainingConfig):
   pixel_loss: Literal["absolute", "square", "ssim_weighted"] = added("absolute")
   entropy: EntropyConfig | None = added(None)  # noqa: RUF009
   omission: float = added(0.0)
+  early_weight: float = added(0.0)
 
   def __post_init__(self):
     super().__post_init__()
@@ -148,6 +151,11 @@ class CodecTrainingConfig(TrainingConfig):
       0 <= self.ms_ssim_weight < math.inf,
       "a finite ms_ssim_weight >= 0",
       ms_ssim_weight=self.ms_ssim_weight,
+    )
+    require(
+      0 <= self.early_weight <= 2,
+      "0 <= early_weight <= 2",
+      early_weight=self.early_weight,
     )
     require(
       self.initial_weights != "", "a path or null", initial_weights=self.initial_weights

@@ -47,7 +47,8 @@ def experiment() -> CodecExperiment:
     codec=CodecConfig(
       cell=ConvGRUCell,
       reconstruction="additive",
-      width=0.375,
+      width=0.5,
+      deep_width=0.375,  # the coarse layers hold most weights
       use_bias=True,
       output_activation="linear",
       sent_gain=True,
@@ -63,6 +64,7 @@ def experiment() -> CodecExperiment:
       clip_norm=0.5,
       ms_ssim_weight=1.0,
       log_loss=True,
+      early_weight=0.35,
       ema_decay=0.998,
       augment=True,
       product_dtype="bfloat16",

@@ -28,7 +28,9 @@ def experiment() -> CodecExperiment:
   return dataclasses.replace(
     shipped,
     name="codec_small",
-    codec=dataclasses.replace(shipped.codec, width=0.1875, clock=ITERATIONS),
+    codec=dataclasses.replace(
+      shipped.codec, width=0.1875, deep_width=None, clock=ITERATIONS
+    ),
     training=dataclasses.replace(
       shipped.training,
       iterations=ITERATIONS,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from hardmine.trainers.metrics.gaussian import band
@@ -28,17 +29,30 @@ def codec_loss(
   logarithm: bool = False,
   square: bool = False,
   pixel_weights: Any = None,
+  early_weight: float = 0.0,
 ) -> Any:
-  """The mean of `iteration_losses`; by default the papers' mean absolute residual."""
-  if ms_ssim_weight or logarithm or square or pixel_weights is not None:
-    return ops.mean(
-      iteration_losses(
-        images, estimates, ms_ssim_weight, logarithm, square, pixel_weights
-      )
+  """The mean of `iteration_losses`; by default the papers' mean absolute residual.
+
+  With an early weight p iteration t counts by t^-p, in parts of the weights' mean.
+  """
+  if (
+    ms_ssim_weight or logarithm or square or early_weight or pixel_weights is not None
+  ):
+    losses = iteration_losses(
+      images, estimates, ms_ssim_weight, logarithm, square, pixel_weights
     )
+    if early_weight:
+      losses = losses * iteration_weights(losses.shape[0], early_weight)
+    return ops.mean(losses)
   # one mean and not a mean of means: the weights of before, to the last bit
   residuals = ops.cast(images, "float32") - ops.cast(estimates, "float32")
   return ops.mean(ops.abs(residuals))
+
+
+def iteration_weights(iterations: int, early_weight: float) -> np.ndarray:
+  """t^-p for iterations t from 1, float32 [iterations] of mean 1."""
+  weights = np.arange(1.0, iterations + 1) ** -early_weight
+  return (weights / weights.mean()).astype("float32")
 
 
 def iteration_losses(

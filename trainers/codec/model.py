@@ -50,6 +50,7 @@ class RecurrentCodec(keras.Model):
   Attributes:
     ms_ssim_weight: see `hardmine.trainers.codec.losses.codec_loss`.
     log_loss: likewise.
+    early_weight: likewise.
   """
 
   def __init__(
@@ -66,6 +67,7 @@ class RecurrentCodec(keras.Model):
     self.iterations = iterations
     self.ms_ssim_weight = 0.0
     self.log_loss = False
+    self.early_weight = 0.0
     self.pixel_loss = pixel_loss
     # its running mean is a weight, which only those have that need it
     self.ssim_weights = (
@@ -232,6 +234,7 @@ class RecurrentCodec(keras.Model):
         self.log_loss,
         square=self.pixel_loss == "square",
         pixel_weights=weights,
+        early_weight=self.early_weight,
       )
       return loss_of_share(loss)
 

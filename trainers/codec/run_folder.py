@@ -71,7 +71,8 @@ CHANGEABLE = (
     "batch_size",
     "iterations",
   ),
-  *("ms_ssim_weight", "log_loss", "augment", "product_dtype", "strategy"),
+  *("ms_ssim_weight", "log_loss", "early_weight", "augment", "product_dtype"),
+  "strategy",
   *("checkpoint_steps", "summary_steps", "score_steps"),
 )
 

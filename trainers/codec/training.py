@@ -26,6 +26,7 @@ def compiled_codec(
     codec_config, config.iterations, config.seed, config.pixel_loss, config.omission
   )
   codec.ms_ssim_weight, codec.log_loss = config.ms_ssim_weight, config.log_loss
+  codec.early_weight = config.early_weight
   if config.product_dtype != "float32":
     codec.multiply_in(config.product_dtype)
   optimizer = keras.optimizers.Adam(

@@ -9,7 +9,7 @@ from hardmine.schemas.codec_config import CodecConfig
 from hardmine.schemas.training_config import CodecTrainingConfig
 from hardmine.trainers.codec import held_out, sent_gain
 from hardmine.trainers.codec.cells.gru import ConvGRUCell
-from hardmine.trainers.codec.losses import iteration_losses, ms_ssim
+from hardmine.trainers.codec.losses import codec_loss, iteration_losses, ms_ssim
 from hardmine.trainers.codec.model import build_codec
 from hardmine.trainers.codec.training import compiled_codec
 from hardmine.trainers.metrics.ms_ssim import ms_ssim as reference_ms_ssim
@@ -116,6 +116,17 @@ def test_logarithms_weigh_halves_alike_wherever_they_happen():
   ]
   np.testing.assert_allclose(large - halves[0], np.log(2), rtol=1e-3)
   np.testing.assert_allclose(small - halves[1], np.log(2), rtol=1e-3)
+
+
+def test_an_early_weight_counts_iterations_by_a_power_of_their_number():
+  images, estimates = noise(2, 32, 32, 3), noise(4, 2, 32, 32, 3, seed=1)
+  losses = np.asarray(iteration_losses(images, estimates))
+  counts = np.array([1, 1 / 2, 1 / 3, 1 / 4])
+  np.testing.assert_allclose(
+    np.asarray(codec_loss(images, estimates, early_weight=1.0)),
+    np.average(losses, weights=counts),
+    rtol=1e-5,
+  )
 
 
 def test_a_perfect_estimate_has_a_finite_loss():
