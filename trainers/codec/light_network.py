@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import itertools
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,6 +27,7 @@ class LightNetwork:
   """
 
   takes_heights = True
+  is_lazy = True
 
   def __init__(
     self,
@@ -42,14 +44,8 @@ class LightNetwork:
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> tuple[np.ndarray, np.ndarray]:
     """Codes and gains."""
-    # what decoding the last bits would give, nobody asks for
-    planes = [
-      (values > 0, gain)
-      for values, gain, _ in self._steps(image, iterations, False, heights)
-    ]
-    codes, gains = zip(*planes)
-    _give_back(image.shape[0] * image.shape[1])
-    return np.stack(codes).astype(np.uint8), np.array(gains, np.uint8)
+    codes, gains = zip(*self.planes(image, iterations, heights))
+    return np.stack(codes), np.array(gains, np.uint8)
 
   def decode(
     self,
@@ -82,31 +78,45 @@ class LightNetwork:
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> np.ndarray:
     """The picture after every iteration."""
-    height, width, _ = image.shape
-    pictures = [
-      _to_pixels(estimate, height, width)
-      for _, _, estimate in self._steps(image, iterations, True, heights)
-    ]
-    _give_back(height * width)
-    return np.stack(pictures)
+    return np.stack(
+      [picture for _, _, picture in self.steps(image, iterations, heights)]
+    )
+
+  def planes(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> Iterator[tuple[np.ndarray, int]]:
+    """Codes and gain of every iteration."""
+    passes = self._passes(image, iterations, heights)
+    # each before the decoder's pass, and nothing behind the last
+    for values, gain, _ in itertools.islice(passes, 0, 2 * iterations - 1, 2):
+      yield (values > 0).astype(np.uint8), gain
 
   def steps(
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
     """Codes, gain and picture of every iteration."""
     height, width, _ = image.shape
-    for values, gain, estimate in self._steps(image, iterations, True, heights):
+    passes = self._passes(image, iterations, heights)
+    for values, gain, estimate in itertools.islice(passes, 1, None, 2):
       yield (values > 0).astype(np.uint8), gain, _to_pixels(estimate, height, width)
-    _give_back(height * width)
 
-  def _steps(
-    self,
-    image: np.ndarray,
-    iterations: int,
-    to_the_end: bool,
-    heights: np.ndarray | None = None,
-  ) -> Iterator[tuple[np.ndarray, int, Value | None]]:
-    """Of every iteration values [rows, columns, depth], the gain and the estimate."""
+  def _passes(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> Iterator[tuple[np.ndarray, int, Any]]:
+    """What is known behind every pass: the encoder's and the decoder's in turn.
+
+    Yields:
+      Values [rows, columns, depth] and the gain of the iteration, and the estimate.
+    """
+    try:
+      yield from self._run(image, iterations, heights)
+    finally:  # also for whoever has seen enough
+      _give_back(image.shape[0] * image.shape[1])
+
+  def _run(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None
+  ) -> Iterator[tuple[np.ndarray, int, Any]]:
+    """As `_passes`."""
     pixels = self._padded(image)
     rows, columns = (side // self._facts["stride_px"] for side in pixels.shape[2:])
     grid = (rows, columns)
@@ -127,11 +137,11 @@ class LightNetwork:
       values = found.pop("values").numpy()[0].transpose(1, 2, 0)
       gain = int(found.pop("exponents").numpy()[0]) if "exponents" in found else 0
       encoder = _next(found)
-      if to_the_end or iteration + 1 < iterations:
-        decode_step = self._graphs.get("decode_step", *grid)
-        decoder = self._decoded(
-          decode_step, values > 0, gain, iteration, decoder, heights
-        )
+      yield values, gain, decoder[_ESTIMATE]
+      decode_step = self._graphs.get("decode_step", *grid)
+      decoder = self._decoded(
+        decode_step, values > 0, gain, iteration, decoder, heights
+      )
       yield values, gain, decoder[_ESTIMATE]
 
   def _decoded(
