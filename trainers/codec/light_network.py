@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import itertools
 import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -86,37 +85,35 @@ class LightNetwork:
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> Iterator[tuple[np.ndarray, int]]:
     """Codes and gain of every iteration."""
-    passes = self._passes(image, iterations, heights)
-    # each before the decoder's pass, and nothing behind the last
-    for values, gain, _ in itertools.islice(passes, 0, 2 * iterations - 1, 2):
+    for values, gain, _ in self._run(image, iterations, heights, seen=False):
       yield (values > 0).astype(np.uint8), gain
 
   def steps(
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
     """Codes, gain and picture of every iteration."""
-    height, width, _ = image.shape
-    passes = self._passes(image, iterations, heights)
-    for values, gain, estimate in itertools.islice(passes, 1, None, 2):
-      yield (values > 0).astype(np.uint8), gain, _to_pixels(estimate, height, width)
-
-  def _passes(
-    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
-  ) -> Iterator[tuple[np.ndarray, int, Any]]:
-    """What is known behind every pass: the encoder's and the decoder's in turn.
-
-    Yields:
-      Values [rows, columns, depth] and the gain of the iteration, and the estimate.
-    """
-    try:
-      yield from self._run(image, iterations, heights)
-    finally:  # also for whoever has seen enough
-      _give_back(image.shape[0] * image.shape[1])
+    for values, gain, picture in self._run(image, iterations, heights, seen=True):
+      assert picture is not None
+      yield (values > 0).astype(np.uint8), gain, picture
 
   def _run(
-    self, image: np.ndarray, iterations: int, heights: np.ndarray | None
-  ) -> Iterator[tuple[np.ndarray, int, Any]]:
-    """As `_passes`."""
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None, seen: bool
+  ) -> Iterator[tuple[np.ndarray, int, np.ndarray | None]]:
+    """Values [rows, columns, depth], the gain and the picture of every iteration.
+
+    Where pictures are not to be seen, they are None, and the decoder's pass runs when
+    the next iteration is asked for.
+    """
+    try:
+      yield from self._passes(image, iterations, heights, seen)
+    finally:  # also for whoever has enough
+      _give_back(image.shape[0] * image.shape[1])
+
+  def _passes(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None, seen: bool
+  ) -> Iterator[tuple[np.ndarray, int, np.ndarray | None]]:
+    """As `_run`, with all that it holds meanwhile."""
+    height, width, _ = image.shape
     pixels = self._padded(image)
     rows, columns = (side // self._facts["stride_px"] for side in pixels.shape[2:])
     grid = (rows, columns)
@@ -137,12 +134,16 @@ class LightNetwork:
       values = found.pop("values").numpy()[0].transpose(1, 2, 0)
       gain = int(found.pop("exponents").numpy()[0]) if "exponents" in found else 0
       encoder = _next(found)
-      yield values, gain, decoder[_ESTIMATE]
+      if not seen:
+        yield values, gain, None
+        if iteration + 1 == iterations:
+          return
       decode_step = self._graphs.get("decode_step", *grid)
       decoder = self._decoded(
         decode_step, values > 0, gain, iteration, decoder, heights
       )
-      yield values, gain, decoder[_ESTIMATE]
+      if seen:
+        yield values, gain, _to_pixels(decoder[_ESTIMATE], height, width)
 
   def _decoded(
     self,
