@@ -123,8 +123,8 @@ class _Decoder:
       images.check_memory(model_dir, stream, args)
       codec, runtime = self._codecs.get(model_dir)
       with waiting(told, quiet=not alone):
-        image = codec.decode_stream(stream)
-      beside = read_beside(stream)
+        beside = read_beside(stream)
+        image = codec.decode_stream(stream, beside)
       notes = list(beside.notes)
       transparent = image.shape[2] == 4
       image = self._laid(image, item.target, notes)

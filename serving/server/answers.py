@@ -136,8 +136,8 @@ def decompress(
     "X-Hardmine-Model-Id": model.model_id,
     "X-Hardmine-Iterations": str(stream.iterations),
   }
-  image = model.codec.decode_stream(stream)
   beside = read_beside(stream)
+  image = model.codec.decode_stream(stream, beside)
   if notes := [*filter(None, (stream.note, *beside.notes))]:
     headers["X-Hardmine-Note"] = "; ".join(notes)
   options, _ = save_options("PNG", beside.metadata)

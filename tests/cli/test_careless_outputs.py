@@ -42,7 +42,7 @@ class GrayCodec:
     codes = np.zeros((iterations, *header.grid, 32), np.uint8)
     return Compressed(data=pack(header, codes), iterations=iterations)
 
-  def decode_stream(self, stream):
+  def decode_stream(self, stream, beside=None):
     return np.full((stream.header.height_px, stream.header.width_px, 3), 128, np.uint8)
 
 

@@ -143,7 +143,7 @@ class AdaptiveEncoder:
     pixels = header.height_px * header.width_px
 
     def fits(coded: Compressed) -> bool:
-      return target.num_fitting([len(coded.data)], pixels) > 0
+      return target.fits(len(coded.data), pixels)
 
     found, level, beyond = self._coded(0), 0, MAX_LEVEL + 1
     require_one(int(fits(found)), len(found.data), target, header, self._side)
@@ -201,9 +201,7 @@ class AdaptiveEncoder:
   ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """As `encode_tiles`; adds what each tile decodes to."""
     for part, of_tile in zip(self._parts(), heights):
-      codes, gains = [], []
+      steps = self._network.steps(part, iterations, of_tile)
       pictures.append(part)  # until there is a better one
-      for plane, gain, pictures[-1] in self._network.steps(part, iterations, of_tile):
-        codes.append(plane)
-        gains.append(gain)
+      codes, gains = zip(*((plane, gain) for plane, gain, pictures[-1] in steps))
       yield np.stack(codes), np.array(gains, np.uint8)

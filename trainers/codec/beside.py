@@ -28,6 +28,10 @@ class Beside:
   metadata: Metadata
   notes: tuple[str, ...]
 
+  def laid_on(self, image: np.ndarray) -> np.ndarray:
+    """Decoded colours [height, width, 3], with a fourth channel where there is one."""
+    return image if self.alpha is None else np.dstack((image, self.alpha))
+
 
 def pack_side(
   image: np.ndarray, metadata: Metadata | None = None
@@ -67,9 +71,3 @@ def read_beside(stream: Stream) -> Beside:
     except metadata_chunk.MetadataError as error:
       notes.append(f"its metadata is left out: {error}")
   return Beside(alpha=alpha, metadata=metadata, notes=tuple(notes))
-
-
-def with_alpha(image: np.ndarray, stream: Stream) -> np.ndarray:
-  """A decoded picture [height, width, 3], with a fourth channel where there is one."""
-  alpha = read_beside(stream).alpha
-  return image if alpha is None else np.dstack((image, alpha))

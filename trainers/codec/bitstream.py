@@ -34,39 +34,27 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 
 from hardmine.schemas.config import require
-from hardmine.trainers.codec.chunks import (
-  CHUNK_OVERHEAD_BYTES,
-  Chunk,
-  frame,
-  side_number,
-)
+from hardmine.trainers.codec.chunks import CHUNK_OVERHEAD_BYTES, Chunk
 from hardmine.trainers.codec.entropy.coder import EntropyCoder
-from hardmine.trainers.codec.height_map import (
-  by_tile,
-  check_heights,
-  pack_heights,
-  raw_sizes,
-)
-from hardmine.trainers.codec.stream import MAX_GAIN, Stream, packed_bits, tile_shape
+from hardmine.trainers.codec.height_map import by_tile, check_heights
+from hardmine.trainers.codec.packing import Packing, assembled, check_codes, least
+from hardmine.trainers.codec.stream import Stream, tile_shape
 from hardmine.trainers.codec.stream_header import (
-  CONTEXT_NETWORK,
   HEADER_BYTES,
   HEIGHT_MAP,
   MAX_ITERATIONS,
   MAX_PIXELS,
-  NO_ENTROPY_MODEL,
   RAW,
   BitstreamError,
   Header,
   check_entropy_model,
   check_model,
   code_grid,
-  pack_header,
   read_header,
 )
 from hardmine.trainers.codec.unpacking import has_wrong_gain, read_chunks, unpack
@@ -85,6 +73,7 @@ __all__ = [
   "check_model",
   "code_grid",
   "cut",
+  "growing",
   "has_wrong_gain",
   "pack",
   "pack_tiles",
@@ -136,45 +125,48 @@ def pack_tiles(
   """
   require(HEIGHT_MAP not in (side or {}), "heights as what they are", side=HEIGHT_MAP)
   heights = _told_heights(header, heights)
-  gains: list[list[bytes]] = [[] for _ in range(header.iterations)]
-  bits: list[list[bytes]] = [[] for _ in range(header.iterations)]
-  coding = coder.encoding(header.iterations) if coder else None
+  packing = Packing(header, side or {}, coder, heights)
   all_or_some = (
     itertools.repeat(None, header.tiles.num_tiles)
     if heights is None
     else by_tile(header, heights)
   )
-  for (rows, columns), higher, (codes, exponents) in zip(
+  for (rows, columns), higher, (codes, gains) in zip(
     header.tiles, all_or_some, tiles, strict=True
   ):
     shape = tile_shape(header, rows, columns)
-    _check_codes(codes, (header.iterations, *shape, header.code_depth))
-    sent = _checked_gains(exponents, len(codes)) if header.sends_gains else None
-    for index in range(header.iterations):
-      bits[index].append(packed_bits(codes[index], index, higher))
-      if sent is not None:
-        gains[index].append(sent[index].tobytes())
-    if coding:
-      coding.add(
-        codes, np.zeros(len(codes), np.uint8) if sent is None else sent, higher
-      )
-  before = [b"".join(one) for one in gains]
-  raw = [start + b"".join(one) for start, one in zip(before, bits)]
-  header = dataclasses.replace(
-    header,
-    entropy_level=RAW,
-    entropy_id=NO_ENTROPY_MODEL,
-    side=frozenset(side or ()),
-  )
-  written = _assembled(header, side or {}, raw, heights)
-  if coding is None or coder is None:
-    return written
-  coded_header = dataclasses.replace(
-    header, entropy_level=CONTEXT_NETWORK, entropy_id=coder.entropy_id
-  )
-  coded = [start + one for start, one in zip(before, coding.payloads())]
-  least = [min(pair, key=len) for pair in zip(raw, coded)]
-  return min(written, _assembled(coded_header, side or {}, least, heights), key=len)
+    check_codes(codes, (header.iterations, *shape, header.code_depth))
+    packing.add(codes, gains, higher)
+  return packing.file(header.iterations)
+
+
+def growing(
+  header: Header,
+  planes: Iterable[tuple[np.ndarray, int]],
+  side: Mapping[str, bytes],
+  coder: EntropyCoder | None,
+) -> Iterator[bytes]:
+  """The files of 1, 2, ... iterations of a picture that is whole, each when asked for.
+
+  Args:
+    header: of its iterations, the most that there may be; see `pack_tiles`.
+    planes: codes and gain of every iteration, as `CodingNetwork.planes` gives them.
+    side: see `pack_tiles`.
+    coder: likewise.
+
+  Yields:
+    What `pack_tiles` gives of so many iterations.
+  """
+  packing = Packing(header, side, coder)
+  shape = (*header.grid, header.code_depth)
+  codes = np.zeros((header.iterations, *shape), np.uint8)
+  gains = np.zeros(header.iterations, np.uint8)
+  for number, (plane, gain) in enumerate(planes):
+    check_codes(plane, shape)
+    codes[number], gains[number] = plane, gain
+    there = number + 1
+    packing.add(codes[:there], gains[:there], first=number)
+    yield packing.file(there)
 
 
 def cut(data: bytes, iterations: int) -> bytes:
@@ -196,7 +188,7 @@ def cut(data: bytes, iterations: int) -> bytes:
   )
   _require_whole_side(stream)
   header, heights = _beginning(stream, iterations)
-  return _assembled(header, stream.side, stream.payloads, heights)
+  return assembled(header, stream.side, stream.payloads, heights)
 
 
 def prefix_bytes(data: bytes) -> list[int]:
@@ -211,7 +203,7 @@ def prefix_bytes(data: bytes) -> list[int]:
   for iterations in range(1, stream.iterations + 1):
     header, heights = _beginning(stream, iterations)
     part = stream.payloads[:iterations]
-    header, side = _least(header, stream.side, part, heights)
+    header, side = least(header, stream.side, part, heights)
     size = header.size_bytes
     sizes.append(
       size + sum(CHUNK_OVERHEAD_BYTES + len(one) for one in [*side.values(), *part])
@@ -238,66 +230,9 @@ def _told_heights(header: Header, heights: np.ndarray | None) -> np.ndarray | No
   return None if heights.min() == heights.max() else heights
 
 
-def _assembled(
-  header: Header,
-  side: Mapping[str, bytes],
-  payloads: Iterable[bytes],
-  heights: np.ndarray | None,
-) -> bytes:
-  payloads = list(payloads)
-  header, side = _least(header, side, payloads, heights)
-  head = pack_header(header)
-  parts = [head]
-  for name in header.side_in_order:
-    most = header.max_side_bytes(name)
-    require(
-      len(side[name]) <= most, f"{name} of at most {most:,} bytes", size=len(side[name])
-    )
-    parts.append(frame(head, side_number(name), side[name]))
-  parts += [frame(head, index, payload) for index, payload in enumerate(payloads)]
-  return b"".join(parts)
-
-
-def _least(
-  header: Header,
-  side: Mapping[str, bytes],
-  payloads: Iterable[bytes],
-  heights: np.ndarray | None,
-) -> tuple[Header, Mapping[str, bytes]]:
-  """Header and side chunks; those of raw bits where all are raw after all."""
-  raw = raw_sizes(header, heights)
-  if header.is_coded and all(len(one) == size for one, size in zip(payloads, raw)):
-    header = dataclasses.replace(header, entropy_level=RAW, entropy_id=NO_ENTROPY_MODEL)
-  if heights is None:
-    return header, side
-  side = {HEIGHT_MAP: pack_heights(header, heights), **side}
-  return dataclasses.replace(header, side=frozenset(side)), side
-
-
 def _require_whole_side(stream: Stream) -> None:
   if stream.damaged_side:
     raise BitstreamError(
       "Expected an undamaged stream, as a part of one is written anew. Received: "
       f"damaged {', '.join(stream.damaged_side)}"
     )
-
-
-def _check_codes(codes: np.ndarray, shape: tuple[int, ...]) -> None:
-  require(
-    codes.shape == shape and codes.dtype == np.uint8,
-    f"codes as uint8 {list(shape)}",
-    shape=codes.shape,
-    dtype=str(codes.dtype),
-  )
-  require(codes.max() <= 1, "codes of 0 and 1", maximum=int(codes.max()))
-
-
-def _checked_gains(gains: np.ndarray | None, iterations: int) -> np.ndarray:
-  if gains is None or gains.shape != (iterations,) or gains.dtype != np.uint8:
-    raise ValueError(
-      f"Expected gains as uint8 [{iterations}]. Received: gains={gains!r}"
-    )
-  require(
-    gains.max() <= MAX_GAIN, f"gains of 0 to {MAX_GAIN}", maximum=int(gains.max())
-  )
-  return gains

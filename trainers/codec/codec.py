@@ -16,8 +16,9 @@ import numpy as np
 from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATIONS
 from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import read_facts
-from hardmine.trainers.codec import beside, bitstream, tile_coding
+from hardmine.trainers.codec import bitstream, tile_coding
 from hardmine.trainers.codec.adaptive import AdaptiveEncoder
+from hardmine.trainers.codec.beside import Beside, pack_side, read_beside
 from hardmine.trainers.codec.coding_network import CodingNetwork, open_network
 from hardmine.trainers.codec.entropy.coder import EntropyCoder
 from hardmine.trainers.codec.entropy.coding import load_coder
@@ -250,7 +251,7 @@ class Codec:
     entropy: bool,
   ) -> E:
     """An encoder of some kind, of one picture; see `compress`."""
-    pixels, side = beside.pack_side(image, metadata)
+    pixels, side = pack_side(image, metadata)
     height_px, width_px, _ = image.shape
     header = bitstream.Header(
       model_id=self.model_id,
@@ -283,8 +284,10 @@ class Codec:
     """
     return self.decode_stream(bitstream.unpack(data, iterations))
 
-  def decode_stream(self, stream: bitstream.Stream) -> np.ndarray:
-    """The image of an unpacked stream, uint8 [h, w, 3], or [h, w, 4] with alpha."""
+  def decode_stream(
+    self, stream: bitstream.Stream, beside: Beside | None = None
+  ) -> np.ndarray:
+    """As `decompress`, of what was unpacked, and of what `read_beside` found in it."""
     self.check(stream.header)
     self._check_iterations(stream.iterations)
     stream = stream.with_raw_bits(self._coder)
@@ -294,7 +297,7 @@ class Codec:
       image = tile_coding.decode_tiles(network, stream)
     else:
       image = tile_coding.decode_windows(network, stream, window)
-    return beside.with_alpha(image, stream)
+    return (beside or read_beside(stream)).laid_on(image)
 
   def _network_for(self, grey: bool) -> CodingNetwork:
     return GreyNetwork(self._network) if grey else self._network
@@ -314,14 +317,11 @@ class Codec:
       )
 
   def _check_iterations(self, iterations: int) -> None:
+    told_apart = self.facts["config"].keys() & {"clock", "own_weights"}
+    which = ", as many as the model tells apart" if told_apart else ""
     require(
       1 <= iterations <= self.max_iterations,
-      f"1 to {self.max_iterations} iterations"
-      + (
-        ", as many as the model tells apart"
-        if self.facts["config"].keys() & {"clock", "own_weights"}
-        else ""
-      ),
+      f"1 to {self.max_iterations} iterations{which}",
       iterations=iterations,
     )
 

@@ -25,6 +25,11 @@ class CodingNetwork(Protocol):
     """Whether the network can be told heights."""
     ...
 
+  @property
+  def is_lazy(self) -> bool:
+    """Whether `planes` and `steps` compute an iteration when it is asked for."""
+    ...
+
   def encode(
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> tuple[np.ndarray, np.ndarray]:
@@ -53,14 +58,26 @@ class CodingNetwork(Protocol):
     """uint8 [iterations, h, w, 3]: what decoding gives after every iteration."""
     ...
 
+  def planes(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> Iterator[tuple[np.ndarray, int]]:
+    """The bits as `encode` gives them, one iteration after the other.
+
+    If lazy, the decoder's network, which takes most of the time, runs behind an
+    iteration only when the next one is asked for.
+
+    Yields:
+      Codes, uint8 [rows, columns, depth], and the gain.
+    """
+    ...
+
   def steps(
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
-    """One iteration after the other, each when it is asked for if possible.
+    """The same, with the pictures.
 
     Yields:
-      Codes, uint8 [rows, columns, depth], the gain, and what decoding gives after them,
-      uint8 [h, w, 3].
+      Codes and gain, as there, and what decoding gives after them, uint8 [h, w, 3].
     """
     ...
 

@@ -36,6 +36,11 @@ class GreyNetwork:
     """Whether the network does."""
     return self._network.takes_heights
 
+  @property
+  def is_lazy(self) -> bool:
+    """Whether the network is."""
+    return self._network.is_lazy
+
   def encode(
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> tuple[np.ndarray, np.ndarray]:
@@ -58,6 +63,12 @@ class GreyNetwork:
   ) -> np.ndarray:
     """The picture after every iteration."""
     return made_grey(self._network.reconstruct(image, iterations, heights))
+
+  def planes(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> Iterator[tuple[np.ndarray, int]]:
+    """Codes and gain of every iteration."""
+    return self._network.planes(image, iterations, heights)
 
   def steps(
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None

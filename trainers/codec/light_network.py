@@ -26,6 +26,7 @@ class LightNetwork:
   """
 
   takes_heights = True
+  is_lazy = True
 
   def __init__(
     self,
@@ -42,14 +43,8 @@ class LightNetwork:
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> tuple[np.ndarray, np.ndarray]:
     """Codes and gains."""
-    # what decoding the last bits would give, nobody asks for
-    planes = [
-      (values > 0, gain)
-      for values, gain, _ in self._steps(image, iterations, False, heights)
-    ]
-    codes, gains = zip(*planes)
-    _give_back(image.shape[0] * image.shape[1])
-    return np.stack(codes).astype(np.uint8), np.array(gains, np.uint8)
+    codes, gains = zip(*self.planes(image, iterations, heights))
+    return np.stack(codes), np.array(gains, np.uint8)
 
   def decode(
     self,
@@ -82,31 +77,43 @@ class LightNetwork:
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> np.ndarray:
     """The picture after every iteration."""
-    height, width, _ = image.shape
-    pictures = [
-      _to_pixels(estimate, height, width)
-      for _, _, estimate in self._steps(image, iterations, True, heights)
-    ]
-    _give_back(height * width)
-    return np.stack(pictures)
+    return np.stack(
+      [picture for _, _, picture in self.steps(image, iterations, heights)]
+    )
+
+  def planes(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> Iterator[tuple[np.ndarray, int]]:
+    """Codes and gain of every iteration."""
+    for values, gain, _ in self._run(image, iterations, heights, seen=False):
+      yield (values > 0).astype(np.uint8), gain
 
   def steps(
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
     """Codes, gain and picture of every iteration."""
-    height, width, _ = image.shape
-    for values, gain, estimate in self._steps(image, iterations, True, heights):
-      yield (values > 0).astype(np.uint8), gain, _to_pixels(estimate, height, width)
-    _give_back(height * width)
+    for values, gain, picture in self._run(image, iterations, heights, seen=True):
+      assert picture is not None
+      yield (values > 0).astype(np.uint8), gain, picture
 
-  def _steps(
-    self,
-    image: np.ndarray,
-    iterations: int,
-    to_the_end: bool,
-    heights: np.ndarray | None = None,
-  ) -> Iterator[tuple[np.ndarray, int, Value | None]]:
-    """Of every iteration values [rows, columns, depth], the gain and the estimate."""
+  def _run(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None, seen: bool
+  ) -> Iterator[tuple[np.ndarray, int, np.ndarray | None]]:
+    """Values [rows, columns, depth], the gain and the picture of every iteration.
+
+    Where pictures are not to be seen, they are None, and the decoder's pass runs when
+    the next iteration is asked for.
+    """
+    try:
+      yield from self._passes(image, iterations, heights, seen)
+    finally:  # also for whoever has enough
+      _give_back(image.shape[0] * image.shape[1])
+
+  def _passes(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None, seen: bool
+  ) -> Iterator[tuple[np.ndarray, int, np.ndarray | None]]:
+    """As `_run`, with all that it holds meanwhile."""
+    height, width, _ = image.shape
     pixels = self._padded(image)
     rows, columns = (side // self._facts["stride_px"] for side in pixels.shape[2:])
     grid = (rows, columns)
@@ -127,12 +134,16 @@ class LightNetwork:
       values = found.pop("values").numpy()[0].transpose(1, 2, 0)
       gain = int(found.pop("exponents").numpy()[0]) if "exponents" in found else 0
       encoder = _next(found)
-      if to_the_end or iteration + 1 < iterations:
-        decode_step = self._graphs.get("decode_step", *grid)
-        decoder = self._decoded(
-          decode_step, values > 0, gain, iteration, decoder, heights
-        )
-      yield values, gain, decoder[_ESTIMATE]
+      if not seen:
+        yield values, gain, None
+        if iteration + 1 == iterations:
+          return
+      decode_step = self._graphs.get("decode_step", *grid)
+      decoder = self._decoded(
+        decode_step, values > 0, gain, iteration, decoder, heights
+      )
+      if seen:
+        yield values, gain, _to_pixels(decoder[_ESTIMATE], height, width)
 
   def _decoded(
     self,

@@ -1,22 +1,23 @@
 """How many iterations a picture gets: a number, a size of its file, or a quality.
 
 Raw bits have a size that is known before anything is encoded, so nothing is encoded in
-vain. Coded bits are weighed once they are there, each beginning of the file as it would
-lie on the disk. A quality is looked for one iteration after the other in a picture that
-is whole; in one of many tiles by halves, since otherwise all tiles' states would have
-to be kept.
+vain. Coded bits are weighed once they are there, as the file that they would give. In a
+picture that is whole one iteration comes after the other, until the first that is too
+much, or good enough. Of one of many tiles all states would have to be kept for that: so
+many iterations as are likely to be enough are encoded for a size, and a quality is
+looked for by halves.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from hardmine.schemas.config import require
-from hardmine.trainers.codec import bitstream, tile_coding
+from hardmine.trainers.codec import bitstream, rates, tile_coding
 from hardmine.trainers.codec.coding_network import CodingNetwork
 from hardmine.trainers.codec.entropy.coder import EntropyCoder
 from hardmine.trainers.codec.stream import Stream
@@ -80,11 +81,11 @@ class Target:
     """Whether the file's size decides."""
     return self.bpp is not None or self.max_bytes is not None
 
-  def num_fitting(self, sizes: Sequence[int], pixels: int) -> int:
-    """Of files of these sizes, in rising order, how many do not exceed the target."""
+  def fits(self, num_bytes: int, pixels: int) -> bool:
+    """Whether a file of so many bytes does not exceed the size."""
     if self.bpp is not None:
-      return sum(8 * size <= self.bpp * pixels for size in sizes)
-    return sum(size <= (self.max_bytes or 0) for size in sizes)
+      return 8 * num_bytes <= self.bpp * pixels
+    return num_bytes <= (self.max_bytes or 0)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -143,38 +144,40 @@ class Encoder:
     return Compressed(data=self._encoded(iterations), iterations=iterations)
 
   def _to_size(self, target: Target) -> Compressed:
-    most, raw = self.header.iterations, self.raw_bytes()
-    pixels = self.header.height_px * self.header.width_px
-    fitting = target.num_fitting(raw, pixels)
+    header, side = self.header, self.side
+    pixels = header.height_px * header.width_px
+    raw = [
+      rates.file_bytes(dataclasses.replace(header, iterations=count), side)
+      for count in range(1, header.iterations + 1)
+    ]
+    fitting = sum(target.fits(size, pixels) for size in raw)
     if self.coder is None:
-      require_one(fitting, raw[0], target, self.header, self.side)
-      next_bytes = raw[fitting] if fitting < most else None
+      require_one(fitting, raw[0], target, header, side)
+      next_bytes = raw[fitting] if fitting < header.iterations else None
       data = self._encoded(fitting)
       return Compressed(data=data, iterations=fitting, next_bytes=next_bytes)
+    data, iterations, next_bytes = b"", 0, None
+    for larger in self._files(fitting):
+      if not target.fits(len(larger), pixels):
+        next_bytes = len(larger)
+        break
+      data, iterations = larger, iterations + 1
+    require_one(iterations, next_bytes or 0, target, header, side)
+    return Compressed(data=data, iterations=iterations, next_bytes=next_bytes)
+
+  def _files(self, fitting: int) -> Iterator[bytes]:
+    """Of 1, 2, ... iterations; `fitting` would fit with raw bits."""
+    most, there = self.header.iterations, 0
+    if self.network.is_lazy and self.header.tiles.num_tiles == 1:
+      planes = self.network.planes(self.image, most)
+      yield from bitstream.growing(self.header, planes, self.side, self.coder)
+      return
     # Coding hardly ever halves the bits, so more than this is seldom worth encoding.
     for tried in dict.fromkeys((min(2 * fitting + 1, most), most)):
       data = self._encoded(tried)
-      sizes = bitstream.prefix_bytes(data)
-      fitting = target.num_fitting(sizes, pixels)
-      if fitting < tried:
-        break
-    require_one(fitting, sizes[0], target, self.header, self.side)
-    if fitting == tried:
-      return Compressed(data=data, iterations=fitting)
-    return Compressed(
-      data=bitstream.cut(data, fitting),
-      iterations=fitting,
-      next_bytes=sizes[fitting],
-    )
-
-  def raw_bytes(self) -> list[int]:
-    """Of the file of 1, 2, ... iterations with raw bits, exactly."""
-    header = dataclasses.replace(self.header, side=frozenset(self.side))
-    overhead = bitstream.CHUNK_OVERHEAD_BYTES
-    before = header.size_bytes
-    before += sum(overhead + len(one) for one in self.side.values())
-    each = overhead + header.payload_bytes
-    return [before + (index + 1) * each for index in range(header.iterations)]
+      for iterations in range(there + 1, tried + 1):
+        yield bitstream.cut(data, iterations)
+      there = tried
 
   def _by_steps(self, ms_ssim: float) -> Compressed:
     metric, score = MsSsim(self.image), 0.0

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Mapping
+
 from hardmine.schemas.codec_config import CODE_DEPTH
 from hardmine.trainers.codec.bitstream import CHUNK_OVERHEAD_BYTES
 from hardmine.trainers.codec.stream_header import MODEL_ID_BYTES, Header
 from hardmine.trainers.codec.tiling import USUAL, Splitting
 
 
-def file_bytes(header: Header) -> int:
-  """Exact size of a whole file, header and checksums included."""
-  chunk = CHUNK_OVERHEAD_BYTES + header.payload_bytes
-  return header.size_bytes + header.iterations * chunk
+def file_bytes(header: Header, side: Mapping[str, bytes] | None = None) -> int:
+  """Exact size of a whole file of raw bits, header and checksums included.
+
+  Args:
+    header: of the stream; what it says of side chunks is replaced by those given here.
+    side: their payloads by their names.
+  """
+  side = side or {}
+  header = dataclasses.replace(header, side=frozenset(side))
+  chunks = [len(one) for one in side.values()]
+  chunks += header.iterations * [header.payload_bytes]
+  return header.size_bytes + sum(CHUNK_OVERHEAD_BYTES + one for one in chunks)
 
 
 def size_bytes(

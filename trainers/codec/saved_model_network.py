@@ -17,6 +17,7 @@ class SavedModelNetwork:
   """See `hardmine.trainers.codec.coding_network.CodingNetwork`."""
 
   takes_heights = False
+  is_lazy = False
 
   def __init__(self, model_dir: str | os.PathLike):
     self._module, _ = saved_model.load(model_dir, "codec")
@@ -58,14 +59,21 @@ class SavedModelNetwork:
       "images"
     ]
 
+  def planes(
+    self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
+  ) -> Iterator[tuple[np.ndarray, int]]:
+    """Codes and gain of every iteration; all of them are made at once."""
+    codes, gains = self.encode(image, iterations, heights)
+    yield from zip(codes, gains.tolist())
+
   def steps(
     self, image: np.ndarray, iterations: int, heights: np.ndarray | None = None
   ) -> Iterator[tuple[np.ndarray, int, np.ndarray]]:
-    """Codes, gain and picture of every iteration; all of them are made at once."""
-    codes, gains = self.encode(image, iterations, heights)
+    """The same, and the picture."""
+    planes = self.planes(image, iterations, heights)
     pictures = self.reconstruct(image, iterations, heights)
-    for plane, gain, picture in zip(codes, gains, pictures):
-      yield plane, int(gain), picture
+    for (codes, gain), picture in zip(planes, pictures):
+      yield codes, gain, picture
 
   def _call(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
     import tensorflow as tf

@@ -28,6 +28,7 @@ class BitPlanes:
   """See `hardmine.trainers.codec.coding_network.CodingNetwork`."""
 
   takes_heights = True
+  is_lazy = True
 
   def __init__(self):
     self.num_encoded = 0  # iterations
@@ -60,13 +61,19 @@ class BitPlanes:
       ]
     )
 
-  def steps(self, image, iterations, heights=None):
+  def planes(self, image, iterations, heights=None):
     codes, gains = self.encode(image, iterations)
     self.num_encoded -= iterations
-    for index in range(iterations):
+    for plane, gain in zip(codes, gains.tolist()):
       self.num_encoded += 1
-      part = self.decode(codes[: index + 1], gains, *image.shape[:2], heights)
-      yield codes[index], int(gains[index]), part
+      yield plane, gain
+
+  def steps(self, image, iterations, heights=None):
+    codes, gains = [], []
+    for plane, gain in self.planes(image, iterations):
+      codes.append(plane)
+      gains.append(gain)
+      yield plane, gain, self.decode(np.stack(codes), gains, *image.shape[:2], heights)
 
 
 class Deflate:
@@ -85,9 +92,9 @@ class _Encoding:
   def __init__(self, iterations):
     self._planes = [b""] * iterations
 
-  def add(self, codes, gains, heights=None):
+  def add(self, codes, gains, heights=None, *, first=0):
     del gains
-    for index, plane in enumerate(codes):
+    for index, plane in enumerate(codes[first:], first):
       there = plane if heights is None else plane[heights > index]
       self._planes[index] += np.packbits(there).tobytes()
 

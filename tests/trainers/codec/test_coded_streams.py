@@ -19,6 +19,7 @@ from hardmine.trainers.codec.bitstream import (
   unpack,
 )
 from hardmine.trainers.codec.entropy.coding import ContextCoder
+from hardmine.trainers.codec.stream_header import pack_header
 from hardmine.trainers.codec.tiling import Tiling
 from tests.trainers.codec.entropy.small_models import likely_tile, small_model
 
@@ -280,7 +281,7 @@ def test_forged_sizes_allocate_nothing_before_they_are_asked_for():
 def test_a_version_says_no_more_than_it_must():
   """One way to write a thing, so equal pictures are equal files."""
   header, tiles, _ = stream_of(64, 64)
-  head = bitstream.pack_header(dataclasses.replace(header, side=frozenset(["alpha"])))
+  head = pack_header(dataclasses.replace(header, side=frozenset(["alpha"])))
   fields = bytearray(head[:36])
   fields[27] = 1
   lie = bytes(fields) + struct.pack("<I", google_crc32c.value(bytes(fields)))

@@ -21,6 +21,7 @@ from hardmine.trainers.codec.export import serving_functions
 from hardmine.trainers.codec.light_export import write_light_form
 from hardmine.trainers.codec.light_network import LightNetwork
 from hardmine.trainers.codec.model import build_codec
+from tests.trainers.codec.passes import noted
 
 ROOT = Path(__file__).parents[3]
 ITERATIONS = 3
@@ -115,7 +116,7 @@ def test_codes_and_pixels_are_tensorflows(written, runtime):
 
 def assert_first_difference_is_rounding(network, image, ours, theirs):
   """Bits of the first iteration that differs come from values next to zero."""
-  steps = network._steps(image, ITERATIONS, True)
+  steps = network._run(image, ITERATIONS, None, seen=True)
   for (values, _, _), our_plane, their_plane in zip(steps, ours, theirs):
     if (our_plane != their_plane).any():
       assert np.abs(values[our_plane != their_plane]).max() < 1e-5
@@ -167,6 +168,25 @@ def test_where_codes_end_the_picture_stays(written, runtime):
   np.testing.assert_array_equal(
     network.encode(image, ITERATIONS, full)[0], network.encode(image, ITERATIONS)[0]
   )
+
+
+def test_no_pass_runs_that_nobody_asks_for(written, monkeypatch):
+  network, image = LightNetwork(written[1], "onnxruntime"), photograph(33, 50)
+  both = ["encode", "decode"]
+  passes = noted(monkeypatch)
+  codes, gains = network.encode(image, ITERATIONS)
+  assert passes == (both * ITERATIONS)[:-1]
+  passes.clear()
+  for t, (plane, gain) in enumerate(network.planes(image, ITERATIONS)):
+    assert passes == both * t + ["encode"]
+    np.testing.assert_array_equal(plane, codes[t])
+    assert gain == gains[t]
+  assert passes == (both * ITERATIONS)[:-1]
+  passes.clear()
+  for t, (plane, gain, _) in enumerate(network.steps(image, ITERATIONS)):
+    assert passes == both * (t + 1)
+    np.testing.assert_array_equal(plane, codes[t])
+    assert gain == gains[t]
 
 
 @pytest.mark.parametrize("runtime", RUNTIMES)

@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 from hardmine.trainers.codec import bitstream
+from hardmine.trainers.codec.codec import Codec
 from hardmine.trainers.codec.rate_control import Target
 from hardmine.trainers.metrics.ms_ssim import MsSsim
 from hardmine.trainers.photo_metadata.metadata import Metadata
 from tests.trainers.codec.bit_planes import ITERATIONS, Deflate, codec, picture
+from tests.trainers.codec.passes import noted
 
 IMAGE = picture(12, 11, height_px=187, width_px=170)
 METADATA = Metadata(exif=b"II*\0" + bytes(range(200)))
@@ -23,42 +25,106 @@ def coder(request):
   return request.param
 
 
-def sizes(coder, **beside):
-  model, _ = codec(coder)
+def tiled(model):
+  """The same, which splits pictures that are larger than 64x64 pixels."""
+  splitting = model.needs.splitting
+  small = dataclasses.replace(
+    splitting,
+    max_whole_px=64 * 64,
+    tiling=dataclasses.replace(splitting.tiling, tile_px=96, overlap_px=32),
+  )
+  model.needs = dataclasses.replace(model.needs, splitting=small)
+  return model
+
+
+def files_of(model, image, **how):
+  """Of 1, 2, ... iterations, each written by itself."""
   return [
-    len(model.compress(IMAGE, iterations=n, **beside)) for n in range(1, ITERATIONS + 1)
+    model.compress(image, iterations=n, **how) for n in range(1, model.iterations + 1)
   ]
 
 
+def assert_sizes_are_kept(model, image, **how):
+  """By the last file that is not too large; where none is, the first is named."""
+  files = files_of(model, image, **how)
+  sizes = [len(one) for one in files]
+  pixels = image.shape[0] * image.shape[1]
+  edges = [edge for size in sizes for edge in (size - 1, size)]
+  for most in [1, *edges, 2 * sizes[-1]]:
+    fitting = sum(size <= most for size in sizes)
+    for target in (Target(max_bytes=most), Target(bpp=8 * most / pixels)):
+      if not fitting:
+        least = f"{sizes[0]:,} bytes" if target.max_bytes else "0.[0-9]+ bits per pixel"
+        with pytest.raises(ValueError, match=f"at least {least}, one iteration of a"):
+          model.compress_to(image, target, **how)
+        continue
+      found = model.compress_to(image, target, **how)
+      assert found.data == files[fitting - 1]
+      assert found.iterations == fitting
+      assert found.next_bytes == (sizes[fitting] if fitting < len(sizes) else None)
+
+
 @pytest.mark.parametrize("beside", [{}, {"metadata": METADATA}], ids=["bare", "beside"])
-def test_a_size_is_kept_and_one_more_iteration_would_break_it(coder, beside):
-  model, _ = codec(coder)
-  files = sizes(coder, **beside)
-  for index, size in enumerate(files):
-    for most in (size, files[index + 1] - 1 if index + 1 < ITERATIONS else size + 1000):
-      found = model.compress_to(IMAGE, Target(max_bytes=most), **beside)
-      assert found.iterations == index + 1
-      assert found.data == model.compress(IMAGE, iterations=index + 1, **beside)
-      assert len(found.data) <= most
-      if found.next_bytes is not None:
-        assert found.next_bytes == files[index + 1] > most
-      bpp = 8 * most / (187 * 170)
-      assert model.compress(IMAGE, bpp=bpp, **beside) == found.data
+@pytest.mark.parametrize("way", ["whole", "at_once", "tiled"])
+def test_a_size_is_kept_and_one_more_iteration_would_break_it(coder, way, beside):
+  model, network = codec(coder)
+  network.is_lazy = way == "whole"
+  if way == "tiled":
+    tiled(model)
+    assert bitstream.read_header(model.compress(IMAGE)).tiles.num_tiles > 1
+  assert_sizes_are_kept(model, IMAGE, **beside)
 
 
 def test_the_smallest_file_is_named(coder):
   model, _ = codec(coder)
-  least = sizes(coder, metadata=METADATA)[0]
+  least = len(model.compress(IMAGE, iterations=1, metadata=METADATA))
   with pytest.raises(ValueError, match=f"at least {least:,} bytes.*metadata of"):
     model.compress(IMAGE, max_bytes=least - 1, metadata=METADATA)
-  with pytest.raises(ValueError, match=r"at least 0.[0-9]+ bits per pixel"):
-    model.compress(IMAGE, bpp=0.001)
 
 
-def test_raw_bits_are_encoded_as_often_as_they_are_needed():
-  model, network = codec()
-  model.compress(IMAGE, max_bytes=sizes(None)[2])
-  assert network.num_encoded == 3
+def test_coded_bits_need_one_iteration_more_than_is_kept_and_raw_ones_none(coder):
+  model, network = codec(coder)
+  sizes = [len(one) for one in files_of(model, IMAGE)]
+  for fitting, size in enumerate(sizes, start=1):
+    network.num_encoded = 0
+    model.compress(IMAGE, max_bytes=size)
+    looked_at = fitting if coder is None else min(fitting + 1, ITERATIONS)
+    assert network.num_encoded == looked_at
+
+
+@pytest.fixture
+def photograph():
+  smooth = picture(4, 5, seed=3).astype(float)
+  for axis in (0, 1):
+    smooth = np.mean([np.roll(smooth, shift, axis) for shift in range(24)], axis=0)
+  return smooth.astype(np.uint8)
+
+
+@pytest.mark.parametrize("entropy", [True, False])
+def test_a_trained_codec_keeps_sizes_too(entropy, photograph):
+  model = Codec.load("codec_small", "onnxruntime")
+  assert_sizes_are_kept(model, photograph, entropy=entropy)
+  grey = np.repeat(photograph[..., :1], 3, axis=-1)
+  assert_sizes_are_kept(model, grey, entropy=entropy)
+
+
+def test_the_decoder_runs_behind_what_is_kept_alone(photograph, monkeypatch):
+  """And the encoder once more, which finds what is too much."""
+  model = Codec.load("codec_small", "onnxruntime")
+  sizes = [len(one) for one in files_of(model, photograph)]
+  passes = noted(monkeypatch)
+  for fitting, size in enumerate(sizes):
+    passes.clear()
+    if fitting:
+      model.compress(photograph, max_bytes=size - 1)
+    else:
+      with pytest.raises(ValueError, match="at least"):
+        model.compress(photograph, max_bytes=size - 1)
+    assert passes == ["encode", "decode"] * fitting + ["encode"]
+  for how in ({}, {"max_bytes": sizes[-1]}, {"bpp": 24.0, "entropy": False}):
+    passes.clear()
+    model.compress(photograph, **how)
+    assert passes == (["encode", "decode"] * model.iterations)[:-1]
 
 
 def test_a_quality_is_reached_by_the_first_iteration_that_does(coder):
@@ -87,13 +153,7 @@ def test_a_quality_beyond_the_iterations_that_help_is_said_to_be(coder):
 def test_tiles_reach_a_quality_as_a_whole_does(coder):
   model, _ = codec(coder)
   whole = [model.compress_to(IMAGE, Target(ms_ssim=x)) for x in (0.8, 0.9, 0.97, 1.0)]
-  splitting = model.needs.splitting
-  small = dataclasses.replace(
-    splitting,
-    max_whole_px=64 * 64,
-    tiling=dataclasses.replace(splitting.tiling, tile_px=96, overlap_px=32),
-  )
-  model.needs = dataclasses.replace(model.needs, splitting=small)
+  tiled(model)
   for one, target in zip(whole, (0.8, 0.9, 0.97, 1.0)):
     found = model.compress_to(IMAGE, Target(ms_ssim=target))
     assert bitstream.read_header(found.data).tiles.num_tiles > 1

@@ -16,15 +16,21 @@ class Encoding(Protocol):
   """One picture on its way to bytes, a tile at a time."""
 
   def add(
-    self, codes: np.ndarray, gains: np.ndarray, heights: np.ndarray | None = None
+    self,
+    codes: np.ndarray,
+    gains: np.ndarray,
+    heights: np.ndarray | None = None,
+    *,
+    first: int = 0,
   ) -> None:
     """Codes a tile behind those before it.
 
     Args:
-      codes: uint8 {0, 1} [iterations, rows, columns, 32].
+      codes: uint8 {0, 1} [iterations, rows, columns, 32], all of them or the first.
       gains: uint8 [iterations], zeros where the model sends none.
       heights: uint8 [rows, columns], how many iterations each position has; None has
         all.
+      first: of the iterations to be coded, from 0 on; those before only say what comes.
     """
     ...
 

@@ -82,14 +82,19 @@ class ContextEncoding:
     self._coders = [constriction.stream.queue.RangeEncoder() for _ in range(iterations)]
 
   def add(
-    self, codes: np.ndarray, gains: np.ndarray, heights: np.ndarray | None = None
+    self,
+    codes: np.ndarray,
+    gains: np.ndarray,
+    heights: np.ndarray | None = None,
+    *,
+    first: int = 0,
   ) -> None:
     """Codes a tile."""
     planes = Planes.of(codes, heights)
     grid = (codes.shape[1], codes.shape[2])
-    for number, coder in enumerate(self._coders):
+    for number in range(first, len(codes)):
 
-      def code(chances, places, channels, number=number, coder=coder):
+      def code(chances, places, channels, number=number, coder=self._coders[number]):
         bits = planes.signs[number][places, channels] > 0
         coder.encode(bits.astype(np.int32).ravel(), _BIT, _shares(chances))
         return bits

@@ -80,6 +80,18 @@ def test_fewer_iterations_are_the_beginning_of_more():
   assert coded(CODER, (codes[:2], gains[:2])) == whole[:2]
 
 
+@pytest.mark.parametrize("heights", [None, np.arange(30).reshape(5, 6) % 5])
+def test_iterations_one_by_one_are_those_of_all_at_once(heights):
+  codes, gains = likely_tile(4, 5, 6)
+  at_once, one_by_one = CODER.encoding(4), CODER.encoding(4)
+  at_once.add(codes, gains, heights)
+  for number in range(4):
+    there = slice(number + 1)
+    one_by_one.add(codes[there], gains[there], heights, first=number)
+    payloads = at_once.payloads()[there]
+    assert one_by_one.payloads() == payloads + [b""] * (3 - number)
+
+
 def test_the_message_is_as_long_as_the_model_says():
   codes, gains = likely_tile(3, 24, 30)
   bits = CODER.cost_bits(codes, gains)
