@@ -408,6 +408,9 @@ def test_adaptive_goes_with_everything_but_a_number_of_iterations(model, capsys)
   assert main([*words, "--iterations", "2", "--model", model]) == 2
   assert "bpp, max_bytes or ms_ssim beside adaptive" in capsys.readouterr().err
   assert not os.path.exists("a.hmc")
-  job = ["--images", "photo.png", "--output", "out", "--model", model]
-  assert main(["encode", "--adaptive", *job]) == 2
-  assert "no --adaptive with --images" in capsys.readouterr().err
+  job = ["--images", "photo.png", "--output", "out", "--model", model, "--adaptive"]
+  assert main(["encode", *job, "--iterations", "2"]) == 2
+  assert "bpp, max_bytes or ms_ssim beside adaptive" in capsys.readouterr().err
+  assert main(["encode", *job, "--runtime", "tensorflow"]) == 2
+  assert "`hardmine models convert` adds what these need" in capsys.readouterr().err
+  assert not os.path.exists("out")
