@@ -19,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import made_codecs
+import _made_codecs
 import numpy as np
 from PIL import Image
 
@@ -46,7 +46,7 @@ def main() -> None:
   parser.add_argument("sizes", nargs="*", default=["6000x4000", "12000x8000"])
   sizes = parser.parse_args().sizes
   with tempfile.TemporaryDirectory() as folder:
-    model = made_codecs.codec(made_codecs.WIDTH_EIGHTH, Path(folder, "model"))
+    model = _made_codecs.codec(_made_codecs.WIDTH_EIGHTH, Path(folder, "model"))
     small = small_picture(model)
     print(f"768x512, loaded: {small:.2f} processor seconds a megapixel, both ways")
     for size in sizes:

@@ -303,7 +303,9 @@ def test_the_report_says_where_a_curve_ends(written):
     code_depth = 16
 
   held = "as this model does above 0.5"  # a little more of the one that is padded
-  assert held in " ".join(Page((written[0] / "report.html").read_text("utf-8")).text.split())
+  assert held in " ".join(
+    Page((written[0] / "report.html").read_text("utf-8")).text.split()
+  )
   for iterations, told in ((16, "this model does above 1."), (32, "up to it; one")):
     evaluation = evaluate(Of2015, IMAGES, iterations=iterations)
     assert told in " ".join(Page(render(evaluation)).text.split())
