@@ -362,6 +362,7 @@ def test_an_adaptive_job_writes_height_maps(tmp_path, model, monkeypatch):
   data = (tmp_path / "out/streams/a.hmc").read_bytes()
   assert data == codec.compress(pixels, bpp=0.7, adaptive=True)
   heights = bitstream.unpack(data).heights
+  assert heights is not None
   assert heights.min() < heights.max()
 
 
