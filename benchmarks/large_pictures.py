@@ -25,7 +25,6 @@ from PIL import Image
 
 from hardmine.pipelines.cli import images
 from hardmine.trainers.codec.codec import Codec
-from hardmine.trainers.images import MAX_PIXELS
 
 ITERATIONS = 2
 MOST_BYTES = 3_000_000_000
@@ -75,7 +74,7 @@ def small_picture(model: str) -> float:
   best = float("inf")
   for _ in range(6):  # the first opens the graphs
     start = time.process_time()
-    image = images.decode_image("a.png", photo, MAX_PIXELS)
+    image = images.decode_image("a.png", photo)
     data = codec.compress(image, iterations=ITERATIONS)
     images.encode_image("b.png", codec.decompress(data))
     best = min(best, time.process_time() - start)

@@ -176,7 +176,7 @@ def test_iterations_are_those_of_the_training(model, tmp_path, capsys):
   out, err = capsys.readouterr()
   assert (json.loads(out)["iterations"], err) == (2, "")
   assert main([*words, "--iterations", "3", "--overwrite"]) == 0
-  assert "2 iterations help" in capsys.readouterr().err
+  assert "iterations beyond 2 can make" in capsys.readouterr().err
 
 
 def test_a_stream_finds_its_model_when_the_alias_has_moved(
