@@ -41,7 +41,7 @@ format: install  ## Rewrite the code in the house style
 	$(BIN)/ruff format .
 
 benchmarks: install  ## Time us against a reference, both in the same run
-	for file in benchmarks/*.py; do $(BIN)/python $$file || exit 1; done
+	for file in benchmarks/[!_]*.py; do $(BIN)/python $$file || exit 1; done
 
 install: .venv/.$(LANE)  ## Fill .venv from the lane's lock file
 

@@ -26,10 +26,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import made_codecs
-import matrix_product
+import _made_codecs
+import _matrix_product
+import _turns
 import runtimes
-import turns
 
 MODELS = ("codec_shipped", "codec_small", "codec_lstm_additive")
 WHOLE = "codec_lstm_additive"  # coded to its last iteration, its bits as they are
@@ -101,9 +101,9 @@ def made_case(model: str, photograph: str, folder: str) -> Case:
   trained, whole = True, model == WHOLE
   model_dir = model
   if not Path(model).is_dir():
-    trained = made_codecs.is_trained(model)
+    trained = _made_codecs.is_trained(model)
     fit_to = None if whole else photograph
-    model_dir = made_codecs.codec(model, Path(folder, model), fit_to)
+    model_dir = _made_codecs.codec(model, Path(folder, model), fit_to)
   iterations = 16 if whole else None if trained else UNTRAINED_ITERATIONS
   return Case(
     name=Path(model).name,
@@ -127,10 +127,12 @@ def report(case: Case, compressai: str | None, threads: int, repeats: int) -> No
     for name in (*names, runtimes.PRODUCT)
   }
   if compressai:
-    program = str(Path(__file__).with_name("compressai_coding.py"))
+    program = str(Path(__file__).with_name("_compressai_coding.py"))
     commands[COMPRESSAI] = [compressai, program, case.photograph]
-  workers = {name: turns.Worker(command, threads) for name, command in commands.items()}
-  seconds = turns.in_turns(workers, WORK, repeats)
+  workers = {
+    name: _turns.Worker(command, threads) for name, command in commands.items()
+  }
+  seconds = _turns.in_turns(workers, WORK, repeats)
   for worker in workers.values():
     worker.close()
 
@@ -138,7 +140,7 @@ def report(case: Case, compressai: str | None, threads: int, repeats: int) -> No
   height_px, width_px, _ = image.shape
   found = file_of(Codec.load(case.model_dir, names[0]), case, image)
   header = bitstream.read_header(found.data)
-  peak = matrix_product.FLOPS / min(seconds[runtimes.PRODUCT, work] for work in WORK)
+  peak = _matrix_product.FLOPS / min(seconds[runtimes.PRODUCT, work] for work in WORK)
   print(
     f"{case.name}, {width_px}x{height_px}, {header.iterations} iterations, "
     f"{8 * len(found.data) / width_px / height_px:.3f} bits per pixel"
@@ -178,7 +180,7 @@ def line(name: str, work: str, seconds: float, *shares: float) -> str:
 def answer(runtime: str, case: Case) -> None:
   """Codes the photograph, or multiplies matrices, when it is asked to."""
   if runtime == runtimes.PRODUCT:
-    return turns.answer(dict.fromkeys(WORK, matrix_product.product()))
+    return _turns.answer(dict.fromkeys(WORK, _matrix_product.product()))
 
   from hardmine.trainers.codec.codec import Codec
   from hardmine.trainers.images import decode_rgb
@@ -187,7 +189,7 @@ def answer(runtime: str, case: Case) -> None:
   image = decode_rgb(Path(case.photograph).read_bytes())
   data = file_of(codec, case, image).data
   codec.decompress(data)  # and all is warm
-  return turns.answer(
+  return _turns.answer(
     {
       "encode": lambda: file_of(codec, case, image),
       "decode": lambda: codec.decompress(data),

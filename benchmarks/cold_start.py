@@ -22,7 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import made_codecs
+import _made_codecs
 import numpy as np
 from PIL import Image
 
@@ -68,7 +68,7 @@ def main() -> None:
 def _made_models(folder: str) -> list[str]:
   """In processes of their own, as exporting takes TensorFlow."""
   models = [f"{folder}/codec", f"{folder}/detector"]
-  made_codecs.codec(made_codecs.WIDTH_EIGHTH, models[0])
+  _made_codecs.codec(_made_codecs.WIDTH_EIGHTH, models[0])
   detector = str(Path(__file__).with_name("detector_runtimes.py"))
   command = [sys.executable, detector, "--export", models[1]]
   subprocess.run(command, check=True, stderr=subprocess.DEVNULL)

@@ -30,7 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matrix_product
+import _matrix_product
 import numpy as np
 
 RUNTIMES = ("tensorflow", "onnxruntime", "openvino")
@@ -125,7 +125,7 @@ def _answer(model_dir: str, image_path: str, runtime: str) -> None:
   answer = {"whole": _ms(lambda: detector.detect(image))}
   if runtime != "tensorflow":
     answer.update(_parts(detector._network, image))
-  answer["peak"] = matrix_product.FLOPS / _ms(matrix_product.product()) / 1e6
+  answer["peak"] = _matrix_product.FLOPS / _ms(_matrix_product.product()) / 1e6
   print(json.dumps(answer))
 
 

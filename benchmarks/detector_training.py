@@ -30,7 +30,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matrix_product
+import _matrix_product
 import numpy as np
 from PIL import Image
 
@@ -72,8 +72,8 @@ def measure(name: str, files: list[bytes]) -> None:
   )
   step = tf.function(lambda: model.train_step((inputs, truth)))
   operations = _operations(step.get_concrete_function().graph)
-  seconds = _in_turns(step, forward, loss, matrix_product.product())
-  steps, peak = 1 / seconds[0], matrix_product.FLOPS / seconds[3]
+  seconds = _in_turns(step, forward, loss, _matrix_product.product())
+  steps, peak = 1 / seconds[0], _matrix_product.FLOPS / seconds[3]
   forward_share, loss_share = seconds[1] / seconds[0], seconds[2] / seconds[0]
   batch = training.batch_size
   print(f"{name}: a batch of {batch}, inputs {tuple(inputs.shape)}")

@@ -3,10 +3,10 @@
 Codes photographs with a model that has an entropy model, and codes their bits by it, by
 zlib and by LZMA, beside a copy of the raw bits. One core, as a light install runs it.
 
-    OPENBLAS_NUM_THREADS=1 python benchmarks/entropy_coding.py MODEL 'kodak/*.png'
+    OPENBLAS_NUM_THREADS=1 python benchmarks/entropy_coding.py [MODEL ['kodak/*.png']]
 
-`--codes DIR` keeps what the network said, which takes most of the time, and reads it
-the next time.
+Without any it takes the codec that ships and a cup of coffee. `--codes DIR` keeps what
+the network said, which takes most of the time, and reads it the next time.
 """
 
 import argparse
@@ -20,22 +20,30 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before NumPy is imported
 
 import numpy as np
+import skimage
 
 from hardmine.trainers.codec.codec import Codec
 from hardmine.trainers.codec.entropy.coding import load_coder
+from hardmine.trainers.codec.shipped import DEFAULT, find_model
 from hardmine.trainers.images import decode_rgb
 
 
 def main():
   parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-  parser.add_argument("model", help="an exported codec with an entropy model")
   parser.add_argument(
-    "images", nargs="+", help="photographs, none that it was fitted to"
+    "model", nargs="?", default=DEFAULT, help="an exported codec with an entropy model"
+  )
+  parser.add_argument(
+    "images",
+    nargs="*",
+    default=[str(Path(skimage.__file__).with_name("data") / "coffee.png")],
+    help="photographs, none that it was fitted to",
   )
   parser.add_argument("--iterations", type=int, default=16)
   parser.add_argument("--codes", help="a folder that keeps the codes")
   args = parser.parse_args()
   os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+  args.model = find_model(args.model)
   coder = load_coder(args.model)
   if coder is None:
     parser.error(f"{args.model} has no entropy model: `hardmine entropy`")

@@ -19,13 +19,12 @@ import tempfile
 import time
 from pathlib import Path
 
-import made_codecs
+import _made_codecs
 import numpy as np
 from PIL import Image
 
 from hardmine.pipelines.cli import images
 from hardmine.trainers.codec.codec import Codec
-from hardmine.trainers.images import MAX_PIXELS
 
 ITERATIONS = 2
 MOST_BYTES = 3_000_000_000
@@ -46,7 +45,7 @@ def main() -> None:
   parser.add_argument("sizes", nargs="*", default=["6000x4000", "12000x8000"])
   sizes = parser.parse_args().sizes
   with tempfile.TemporaryDirectory() as folder:
-    model = made_codecs.codec(made_codecs.WIDTH_EIGHTH, Path(folder, "model"))
+    model = _made_codecs.codec(_made_codecs.WIDTH_EIGHTH, Path(folder, "model"))
     small = small_picture(model)
     print(f"768x512, loaded: {small:.2f} processor seconds a megapixel, both ways")
     for size in sizes:
@@ -75,7 +74,7 @@ def small_picture(model: str) -> float:
   best = float("inf")
   for _ in range(6):  # the first opens the graphs
     start = time.process_time()
-    image = images.decode_image("a.png", photo, MAX_PIXELS)
+    image = images.decode_image("a.png", photo)
     data = codec.compress(image, iterations=ITERATIONS)
     images.encode_image("b.png", codec.decompress(data))
     best = min(best, time.process_time() - start)

@@ -20,10 +20,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-import made_codecs
-import matrix_product
+import _made_codecs
+import _matrix_product
+import _turns
 import numpy as np
-import turns
 
 ITERATIONS = 16
 SIZE = (512, 768)
@@ -43,8 +43,8 @@ def main() -> None:
     return answer(args.ask, args.models[0])
   with tempfile.TemporaryDirectory() as folder:
     models = args.models or [
-      made_codecs.codec(name, Path(folder, name))
-      for name in (made_codecs.WIDTH_EIGHTH, "codec_shipped")
+      _made_codecs.codec(name, Path(folder, name))
+      for name in (_made_codecs.WIDTH_EIGHTH, "codec_shipped")
     ]
     for model in models:
       for threads in THREADS:
@@ -58,13 +58,13 @@ def report(model: str, threads: int, repeats: int) -> None:
 
   runtimes = [name for name in RUNTIMES if importlib.util.find_spec(name)]
   workers = {
-    name: turns.Worker([sys.executable, __file__, "--ask", name, model], threads)
+    name: _turns.Worker([sys.executable, __file__, "--ask", name, model], threads)
     for name in (*runtimes, PRODUCT)
   }
-  seconds = turns.in_turns(workers, WORK, repeats)
+  seconds = _turns.in_turns(workers, WORK, repeats)
   for worker in workers.values():
     worker.close()
-  peak = matrix_product.FLOPS / min(seconds[PRODUCT, work] for work in WORK)
+  peak = _matrix_product.FLOPS / min(seconds[PRODUCT, work] for work in WORK)
   print(f"{Path(model).name}, threads: {threads}, product {peak / 1e9:.0f} GFLOP/s")
   for work in WORK:
     flops = 2 * multiply_adds(model, work, ITERATIONS, SIZE)
@@ -117,9 +117,9 @@ def _step_multiply_adds(model: str, step: str, size_px: tuple[int, int]) -> floa
 def answer(runtime: str, model: str) -> None:
   """Codes pictures, or multiplies matrices, when it is asked to."""
   if runtime == PRODUCT:
-    turns.answer(dict.fromkeys(WORK, matrix_product.product()))
+    _turns.answer(dict.fromkeys(WORK, _matrix_product.product()))
   else:
-    turns.answer(_coding(runtime, model))
+    _turns.answer(_coding(runtime, model))
 
 
 def _coding(runtime: str, model: str) -> dict:

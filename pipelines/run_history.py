@@ -208,7 +208,8 @@ class RunHistory:
       if other.last_known_state == mlmd.Execution.FAILED:
         return f"it failed in {run}"
       if other.last_known_state not in _SUCCESS:
-        return f"{run} was interrupted in it"
+        # Killed, or failed before its executor, of which TFX makes no note.
+        return f"{run} did not get through it"
       gone = self._gone_outputs(other)
       if gone:
         return f"its earlier output is gone: {gone[0]}"

@@ -76,6 +76,8 @@ class EncodingJobConfig(InferenceConfig):
     alpha: `keep`, or the colour that transparent pictures are laid over, as #ffffff.
     keep_metadata: EXIF, XMP, and who may copy.
     keep_location: places and serial numbers in them, too.
+    adaptive: every part of a picture gets as many iterations as it is worth, which its
+      stream tells in a height map.
   """
 
   iterations: int | None = None
@@ -85,6 +87,7 @@ class EncodingJobConfig(InferenceConfig):
   alpha: str = added("keep")
   keep_metadata: bool = added(False)
   keep_location: bool = added(False)
+  adaptive: bool = added(False)
 
   def __post_init__(self):
     super().__post_init__()
@@ -111,4 +114,10 @@ class EncodingJobConfig(InferenceConfig):
       self.ms_ssim is None or 0 < self.ms_ssim <= 1,
       "an MS-SSIM above 0, at most 1",
       ms_ssim=self.ms_ssim,
+    )
+    require(
+      not self.adaptive or self.iterations is None,
+      "bpp, max_bytes or ms_ssim beside adaptive, with which every part of a picture "
+      "has its own number of iterations",
+      iterations=self.iterations,
     )

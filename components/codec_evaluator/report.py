@@ -100,6 +100,7 @@ def render(
     ],
     patch_px=len(patches[0].pixels) if patches else 0,
     iterations=len(evaluation.candidate.points) if evaluation.candidate else 0,
+    last_bpp=evaluation.candidate.bpp.mean(0)[-1] if evaluation.candidate else 0,
     num_images=len(measured[0].images) if measured else 0,
   )
 

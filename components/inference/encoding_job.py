@@ -72,7 +72,9 @@ class EncodingJob(InferenceJob):
     )
     carried = carrying.of(photograph)
     with model.turn:
-      found = model.model.compress_to(carried.image, target, metadata=carried.metadata)
+      found = model.model.compress_to(
+        carried.image, target, metadata=carried.metadata, adaptive=config.adaptive
+      )
     data = found.data
     place.shards.write(label, data)
     height_px, width_px, _ = photograph.pixels.shape

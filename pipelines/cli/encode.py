@@ -136,8 +136,8 @@ class _Encoder:
       output.write(found.data)
     if found.iterations > codec.iterations:
       done.notes.append(
-        f"hardmine: with this model {codec.iterations} iterations help; more of "
-        "them can make the picture worse"
+        f"hardmine: with this model, iterations beyond {codec.iterations} can make the "
+        "picture worse"
       )
     done.facts = {
       "image": item.source,

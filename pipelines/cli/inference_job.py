@@ -27,7 +27,7 @@ from hardmine.schemas.inference_config import (
   InferenceConfig,
 )
 from hardmine.schemas.outputs import DETECTIONS, STREAMS
-from hardmine.trainers.runtime.choice import ONNX_RUNTIME, VARIABLE
+from hardmine.trainers.runtime.choice import ONNX_RUNTIME, TENSORFLOW, VARIABLE
 
 _BESIDE = (
   ("transparent", "transparent"),
@@ -83,12 +83,9 @@ def encode(args: argparse.Namespace) -> int:
     ValueError: as `detect`.
     RuntimeError: the job failed.
   """
+  from hardmine.trainers.codec.height_map import NEEDS
+
   photo_arguments.carrying_of(args)
-  require(
-    not args.adaptive,
-    "no --adaptive with --images; photographs by name take it",
-    adaptive=args.adaptive,
-  )
   model_dir = choose_model(args.model)
   config = EncodingJobConfig(
     **_shared(args, model_dir),
@@ -96,13 +93,16 @@ def encode(args: argparse.Namespace) -> int:
     alpha=args.alpha,
     keep_metadata=args.keep_metadata,
     keep_location=args.keep_location,
+    adaptive=args.adaptive,
   )
-  clock = read_facts(model_dir, "codec")["config"].get("clock")
+  network = read_facts(model_dir, "codec")["config"]
+  most = network.get("clock") or network.get("own_weights")
   require(
-    not clock or (config.iterations or 0) <= clock,
-    f"1 to {clock} iterations, as many as the model tells apart",
+    not most or (config.iterations or 0) <= most,
+    f"1 to {most} iterations, as many as the model tells apart",
     iterations=config.iterations,
   )
+  require(not config.adaptive or config.runtime != TENSORFLOW, NEEDS, adaptive=True)
   summary = _run(args, config, model_dir, STREAMS)
   stream_bytes, pixels = summary.get("stream_bytes", 0), summary["pixels"]
   told = f"{in_bytes(stream_bytes)} of {in_bytes(summary['image_bytes'])}"

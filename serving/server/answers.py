@@ -29,7 +29,7 @@ Query = Mapping[str, str]
 COMPRESS_QUERY = frozenset(
   {
     *("iterations", "bpp", "max_bytes", "ms_ssim"),
-    *("alpha", "keep_metadata", "keep_location"),
+    *("adaptive", "alpha", "keep_metadata", "keep_location"),
   }
 )
 
@@ -68,8 +68,9 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
     model: a codec.
     body: the photograph's file.
     query: `iterations`, `bpp` or `max_bytes` as the most bits per pixel or bytes, or
-      `ms_ssim` to reach; the iterations that help without any. `alpha` as in
-      `Carrying`, `keep_metadata` and `keep_location` as 0 or 1.
+      `ms_ssim` to reach; the iterations that help without any. `adaptive` as 0 or 1, 1
+      gives it a height map. `alpha` as in `Carrying`, `keep_metadata` and
+      `keep_location` as 0 or 1.
     limits: its pixels and iterations count.
   """
   from hardmine.trainers.codec.carrying import KEEP, Carrying
@@ -83,10 +84,12 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
     max_bytes=_number(query, "max_bytes", int, None),
     ms_ssim=_number(query, "ms_ssim", float, None),
   )
+  adaptive = _is_wanted(query, "adaptive")
+  target.check(adaptive)
   carrying = Carrying(
     alpha=query.get("alpha", KEEP),
-    keep_metadata=bool(_number(query, "keep_metadata", int, 0)),
-    keep_location=bool(_number(query, "keep_location", int, 0)),
+    keep_metadata=_is_wanted(query, "keep_metadata"),
+    keep_location=_is_wanted(query, "keep_location"),
   )
   most, option = _codec_pixels(model, limits)
   carried = carrying.of(_photograph(body, most, option, keep_alpha=True))
@@ -97,6 +100,7 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
     target,
     metadata=carried.metadata,
     max_iterations=limits.max_iterations,
+    adaptive=adaptive,
   )
   headers = {
     "X-Hardmine-Model-Id": model.model_id,
@@ -224,6 +228,12 @@ def _number(query: Query, name: str, kind: type[N], default: D) -> N | D:
     raise Refusal(
       400, "bad_query", f"Expected {name} as {word}. Received: {text[:40]!r}"
     ) from None
+
+
+def _is_wanted(query: Query, name: str) -> bool:
+  given = _number(query, name, int, 0)
+  require(given in (0, 1), f"{name} as 0 or 1", **{name: given})
+  return bool(given)
 
 
 def _check_iterations(iterations: int | None, limits: Limits) -> None:

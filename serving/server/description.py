@@ -40,6 +40,7 @@ def describe(model: LoadedModel, follower: Follower, limits: Limits) -> dict[str
     answer["limits"]["max_pixels"] = limits.max_codec_pixels(model.codec.needs)
     answer["iterations"] = min(model.codec.iterations, limits.max_iterations)
     answer["padding_px"] = model.codec.padding_px
+    answer["can_adapt"] = model.codec.can_adapt
   return _plain(answer)
 
 

@@ -176,7 +176,7 @@ def test_iterations_are_those_of_the_training(model, tmp_path, capsys):
   out, err = capsys.readouterr()
   assert (json.loads(out)["iterations"], err) == (2, "")
   assert main([*words, "--iterations", "3", "--overwrite"]) == 0
-  assert "2 iterations help" in capsys.readouterr().err
+  assert "iterations beyond 2 can make" in capsys.readouterr().err
 
 
 def test_a_stream_finds_its_model_when_the_alias_has_moved(
@@ -408,6 +408,9 @@ def test_adaptive_goes_with_everything_but_a_number_of_iterations(model, capsys)
   assert main([*words, "--iterations", "2", "--model", model]) == 2
   assert "bpp, max_bytes or ms_ssim beside adaptive" in capsys.readouterr().err
   assert not os.path.exists("a.hmc")
-  job = ["--images", "photo.png", "--output", "out", "--model", model]
-  assert main(["encode", "--adaptive", *job]) == 2
-  assert "no --adaptive with --images" in capsys.readouterr().err
+  job = ["--images", "photo.png", "--output", "out", "--model", model, "--adaptive"]
+  assert main(["encode", *job, "--iterations", "2"]) == 2
+  assert "bpp, max_bytes or ms_ssim beside adaptive" in capsys.readouterr().err
+  assert main(["encode", *job, "--runtime", "tensorflow"]) == 2
+  assert "`hardmine models convert` adds what these need" in capsys.readouterr().err
+  assert not os.path.exists("out")

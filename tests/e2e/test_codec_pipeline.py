@@ -9,6 +9,7 @@ import contextlib
 import copy
 import dataclasses
 import fcntl
+import itertools
 import json
 import os
 import shutil
@@ -23,12 +24,14 @@ from PIL import Image
 from hardmine.components import infra_check
 from hardmine.pipelines.beam_runners import direct
 from hardmine.pipelines.cli.main import main
+from hardmine.pipelines.experiments import names
 from hardmine.pipelines.orchestrators.node_launcher import NodeFailed
 from hardmine.pipelines.running import run_experiment
 from hardmine.pipelines.site import Site
 from hardmine.schemas.gates import Gate
 from hardmine.serving.probe.sandbox import Outcome
 from hardmine.serving.store.store import ModelStore
+from hardmine.trainers.codec import bitstream
 from tests.e2e.tiny_codec import crop, tiny_experiment
 
 DOWNSTREAM_OF_GATES = {"CodecEvaluator", "Pusher"}
@@ -281,7 +284,7 @@ def test_interrupted_training_resumes_where_it_was(story, first, capfd):
   )
   capfd.readouterr()
   done, _ = story.run(*settings, **part)
-  assert done.node("Trainer").why.endswith("was interrupted in it")
+  assert done.node("Trainer").why.endswith("did not get through it")
   assert "resum" in capfd.readouterr().out
 
 
@@ -333,6 +336,79 @@ def test_a_check_that_could_not_ask_is_a_failure_and_is_asked_again(
   assert done.node("InfraCheck").why.startswith("it failed in run ")
 
 
+def words_of(*assignments):
+  return [word for assignment in assignments for word in ("--set", assignment)]
+
+
+@pytest.mark.slow
+def test_a_network_of_2015_becomes_a_codec_by_the_command(tmp_path, capfd):
+  tiny = tiny_experiment(tmp_path)
+  (image,) = tiny.evaluation.images
+  root = tmp_path / "root"
+  settings = words_of(
+    f"mining.images={json.dumps(tiny.mining.images)}",
+    "mining.eval_share=0.5",
+    "codec.width=0.02",
+    "codec.own_weights=2",
+    "training.steps=4",
+    "training.summary_steps=4",
+    "training.checkpoint_steps=4",
+    "training.batch_size=2",
+    "training.iterations=2",
+    f"evaluation.images=[{json.dumps(image)}]",
+    "evaluation.iterations=2",
+    "evaluation.gates.0.bound=0",
+  )
+  run = ["run", "codec_2015_conv_residual", "--root", str(root), *settings]
+  assert main([*run, "--require-blessing", "--json"]) == 0
+  answer = json.loads(capfd.readouterr().out)
+  assert {node["status"] for node in answer["nodes"]} == {"ran"}
+  report = next(root.rglob("report.html")).read_text("utf-8")
+  assert "as this model does above 0." in " ".join(report.split())
+
+  model = ["--model", f"{root}/store:candidate"]
+  stream, picture = str(tmp_path / "a.hmc"), str(tmp_path / "a.png")
+  assert main(["encode", image, stream, "--iterations", "2", *model]) == 0
+  assert main(["decode", stream, picture, *model]) == 0
+  header = bitstream.read_header(Path(stream).read_bytes())
+  assert (header.code_depth, header.iterations) == (16, 2)
+  assert Image.open(picture).size == Image.open(image).size
+  capfd.readouterr()
+  more = str(tmp_path / "b.hmc")
+  assert main(["encode", image, more, "--iterations", "3", *model]) == 2
+  assert "1 to 2 iterations" in capfd.readouterr().err
+
+
+CELLS = (
+  "lstm:ConvLSTMCell",
+  "gru:ConvGRUCell",
+  "residual_gru:ResidualGRUCell",
+  "associative_lstm:AssociativeLSTMCell",
+)
+FRAMEWORKS = ("one_shot", "additive", "residual_scaling")
+FAMILY = [
+  *((name,) for name in names() if name.startswith("codec_2015_")),
+  *(
+    (
+      "codec_lstm_additive",
+      f"codec.cell=trainers.codec.cells.{cell}",
+      f"codec.reconstruction={framework}",
+    )
+    for cell, framework in itertools.product(CELLS, FRAMEWORKS)
+  ),
+]
+
+
+def test_every_codec_of_the_papers_is_an_experiment(story, tmp_path, capfd):
+  """A graph of every one; `test_family_learns` trains them."""
+  assert len(FAMILY) == 4 + 4 * 3
+  images = words_of(f"evaluation.images=[{json.dumps(str(story.photos / '*.png'))}]")
+  for name, *settings in FAMILY:
+    run = ["run", name, "--root", str(tmp_path), *images, *words_of(*settings)]
+    assert main([*run, "--to", "ImportSchemaGen", "--json"]) == 0, settings
+    assert json.loads(capfd.readouterr().out)["nodes"][0]["node"] == "ImportSchemaGen"
+
+
 @pytest.mark.slow
 def test_demo_compresses_a_photograph_with_the_model_it_pushed(tmp_path, capfd):
   gate = Gate(metric="ms_ssim_auc", bound=0.0).to_json()
@@ -347,8 +423,7 @@ def test_demo_compresses_a_photograph_with_the_model_it_pushed(tmp_path, capfd):
     "evaluation.max_images=1",
     f"evaluation.gates=[{gate}]",
   ]
-  words = [word for setting in settings for word in ("--set", setting)]
-  assert main(["demo", "--workdir", str(tmp_path), *words]) == 0
+  assert main(["demo", "--workdir", str(tmp_path), *words_of(*settings)]) == 0
   out = capfd.readouterr().out
   stream = tmp_path / "coffee.hmc"
   # 600x400 pixels are 38x25 blocks of 32 bits, twice, of which coding spares some.

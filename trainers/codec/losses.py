@@ -35,9 +35,7 @@ def codec_loss(
 
   With an early weight p iteration t counts by t^-p, in parts of the weights' mean.
   """
-  if (
-    ms_ssim_weight or logarithm or square or early_weight or pixel_weights is not None
-  ):
+  if ms_ssim_weight or logarithm or square or early_weight or pixel_weights is not None:
     losses = iteration_losses(
       images, estimates, ms_ssim_weight, logarithm, square, pixel_weights
     )

@@ -298,6 +298,19 @@ def test_the_report_says_how_large_the_patches_are_and_where_they_lay(written):
   assert 'title="a at 1/4, row 1, column 2"' in text
 
 
+def test_the_report_says_where_a_curve_ends(written):
+  class Of2015(PyramidCodec):
+    code_depth = 16
+
+  held = "as this model does above 0.5"  # a little more of the one that is padded
+  assert held in " ".join(
+    Page((written[0] / "report.html").read_text("utf-8")).text.split()
+  )
+  for iterations, told in ((16, "this model does above 1."), (32, "up to it; one")):
+    evaluation = evaluate(Of2015, IMAGES, iterations=iterations)
+    assert told in " ".join(Page(render(evaluation)).text.split())
+
+
 def test_names_from_files_cannot_inject_markup(written):
   assert "<b>x</b>" not in (written[0] / "report.html").read_text("utf-8")
 

@@ -39,6 +39,7 @@ from hardmine.trainers.images import Photograph
 from hardmine.trainers.metrics.coco_files import read_detections
 from tests.components.inference.tiny_models import photograph
 from tests.s3_server import s3_server
+from tests.trainers.codec import bit_planes
 
 
 class OddError(Exception):
@@ -56,7 +57,8 @@ class KnownCodec:
     cls.loads += 1
     return cls()
 
-  def compress_to(self, image, target, *, metadata=None):
+  def compress_to(self, image, target, *, metadata=None, adaptive=False):
+    assert not adaptive
     height_px, width_px, _ = image.shape
     if width_px == 7:
       raise ValueError("Expected another width. Received: 7")
@@ -350,17 +352,31 @@ def test_photographs_keep_what_they_carry(tmp_path, model):
   assert not bitstream.unpack((tmp_path / "bare/streams/seen.hmc").read_bytes()).side
 
 
+def test_an_adaptive_job_writes_height_maps(tmp_path, model, monkeypatch):
+  codec, _ = bit_planes.codec()
+  monkeypatch.setattr(Codec, "load", lambda path, runtime: codec)
+  pixels = bit_planes.picture(4, 6)
+  (tmp_path / "photos").mkdir()
+  Image.fromarray(pixels).save(tmp_path / "photos" / "a.png")
+  run(EncodingJob, tmp_path / "photos", tmp_path / "out", model, adaptive=True, bpp=0.7)
+  data = (tmp_path / "out/streams/a.hmc").read_bytes()
+  assert data == codec.compress(pixels, bpp=0.7, adaptive=True)
+  heights = bitstream.unpack(data).heights
+  assert heights is not None
+  assert heights.min() < heights.max()
+
+
 def test_a_model_is_at_one_photograph_at_a_time(tmp_path):
   """However many threads a worker has."""
   at_work, most = [], []
 
   class Slow(KnownCodec):
-    def compress_to(self, image, target, *, metadata=None):
+    def compress_to(self, image, target, **options):
       at_work.append(1)
       most.append(len(at_work))
       time.sleep(0.02)
       at_work.pop()
-      return super().compress_to(image, target, metadata=metadata)
+      return super().compress_to(image, target, **options)
 
   loaded = staged_model.LoadedModel(Slow())
   config = EncodingJobConfig(images=("x",), model_digest="")
@@ -431,7 +447,7 @@ def test_pictures_are_as_people_see_them(tmp_path, model):
 
 def test_configs_survive_json():
   for config in (
-    EncodingJobConfig(images=("a",), model_digest="b", bpp=0.5),
+    EncodingJobConfig(images=("a",), model_digest="b", bpp=0.5, adaptive=True),
     DetectionJobConfig(images=("a",), model_digest="b", categories=("cat",)),
   ):
     assert type(config).from_json(config.to_json()) == config
@@ -439,3 +455,5 @@ def test_configs_survive_json():
     dataclasses.replace(
       EncodingJobConfig(images=("a",), model_digest="b", bpp=0.5), iterations=1
     )
+  with pytest.raises(ValueError, match="bpp, max_bytes or ms_ssim beside adaptive"):
+    EncodingJobConfig(images=("a",), model_digest="b", iterations=1, adaptive=True)

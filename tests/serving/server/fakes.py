@@ -86,6 +86,8 @@ class FakeDetector:
 class _Pixel:
   """A network that keeps the upper left pixel of a picture."""
 
+  takes_heights = True
+
   def __init__(self, gate: Gate):
     self._gate = gate
 

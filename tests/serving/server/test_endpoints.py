@@ -146,6 +146,7 @@ def test_the_model_is_described(detector, serve):
   assert model["limits"]["max_pixels"] == 1 << 24
   codec = serve(FakeStore(production=CODEC), max_iterations=3).get("/v1/model").json
   assert (codec["kind"], codec["iterations"], codec["padding_px"]) == ("codec", 3, 16)
+  assert codec["can_adapt"] is True
 
 
 def test_a_model_of_the_other_kind_is_said_to_be_one(detector, codec):
@@ -204,6 +205,10 @@ def test_mistakes_are_json(detector, method, path, status, reason, message):
     ("ms_ssim=2", 422, "at most 1"),
     ("alpha=white", 422, "#ffffff"),
     ("keep_location=1", 422, "keep-metadata"),
+    ("keep_metadata=2", 422, "keep_metadata as 0 or 1"),
+    ("adaptive=2", 422, "adaptive as 0 or 1"),
+    ("adaptive=true", 400, "adaptive as a whole number"),
+    ("adaptive=1&iterations=2", 422, "bpp, max_bytes or ms_ssim beside adaptive"),
     ("bpp=nan", 422, "a finite bpp"),
     ("bpp=0.001", 422, "at least"),
   ],

@@ -63,6 +63,13 @@ def test_answers_are_those_of_the_model_in_process(store, model_dirs):
     codec = Codec.load(model_dirs[FIRST])
     stream = client.post("/v1/compress?iterations=2", sent)
     assert stream.body == codec.compress(pixels, iterations=2)
+    uneven = np.full((64, 96, 3), 90, np.uint8)
+    uneven[:, 48:] = decode_rgb(picture(64, 48))
+    buffer = io.BytesIO()
+    Image.fromarray(uneven).save(buffer, "PNG")
+    adaptive = client.post("/v1/compress?max_bytes=420&adaptive=1", buffer.getvalue())
+    assert adaptive.body == codec.compress(uneven, max_bytes=420, adaptive=True)
+    assert bitstream.unpack(adaptive.body).heights is not None
     usual = client.post("/v1/compress", sent)
     assert usual.headers["X-Hardmine-Iterations"] == str(tiny_models.ITERATIONS)
     back = client.post("/v1/decompress", stream.body)

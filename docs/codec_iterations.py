@@ -4,7 +4,7 @@ Of a training run (`hardmine train`): its held-out photographs are coded, and of
 iteration are shown MS-SSIM, the energy of the residual and its spectrum; and on a batch
 of its patches the size of the gradient that each iteration's loss sends back.
 
-    python benchmarks/codec_iterations.py runs/trainings/codec_shipped --output out.png
+    python docs/codec_iterations.py runs/trainings/codec_shipped --output out.png
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Exports a codec to measure, with random weights, unless one of that name ships.
 
-    python benchmarks/made_codecs.py NAME MODEL_DIR [--fit-to PHOTOGRAPH]
+    python benchmarks/_made_codecs.py NAME MODEL_DIR [--fit-to PHOTOGRAPH]
 
 NAME is an experiment's, or `width_eighth` for a small network with random weights.
 `--fit-to` fits an entropy model to the codes of a photograph for some steps, so that

@@ -4,15 +4,15 @@ A program for a Python that has torch and compressai, which Hardmine does not ne
 weights are random, which no time depends on but that of the entropy coder; bits are
 coded and decoded (`compress`, `decompress`).
 
-    python benchmarks/compressai_coding.py PHOTOGRAPH
+    python benchmarks/_compressai_coding.py PHOTOGRAPH
 """
 
 import os
 import sys
 
+import _turns
 import numpy as np
 import torch
-import turns
 from compressai.zoo import bmshj2018_factorized
 from PIL import Image
 
@@ -29,7 +29,7 @@ def main(path):
   with torch.inference_mode():
     coded = network.compress(picture)  # and all is warm
     network.decompress(coded["strings"], coded["shape"])
-    turns.answer(
+    _turns.answer(
       {
         "encode": lambda: network.compress(picture),
         "decode": lambda: network.decompress(coded["strings"], coded["shape"]),

@@ -4,8 +4,8 @@ Every trial is a training run (`hardmine train`) with some settings changed, on 
 patches and held-out photographs of one run that exists. It is stopped by TERM when it
 has used its share of processor time.
 
-    python benchmarks/codec_trials.py runs/trials --from runs/trainings/codec_shipped
-    python benchmarks/codec_trials.py runs/trials      # only the table of what is there
+    python docs/codec_trials.py runs/trials --from runs/trainings/codec_shipped
+    python docs/codec_trials.py runs/trials      # only the table of what is there
 """
 
 import argparse
