@@ -96,7 +96,7 @@ setup(
   package_data={
     "hardmine": ["py.typed"],
     "hardmine.schemas": ["*.pbtxt"],
-    "hardmine.trainers": ["codec/*.jinja", *MODELS],
+    "hardmine.trainers": ["codec/training/*.jinja", *MODELS],
     "hardmine.serving": ["**/*.jinja", "server/page/*"],
     "hardmine.components": ["**/*.jinja"],
     "hardmine.pipelines": [

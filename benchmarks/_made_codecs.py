@@ -50,8 +50,8 @@ def main() -> None:
   parser.add_argument("--fit-to")
   args = parser.parse_args()
 
-  from hardmine.trainers.codec.export import export_codec
-  from hardmine.trainers.codec.model import build_codec
+  from hardmine.trainers.codec.exports.export import export_codec
+  from hardmine.trainers.codec.network.model import build_codec
 
   config, iterations = _network(args.name)
   network = build_codec(config, iterations)
@@ -76,7 +76,7 @@ def _network(name: str):
 
 def _fit(model_dir: str, path: str) -> None:
   from hardmine.schemas.entropy_config import EntropyConfig
-  from hardmine.trainers.codec.entropy.fitted_export import add_entropy_model
+  from hardmine.trainers.codec.entropy_fitting.fitted_export import add_entropy_model
 
   # the photograph itself is what it knows: its time counts, not what it saves
   config = EntropyConfig(steps=STEPS, whole_share=1.0, held_out_share=0.0)

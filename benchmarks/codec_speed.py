@@ -116,8 +116,8 @@ def made_case(model: str, photograph: str, folder: str) -> Case:
 
 def report(case: Case, compressai: str | None, threads: int, repeats: int) -> None:
   """Asks all in turn, and prints what they took."""
-  from hardmine.trainers.codec import bitstream
   from hardmine.trainers.codec.codec import Codec
+  from hardmine.trainers.codec.streams import bitstream
   from hardmine.trainers.images import decode_rgb
 
   names = [name for name in LIGHT if importlib.util.find_spec(name)]
@@ -199,7 +199,7 @@ def answer(runtime: str, case: Case) -> None:
 
 def file_of(codec, case: Case, image):
   """What is encoded, as `Codec.compress_to` gives it."""
-  from hardmine.trainers.codec.rate_control import Target
+  from hardmine.trainers.codec.running.rate_control import Target
 
   target = Target(iterations=case.iterations, bpp=None if case.iterations else BPP)
   return codec.compress_to(image, target, entropy=case.entropy)

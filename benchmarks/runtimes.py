@@ -123,7 +123,7 @@ def answer(runtime: str, model: str) -> None:
 
 
 def _coding(runtime: str, model: str) -> dict:
-  from hardmine.trainers.codec.coding_network import open_network
+  from hardmine.trainers.codec.running.coding_network import open_network
 
   if runtime == "tensorflow":
     import tensorflow as tf

@@ -20,7 +20,7 @@ import hardmine.trainers  # noqa: F401  sets TensorFlow's switches before its im
 from hardmine.schemas.codec_config import CodecConfig
 from hardmine.schemas.training_config import CodecTrainingConfig
 from hardmine.trainers.codec.cells.lstm import ConvLSTMCell
-from hardmine.trainers.codec.networks import scaled_depth
+from hardmine.trainers.codec.network.networks import scaled_depth
 
 MATRIX = 2048
 
@@ -34,7 +34,7 @@ def main():
   parser.add_argument("--experiment", help="take all of the above but steps from this")
   args = parser.parse_args()
 
-  from hardmine.trainers.codec.training import compiled_codec
+  from hardmine.trainers.codec.training.training import compiled_codec
 
   config = CodecConfig(cell=ConvLSTMCell, width=args.width)
   training = CodecTrainingConfig(

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import hardmine.trainers  # noqa: F401  sets TensorFlow's switches before its import
-from hardmine.trainers.codec.run_folder import RunFolder
+from hardmine.trainers.codec.training.run_folder import RunFolder
 
 SHOWN = (1, 2, 4, 8, 16)
 BATCH = 8
@@ -26,9 +26,9 @@ def main():
   args = parser.parse_args()
   folder = RunFolder(args.run)
 
-  from hardmine.trainers.codec.export import reconstructor
-  from hardmine.trainers.codec.model import build_codec
-  from hardmine.trainers.codec.weights import load_weights
+  from hardmine.trainers.codec.exports.export import reconstructor
+  from hardmine.trainers.codec.network.model import build_codec
+  from hardmine.trainers.codec.network.weights import load_weights
   from hardmine.trainers.datasets import load_patches
 
   experiment = folder.experiment()
@@ -61,7 +61,7 @@ def of_photographs(pairs):
     `ms_ssim` and `energy_db` [n], `high_share` [n] (of the residual's energy above half
     the highest frequency), `spectra` [n + 1, bins], the image's own first.
   """
-  from hardmine.trainers.codec.held_out import ms_ssim_by_iteration
+  from hardmine.trainers.codec.training.held_out import ms_ssim_by_iteration
 
   ms_ssim, energy, spectra = [], [], []
   for image, pictures in pairs:
@@ -99,7 +99,7 @@ def gradient_norms(codec, batch, training):
   """Norm of the gradient of every iteration's loss by itself: [iterations]."""
   import tensorflow as tf
 
-  from hardmine.trainers.codec.losses import iteration_losses
+  from hardmine.trainers.codec.network.losses import iteration_losses
 
   with tf.GradientTape(persistent=True) as tape:
     losses = iteration_losses(

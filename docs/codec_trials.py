@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from hardmine.schemas.class_names import own_files
-from hardmine.trainers.codec.run_folder import RunFolder
+from hardmine.trainers.codec.training.run_folder import RunFolder
 
 BASE = {
   "codec.width": 0.25,

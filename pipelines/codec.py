@@ -87,7 +87,7 @@ def create_pipeline(experiment: CodecExperiment, site: Site):
 def _entropy_images(experiment: CodecExperiment) -> dict[str, list[str]]:
   """The photographs that an entropy model is fitted to, where one is."""
   from hardmine.components.jobs.sources import list_sources
-  from hardmine.trainers.codec.entropy.photographs import spread
+  from hardmine.trainers.codec.entropy_fitting.photographs import spread
 
   entropy = experiment.training.entropy
   if entropy is None:

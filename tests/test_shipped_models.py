@@ -96,8 +96,8 @@ def test_no_file_names_a_folder_of_the_machine_that_made_it(name):
 
 @pytest.mark.parametrize("name", FLOORS)
 def test_a_training_may_begin_with_it(name):
-  keras_model = pytest.importorskip("hardmine.trainers.codec.model")
-  from hardmine.trainers.codec.weights import load_weights
+  keras_model = pytest.importorskip("hardmine.trainers.codec.network.model")
+  from hardmine.trainers.codec.network.weights import load_weights
 
   codec = keras_model.build_codec(find(name).codec, seed=1)
   load_weights(model_dir(name), codec)

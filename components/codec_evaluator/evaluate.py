@@ -21,8 +21,8 @@ from hardmine.components.evaluation.evaluation_set import evaluation_set
 from hardmine.components.evaluation.judging import measure_and_judge
 from hardmine.schemas.config import require
 from hardmine.schemas.gates import Gate, Verdict
-from hardmine.trainers.codec import bitstream
-from hardmine.trainers.codec.rates import iteration_bits, size_bytes
+from hardmine.trainers.codec.streams import bitstream
+from hardmine.trainers.codec.streams.rates import iteration_bits, size_bytes
 
 Report = Callable[[str], None]
 

@@ -17,9 +17,9 @@ from hardmine.components.jobs.sources import Source
 from hardmine.schemas.folders import read_lines
 from hardmine.schemas.inference_config import EncodingJobConfig
 from hardmine.schemas.outputs import STREAMS
-from hardmine.trainers.codec.carrying import Carrying
 from hardmine.trainers.codec.codec import Codec
-from hardmine.trainers.codec.rate_control import Target
+from hardmine.trainers.codec.running.rate_control import Target
+from hardmine.trainers.codec.side_chunks.carrying import Carrying
 from hardmine.trainers.images import Photograph
 
 FOLDER = "streams"

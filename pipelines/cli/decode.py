@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
   """Decodes; everything that can fail early does, before a model is loaded."""
   if args.alpha is not None:
-    from hardmine.trainers.codec.carrying import ground_of
+    from hardmine.trainers.codec.side_chunks.carrying import ground_of
 
     ground_of(args.alpha)
   single = batch.single(args, ENDING)
@@ -99,8 +99,8 @@ class _Decoder:
       output: where it goes.
       alone: it is the only one, for which somebody waits.
     """
-    from hardmine.trainers.codec import bitstream
-    from hardmine.trainers.codec.beside import read_beside
+    from hardmine.trainers.codec.side_chunks.beside import read_beside
+    from hardmine.trainers.codec.streams import bitstream
 
     args, item = self._args, done.item
     data = images.read_input(item.source)
@@ -154,8 +154,8 @@ class _Decoder:
 
   def _laid(self, image: np.ndarray, target: str, notes: list[str]) -> np.ndarray:
     """A picture as its file holds it, over a colour where that is asked for."""
-    from hardmine.trainers.codec.alpha_plane import composite
-    from hardmine.trainers.codec.carrying import KEEP, ground_of
+    from hardmine.trainers.codec.side_chunks.alpha_plane import composite
+    from hardmine.trainers.codec.side_chunks.carrying import KEEP, ground_of
 
     if image.shape[2] == 3:
       return image

@@ -20,9 +20,9 @@ from hardmine.schemas.config import require
 from hardmine.schemas.outputs import FileKind, OutputFile, check_folder
 
 if TYPE_CHECKING:
-  from hardmine.trainers.codec.carrying import Carried
   from hardmine.trainers.codec.codec import Codec
-  from hardmine.trainers.codec.rate_control import Compressed, Target
+  from hardmine.trainers.codec.running.rate_control import Compressed, Target
+  from hardmine.trainers.codec.side_chunks.carrying import Carried
   from hardmine.trainers.images import Photograph
 
 HELP = (
@@ -175,8 +175,8 @@ def _beside_facts(
   data: bytes, photograph: Photograph, carried: Carried
 ) -> dict[str, Any]:
   """For `--json`, of all but the colours."""
-  from hardmine.trainers.codec import bitstream
-  from hardmine.trainers.codec.chunks import read_side
+  from hardmine.trainers.codec.streams import bitstream
+  from hardmine.trainers.codec.streams.chunks import read_side
 
   side = read_side(data, bitstream.read_header(data))
   return {
@@ -257,7 +257,7 @@ def _more(
   facts: dict[str, Any], codec: Codec, found: Compressed, target: Target
 ) -> list[str]:
   """Why a file is no larger, what of it is not the picture, and what was saved."""
-  from hardmine.trainers.codec.rate_control import MAX_LEVEL
+  from hardmine.trainers.codec.running.rate_control import MAX_LEVEL
 
   lines = []
   if found.level is not None:

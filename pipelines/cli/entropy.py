@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> int:
   sources, _ = list_sources(tuple(args.images))
   paths = [source.path for source in sources if not source.is_directory]
   with staged as staging:
-    from hardmine.trainers.codec.entropy.fitted_export import add_entropy_model
+    from hardmine.trainers.codec.entropy_fitting.fitted_export import add_entropy_model
 
     shutil.copytree(model_dir, staging, dirs_exist_ok=True)
     fitted = add_entropy_model(staging, paths, config, _say)

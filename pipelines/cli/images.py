@@ -17,7 +17,7 @@ from hardmine.schemas.outputs import FileKind
 if TYPE_CHECKING:
   import numpy as np
 
-  from hardmine.trainers.codec.stream import Stream
+  from hardmine.trainers.codec.streams.stream import Stream
   from hardmine.trainers.images import Photograph
   from hardmine.trainers.photo_metadata.metadata import Metadata
 
@@ -151,7 +151,7 @@ def decode_within_memory(
   Raises:
     ValueError: as `decode_image`, or the photograph is too large.
   """
-  from hardmine.trainers.codec.memory import Needs, available_bytes
+  from hardmine.trainers.codec.running.memory import Needs, available_bytes
   from hardmine.trainers.images import MAX_PIXELS
 
   limit, remedy = args.max_pixels or MAX_PIXELS, "the limit is of --max-pixels"
@@ -180,7 +180,7 @@ def size_of(data: bytes) -> tuple[int, int]:
 
 def check_memory(model_dir: Path, stream: Stream, args: argparse.Namespace) -> None:
   """Raises ValueError where decoding needs more memory than is available."""
-  from hardmine.trainers.codec.memory import Needs
+  from hardmine.trainers.codec.running.memory import Needs
 
   if not args.ignore_memory:
     needs = Needs.of(model_dir, args.runtime)

@@ -83,7 +83,7 @@ def encode(args: argparse.Namespace) -> int:
     ValueError: as `detect`.
     RuntimeError: the job failed.
   """
-  from hardmine.trainers.codec.height_map import NEEDS
+  from hardmine.trainers.codec.streams.height_map import NEEDS
 
   photo_arguments.carrying_of(args)
   model_dir = choose_model(args.model)

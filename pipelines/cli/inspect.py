@@ -17,7 +17,7 @@ from hardmine.pipelines.cli.tables import printable
 if TYPE_CHECKING:
   import numpy as np
 
-  from hardmine.trainers.codec.bitstream import Chunk, Header
+  from hardmine.trainers.codec.streams.bitstream import Chunk, Header
 
 HELP = (
   "Says what compressed files hold and checks every checksum. Exits 1 when one is "
@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> int:
 def _describe(path: str, full: bool) -> dict[str, Any]:
   if path != "-" and set_facts.is_place(path):
     return set_facts.describe(path, full=full)
-  from hardmine.trainers.codec import bitstream
-  from hardmine.trainers.codec.chunks import read_side
+  from hardmine.trainers.codec.streams import bitstream
+  from hardmine.trainers.codec.streams.chunks import read_side
 
   data = read_input(path)
   try:
@@ -131,9 +131,9 @@ def _whole_size(
   header: Header, pieces: list[Chunk], heights: np.ndarray | None
 ) -> int | None:
   """Bytes of the file, were it whole; None where its lengths are not known."""
-  from hardmine.trainers.codec.bitstream import CHUNK_OVERHEAD_BYTES
-  from hardmine.trainers.codec.height_map import raw_sizes
-  from hardmine.trainers.codec.stream_header import HEIGHT_MAP
+  from hardmine.trainers.codec.streams.bitstream import CHUNK_OVERHEAD_BYTES
+  from hardmine.trainers.codec.streams.height_map import raw_sizes
+  from hardmine.trainers.codec.streams.stream_header import HEIGHT_MAP
 
   sizes = [piece.size_bytes for piece in pieces]
   knows = heights is not None or HEIGHT_MAP not in header.side
@@ -146,8 +146,8 @@ def _whole_size(
 
 def _heights(header: Header, side: dict[str, Chunk]) -> np.ndarray | None:
   """What a height map tells, as far as it is whole."""
-  from hardmine.trainers.codec.height_map import HeightMapError, unpack_heights
-  from hardmine.trainers.codec.stream_header import HEIGHT_MAP
+  from hardmine.trainers.codec.streams.height_map import HeightMapError, unpack_heights
+  from hardmine.trainers.codec.streams.stream_header import HEIGHT_MAP
 
   if HEIGHT_MAP not in side or side[HEIGHT_MAP].problem:
     return None
@@ -163,8 +163,8 @@ def _height_facts(header: Header, heights: np.ndarray | None) -> dict[str, Any]:
     return {}
   import numpy as np
 
-  from hardmine.trainers.codec.bitstream import CHUNK_OVERHEAD_BYTES
-  from hardmine.trainers.codec.height_map import raw_sizes
+  from hardmine.trainers.codec.streams.bitstream import CHUNK_OVERHEAD_BYTES
+  from hardmine.trainers.codec.streams.height_map import raw_sizes
 
   sizes = [CHUNK_OVERHEAD_BYTES + one for one in raw_sizes(header, heights)]
   counts = np.bincount(heights, minlength=header.iterations + 1)

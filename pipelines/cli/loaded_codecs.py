@@ -13,8 +13,8 @@ from hardmine.pipelines.cli.runtime_argument import runtime_of, threads_of_each
 
 if TYPE_CHECKING:
   from hardmine.trainers.codec.codec import Codec
-  from hardmine.trainers.codec.memory import Needs
-  from hardmine.trainers.codec.stream_header import Header
+  from hardmine.trainers.codec.running.memory import Needs
+  from hardmine.trainers.codec.streams.stream_header import Header
 
 
 class LoadedCodecs:
@@ -58,7 +58,7 @@ class LoadedCodecs:
     return self._room(needs, needs.decoding(header, iterations))
 
   def _needs_of(self, model_dir: Path) -> Needs:
-    from hardmine.trainers.codec.memory import Needs
+    from hardmine.trainers.codec.running.memory import Needs
 
     with self._lock:
       if model_dir not in self._needs:
@@ -66,7 +66,7 @@ class LoadedCodecs:
       return self._needs[model_dir]
 
   def _room(self, needs: Needs, needed: int) -> AbstractContextManager[None]:
-    from hardmine.trainers.codec import memory
+    from hardmine.trainers.codec.running import memory
 
     with self._lock:
       if self._budget is None:

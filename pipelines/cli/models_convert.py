@@ -87,7 +87,7 @@ def convert_model(model_dir: Path, target_dir: Path) -> None:
 
     convert_detector(model_dir, target_dir)
   else:
-    from hardmine.trainers.codec.conversion import convert_codec
+    from hardmine.trainers.codec.exports.conversion import convert_codec
 
     convert_codec(model_dir, target_dir)
 

@@ -6,8 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-  from hardmine.trainers.codec.carrying import Carrying
-  from hardmine.trainers.codec.rate_control import Target
+  from hardmine.trainers.codec.running.rate_control import Target
+  from hardmine.trainers.codec.side_chunks.carrying import Carrying
 
 
 def add_rate_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,7 @@ def target_of(args: argparse.Namespace) -> Target:
   Raises:
     ValueError: out of range.
   """
-  from hardmine.trainers.codec.rate_control import Target
+  from hardmine.trainers.codec.running.rate_control import Target
 
   target = Target(
     iterations=args.iterations,
@@ -90,7 +90,7 @@ def carrying_of(args: argparse.Namespace) -> Carrying:
   Raises:
     ValueError: that makes no sense.
   """
-  from hardmine.trainers.codec.carrying import Carrying
+  from hardmine.trainers.codec.side_chunks.carrying import Carrying
 
   return Carrying(
     alpha=args.alpha,

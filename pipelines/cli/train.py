@@ -19,7 +19,7 @@ from hardmine.schemas.outputs import StagedFolder
 
 if TYPE_CHECKING:
   from hardmine.schemas.experiment import CodecExperiment
-  from hardmine.trainers.codec.run_folder import RunFolder
+  from hardmine.trainers.codec.training.run_folder import RunFolder
 
 HELP = (
   "Trains an experiment's codec in a folder of its own, with idle processor time only. "
@@ -112,7 +112,7 @@ def _find(args: argparse.Namespace) -> tuple[RunFolder, Any, list[tuple[Path, st
     The run's folder; the experiment that it begins with, None if it has begun; and
     the user's modules as they lie beside the experiment that was named.
   """
-  from hardmine.trainers.codec.run_folder import RunFolder
+  from hardmine.trainers.codec.training.run_folder import RunFolder
 
   if (Path(args.experiment) / "run.json").is_file():
     require(args.run is None, "a run's folder or --run, not both", run=args.run)
@@ -179,7 +179,7 @@ def _begin(folder: RunFolder, experiment: Any, held_out: list[str] | None) -> No
 
 def _check_held_out(paths: list[str], mined: list[str]) -> None:
   """Every photograph can be scored on, and none is among those that are mined."""
-  from hardmine.trainers.codec.run_folder import read_photograph
+  from hardmine.trainers.codec.training.run_folder import read_photograph
 
   sizes = {os.path.getsize(path) for path in paths if os.path.isfile(path)}
   alike = [path for path in mined if os.path.isfile(path)]
@@ -208,8 +208,8 @@ def _local_weights(reference: str | None) -> str | None:
 
 
 def _check_weights(path: str, experiment: CodecExperiment) -> None:
-  from hardmine.trainers.codec.model import build_codec
-  from hardmine.trainers.codec.weights import load_weights
+  from hardmine.trainers.codec.network.model import build_codec
+  from hardmine.trainers.codec.network.weights import load_weights
 
   load_weights(path, build_codec(experiment.codec))
 
@@ -255,7 +255,8 @@ def _stop(folder: RunFolder) -> int:
 
 
 def _export(folder: RunFolder, model_dir: str) -> int:
-  from hardmine.trainers.codec import held_out, training_run
+  from hardmine.trainers.codec import training_run
+  from hardmine.trainers.codec.training import held_out
 
   with StagedFolder(model_dir, remedy="") as staging:
     scores = training_run.export(str(folder.directory), str(staging))

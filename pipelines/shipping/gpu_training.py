@@ -39,8 +39,8 @@ from hardmine.schemas.codec_config import STRIDE_PX
 from hardmine.schemas.config import require
 from hardmine.schemas.experiment import CodecExperiment
 from hardmine.schemas.outputs import StagedFolder
-from hardmine.trainers.codec import held_out
-from hardmine.trainers.codec.weights import save_weights
+from hardmine.trainers.codec.network.weights import save_weights
+from hardmine.trainers.codec.training import held_out
 
 WARMUP_STEPS = 300
 FIRST_ITERATIONS = 4  # learned at once; the others join them one by one

@@ -120,14 +120,14 @@ def _export(
   images: Sequence[Any],
 ) -> int:
   """Writes the model itself; gives the number of its weights."""
-  from hardmine.trainers.codec import held_out
   from hardmine.trainers.codec.entropy.context_model import (
     ContextModel,
     entropy_model_path,
   )
-  from hardmine.trainers.codec.export import export_codec, reconstructor
-  from hardmine.trainers.codec.model import build_codec
-  from hardmine.trainers.codec.weights import load_weights
+  from hardmine.trainers.codec.exports.export import export_codec, reconstructor
+  from hardmine.trainers.codec.network.model import build_codec
+  from hardmine.trainers.codec.network.weights import load_weights
+  from hardmine.trainers.codec.training import held_out
 
   codec = build_codec(experiment.codec, experiment.training.iterations)
   load_weights(args.weights, codec)

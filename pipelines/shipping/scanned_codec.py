@@ -17,9 +17,13 @@ import numpy as np
 from hardmine.schemas.codec_config import STRIDE_PX
 from hardmine.schemas.config import require
 from hardmine.schemas.experiment import CodecExperiment
-from hardmine.trainers.codec.losses import iteration_losses, iteration_weights, ms_ssim
-from hardmine.trainers.codec.model import RecurrentCodec
-from hardmine.trainers.codec.weights import weight_names
+from hardmine.trainers.codec.network.losses import (
+  iteration_losses,
+  iteration_weights,
+  ms_ssim,
+)
+from hardmine.trainers.codec.network.model import RecurrentCodec
+from hardmine.trainers.codec.network.weights import weight_names
 
 
 class ScannedCodec:

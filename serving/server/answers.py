@@ -20,7 +20,7 @@ from hardmine.serving.server.refusals import Refusal
 if TYPE_CHECKING:
   import numpy as np
 
-  from hardmine.trainers.codec.stream import Stream
+  from hardmine.trainers.codec.streams.stream import Stream
   from hardmine.trainers.images import Photograph
 
 N = TypeVar("N", int, float)
@@ -62,7 +62,7 @@ def detect(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> Res
 
 
 def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> Response:
-  """A photograph to a stream of `hardmine.trainers.codec.bitstream`.
+  """A photograph to a stream of `hardmine.trainers.codec.streams.bitstream`.
 
   Args:
     model: a codec.
@@ -73,8 +73,8 @@ def compress(model: LoadedModel, body: bytes, query: Query, limits: Limits) -> R
       `keep_location` as 0 or 1.
     limits: its pixels and iterations count.
   """
-  from hardmine.trainers.codec.carrying import KEEP, Carrying
-  from hardmine.trainers.codec.rate_control import Target
+  from hardmine.trainers.codec.running.rate_control import Target
+  from hardmine.trainers.codec.side_chunks.carrying import KEEP, Carrying
 
   iterations = _number(query, "iterations", int, None)
   _check_iterations(iterations, limits)
@@ -125,8 +125,8 @@ def decompress(
     query: `iterations`, to decode only so many.
     limits: its pixels and iterations count.
   """
-  from hardmine.trainers.codec import bitstream
-  from hardmine.trainers.codec.beside import read_beside
+  from hardmine.trainers.codec.side_chunks.beside import read_beside
+  from hardmine.trainers.codec.streams import bitstream
   from hardmine.trainers.photo_metadata.saving import save_options
 
   iterations = _number(query, "iterations", int, None)
@@ -172,7 +172,7 @@ def _check_padded(
   height_px: int, width_px: int, model: LoadedModel, limits: Limits
 ) -> None:
   """A line of one pixel's height costs a codec as much as one of its padding's."""
-  from hardmine.trainers.codec import bitstream
+  from hardmine.trainers.codec.streams import bitstream
 
   most, option = _codec_pixels(model, limits)
   padding_px = model.codec.padding_px

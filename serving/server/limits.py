@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hardmine.schemas.config import Config, require
 
 if TYPE_CHECKING:
-  from hardmine.trainers.codec.memory import Needs
+  from hardmine.trainers.codec.running.memory import Needs
 
 _AT_LEAST_ONE = (
   "max_body_bytes",
@@ -29,7 +29,8 @@ class Limits(Config):
     max_body_bytes: of a request; larger ones are refused without reading them.
     max_pixels: of a photograph, and of a stream's image; to a codec as it pads them.
     max_memory_bytes: that a codec may take for one request, its picture included, by
-      `trainers.codec.memory`; so all requests together take `concurrency` times that.
+      `trainers.codec.running.memory`; so all requests together take `concurrency` times
+      that.
     max_iterations: a codec runs at most so many for one request.
     concurrency: requests that a model works on at the same time.
     max_waiting: requests that may wait for that; more are turned away.

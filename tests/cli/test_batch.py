@@ -16,9 +16,9 @@ from PIL import Image
 from hardmine.pipelines.cli import progress
 from hardmine.pipelines.cli.main import main
 from hardmine.schemas.exported_model import LIGHT_FACTS
-from hardmine.trainers.codec import memory
-from hardmine.trainers.codec.bitstream import unpack
 from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.running import memory
+from hardmine.trainers.codec.streams.bitstream import unpack
 from tests.cli.test_careless_outputs import GRAY, PHOTO, GrayCodec, listing
 
 

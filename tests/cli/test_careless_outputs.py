@@ -15,9 +15,9 @@ from PIL import Image
 
 from hardmine.pipelines.cli.main import main
 from hardmine.schemas.exported_model import LIGHT_FACTS
-from hardmine.trainers.codec.bitstream import Header, pack, unpack
 from hardmine.trainers.codec.codec import Codec
-from hardmine.trainers.codec.rate_control import Compressed
+from hardmine.trainers.codec.running.rate_control import Compressed
+from hardmine.trainers.codec.streams.bitstream import Header, pack, unpack
 
 PHOTO = np.random.default_rng(0).integers(0, 256, (20, 33, 3), np.uint8)
 GRAY = np.full_like(PHOTO, 128)

@@ -17,7 +17,7 @@ from hardmine.pipelines.cli.main import main
 from hardmine.schemas.codec_config import CodecConfig
 from hardmine.serving.store.entries import Reason
 from hardmine.serving.store.store import ModelStore
-from hardmine.trainers.codec import bitstream
+from hardmine.trainers.codec.streams import bitstream
 from tests.serving.store import fake_models
 
 ITERATIONS = 4
@@ -35,8 +35,8 @@ def model(tmp_path_factory):
 @pytest.fixture(scope="module")
 def other_model(tmp_path_factory):
   from hardmine.trainers.codec.cells.gru import ConvGRUCell
-  from hardmine.trainers.codec.export import export_codec
-  from hardmine.trainers.codec.model import build_codec
+  from hardmine.trainers.codec.exports.export import export_codec
+  from hardmine.trainers.codec.network.model import build_codec
 
   folder = tmp_path_factory.mktemp("other")
   config = CodecConfig(

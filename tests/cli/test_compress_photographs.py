@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from hardmine.pipelines.cli.main import main
-from hardmine.trainers.codec import bitstream
 from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.streams import bitstream
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "compress_photographs.md"
 
@@ -35,8 +35,8 @@ def home(tmp_path, monkeypatch):
   """A model and two pictures, as the page has them."""
   from hardmine.schemas.codec_config import CodecConfig
   from hardmine.trainers.codec.cells.gru import ConvGRUCell
-  from hardmine.trainers.codec.export import export_codec
-  from hardmine.trainers.codec.model import build_codec
+  from hardmine.trainers.codec.exports.export import export_codec
+  from hardmine.trainers.codec.network.model import build_codec
 
   config = CodecConfig(cell=ConvGRUCell, width=1 / 16)
   export_codec(build_codec(config), tmp_path / "codec", training='{"iterations": 4}')

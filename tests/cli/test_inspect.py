@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from hardmine.pipelines.cli.main import main
-from hardmine.trainers.codec import bitstream
-from hardmine.trainers.codec.bitstream import Header, pack, pack_tiles
 from hardmine.trainers.codec.entropy.coding import ContextCoder
+from hardmine.trainers.codec.streams import bitstream
+from hardmine.trainers.codec.streams.bitstream import Header, pack, pack_tiles
 from tests.trainers.codec.entropy.small_models import likely_tile, small_model
 
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image
 
 from hardmine.schemas.codec_config import CodecConfig
-from hardmine.trainers.codec import bitstream
-from hardmine.trainers.codec.memory import Needs
+from hardmine.trainers.codec.running.memory import Needs
+from hardmine.trainers.codec.streams import bitstream
 
 HEIGHT, WIDTH = 1800, 2400
 MOST_BYTES = 1_500_000_000  # of address space; with the whole at once it takes 2.5 GB
@@ -32,8 +32,8 @@ run()
 @pytest.fixture(scope="module")
 def model(tmp_path_factory):
   from hardmine.trainers.codec.cells.gru import ConvGRUCell
-  from hardmine.trainers.codec.export import export_codec
-  from hardmine.trainers.codec.model import build_codec
+  from hardmine.trainers.codec.exports.export import export_codec
+  from hardmine.trainers.codec.network.model import build_codec
 
   folder = tmp_path_factory.mktemp("model")
   config = CodecConfig(

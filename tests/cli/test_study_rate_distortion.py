@@ -176,7 +176,7 @@ def test_a_mistake_is_one_line(there, capsys, words, line):
 @pytest.mark.slow
 def test_height_maps_are_drawn_over_their_pictures(there, monkeypatch):
   """Heights are made up, since nothing helps an untrained codec."""
-  from hardmine.trainers.codec import adaptive
+  from hardmine.trainers.codec.running import adaptive
 
   def by_column(errors, level):
     iterations, rows, columns = errors.shape

@@ -11,7 +11,7 @@ from PIL import Image
 from hardmine.pipelines.cli import main
 from hardmine.pipelines.experiments import find
 from hardmine.trainers.codec.codec import Codec
-from hardmine.trainers.codec.run_folder import RunFolder
+from hardmine.trainers.codec.training.run_folder import RunFolder
 from tests.cli.process import hardmine
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "train_a_codec.md"

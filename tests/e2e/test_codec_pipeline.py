@@ -31,7 +31,7 @@ from hardmine.pipelines.site import Site
 from hardmine.schemas.gates import Gate
 from hardmine.serving.probe.sandbox import Outcome
 from hardmine.serving.store.store import ModelStore
-from hardmine.trainers.codec import bitstream
+from hardmine.trainers.codec.streams import bitstream
 from tests.e2e.tiny_codec import crop, tiny_experiment
 
 DOWNSTREAM_OF_GATES = {"CodecEvaluator", "Pusher"}

@@ -24,8 +24,8 @@ from hardmine.serving.store.promotion import promote, rollback
 from hardmine.serving.store.signing import verify_signature
 from hardmine.serving.store.store import ModelStore
 from hardmine.trainers.codec.codec import Codec
-from hardmine.trainers.codec.export import export_codec
-from hardmine.trainers.codec.model import build_codec, model_id
+from hardmine.trainers.codec.exports.export import export_codec
+from hardmine.trainers.codec.network.model import build_codec, model_id
 
 EARLIER = Path(__file__).parents[1] / "fixtures" / "version_0_1"
 VERSIONS = (1, 2, 3)

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from hardmine.pipelines.experiments import find
-from hardmine.trainers.codec.model import build_codec
-from hardmine.trainers.codec.weights import load_weights
+from hardmine.trainers.codec.network.model import build_codec
+from hardmine.trainers.codec.network.weights import load_weights
 from tests.trainers.on_jax import run_on_jax
 
 ITERATIONS = 3

@@ -30,8 +30,8 @@ def experiment():
 def words(tmp_path):
   """Of the command, with weights that need more than float16."""
   from hardmine.pipelines.experiments import find
-  from hardmine.trainers.codec.model import build_codec
-  from hardmine.trainers.codec.weights import save_weights
+  from hardmine.trainers.codec.network.model import build_codec
+  from hardmine.trainers.codec.network.weights import save_weights
 
   (tmp_path / "tiny.py").write_text(EXPERIMENT)
   experiment = find(str(tmp_path / "tiny.py"))

@@ -15,7 +15,7 @@ from hardmine.schemas.codec_config import CodecConfig
 from hardmine.schemas.training_config import CodecTrainingConfig
 from hardmine.trainers.checkpoints import Checkpoints
 from hardmine.trainers.codec.cells.gru import ConvGRUCell
-from hardmine.trainers.codec.training import train
+from hardmine.trainers.codec.training.training import train
 
 def batches(step):
   while True:

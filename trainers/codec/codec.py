@@ -16,17 +16,18 @@ import numpy as np
 from hardmine.schemas.codec_config import CODE_DEPTH, STRIDE_PX, USUAL_ITERATIONS
 from hardmine.schemas.config import require
 from hardmine.schemas.exported_model import read_facts
-from hardmine.trainers.codec import bitstream, tile_coding
-from hardmine.trainers.codec.adaptive import AdaptiveEncoder
-from hardmine.trainers.codec.beside import Beside, pack_side, read_beside
-from hardmine.trainers.codec.coding_network import CodingNetwork, open_network
 from hardmine.trainers.codec.entropy.coder import EntropyCoder
 from hardmine.trainers.codec.entropy.coding import load_coder
-from hardmine.trainers.codec.grey import GreyNetwork, is_grey
-from hardmine.trainers.codec.memory import Needs
-from hardmine.trainers.codec.rate_control import Compressed, Encoder, Target
+from hardmine.trainers.codec.running import tile_coding
+from hardmine.trainers.codec.running.adaptive import AdaptiveEncoder
+from hardmine.trainers.codec.running.coding_network import CodingNetwork, open_network
+from hardmine.trainers.codec.running.grey import GreyNetwork, is_grey
+from hardmine.trainers.codec.running.memory import Needs
+from hardmine.trainers.codec.running.rate_control import Compressed, Encoder, Target
 from hardmine.trainers.codec.shipped import DEFAULT, find_model
-from hardmine.trainers.codec.tiling import Grid
+from hardmine.trainers.codec.side_chunks.beside import Beside, pack_side, read_beside
+from hardmine.trainers.codec.streams import bitstream
+from hardmine.trainers.codec.streams.tiling import Grid
 from hardmine.trainers.photo_metadata.metadata import Metadata
 from hardmine.trainers.runtime.choice import choose_runtime
 
@@ -90,7 +91,7 @@ class Codec:
     runtime: str | None = None,
     num_threads: int | None = None,
   ) -> Codec:
-    """Loads what `hardmine.trainers.codec.export` wrote.
+    """Loads what `hardmine.trainers.codec.exports.export` wrote.
 
     Args:
       model_dir: the exported model, or the name of one that ships.
@@ -166,7 +167,7 @@ class Codec:
     entropy: bool = True,
     adaptive: bool = False,
   ) -> bytes:
-    """A stream (`hardmine.trainers.codec.bitstream`) of an image.
+    """A stream (`hardmine.trainers.codec.streams.bitstream`) of an image.
 
     Of the four targets one may be given; without any, as many iterations as help are
     written. `compress_to` says what was reached.
@@ -182,8 +183,8 @@ class Codec:
       metadata: to go along.
       entropy: bits are coded where the model knows how; False leaves them raw.
       adaptive: every 16x16 pixels get as many iterations as they are worth, which the
-        stream tells in a height map (`hardmine.trainers.codec.adaptive`). It takes
-        some times as long, and goes with every target but `iterations`.
+        stream tells in a height map (`hardmine.trainers.codec.running.adaptive`). It
+        takes some times as long, and goes with every target but `iterations`.
 
     Raises:
       ValueError: two targets, or not even one iteration fits.

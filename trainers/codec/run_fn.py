@@ -11,10 +11,10 @@ from hardmine.schemas.codec_config import CodecConfig
 from hardmine.schemas.training_config import CodecTrainingConfig
 from hardmine.trainers.callbacks import Summaries
 from hardmine.trainers.checkpoints import Checkpoints, checkpoint_dir
-from hardmine.trainers.codec import held_out
 from hardmine.trainers.codec.entropy.context_model import keep_entropy_model
-from hardmine.trainers.codec.export import export_codec, reconstructor
-from hardmine.trainers.codec.training import contact_sheet, train
+from hardmine.trainers.codec.exports.export import export_codec, reconstructor
+from hardmine.trainers.codec.training import held_out
+from hardmine.trainers.codec.training.training import contact_sheet, train
 from hardmine.trainers.datasets import (
   load_patches,
   matching_files,
@@ -114,7 +114,7 @@ def _train_and_export(fn_args: Any) -> None:
       **facts,
     )
   if config.entropy is not None:
-    from hardmine.trainers.codec.entropy.fitted_export import add_entropy_model
+    from hardmine.trainers.codec.entropy_fitting.fitted_export import add_entropy_model
 
     paths = settings["entropy_images"]
     add_entropy_model(fn_args.serving_model_dir, paths, config.entropy, _say)

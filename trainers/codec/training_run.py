@@ -19,12 +19,12 @@ from hardmine.schemas.config import require
 from hardmine.schemas.experiment import CodecExperiment
 from hardmine.schemas.streams import Streams
 from hardmine.trainers.checkpoints import Checkpoints
-from hardmine.trainers.codec import held_out, progress_page
-from hardmine.trainers.codec.export import export_codec, reconstructor
-from hardmine.trainers.codec.model import RecurrentCodec, build_codec
-from hardmine.trainers.codec.run_folder import RunFolder
-from hardmine.trainers.codec.training import compiled_codec
-from hardmine.trainers.codec.weights import load_weights, save_weights
+from hardmine.trainers.codec.exports.export import export_codec, reconstructor
+from hardmine.trainers.codec.network.model import RecurrentCodec, build_codec
+from hardmine.trainers.codec.network.weights import load_weights, save_weights
+from hardmine.trainers.codec.training import held_out, progress_page
+from hardmine.trainers.codec.training.run_folder import RunFolder
+from hardmine.trainers.codec.training.training import compiled_codec
 from hardmine.trainers.datasets import load_patches
 from hardmine.trainers.devices import device_scope
 from hardmine.trainers.optimizers import averaged

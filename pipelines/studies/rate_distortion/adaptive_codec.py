@@ -16,10 +16,10 @@ from hardmine.pipelines.studies.rate_distortion.studied import (
   timed,
 )
 from hardmine.schemas.config import require
-from hardmine.trainers.codec import bitstream
-from hardmine.trainers.codec.adaptive import AdaptiveEncoder
 from hardmine.trainers.codec.codec import Codec
-from hardmine.trainers.codec.rate_control import MAX_LEVEL, Compressed, Target
+from hardmine.trainers.codec.running.adaptive import AdaptiveEncoder
+from hardmine.trainers.codec.running.rate_control import MAX_LEVEL, Compressed, Target
+from hardmine.trainers.codec.streams import bitstream
 
 _STEP = 5  # of levels: about an eighth of a bit per pixel in the middle
 _TIMED = 20
@@ -29,9 +29,9 @@ _METHOD = 1  # counted up where levels come to mean something else
 class AdaptiveCodec:
   """A model of ours whose files have height maps; see `studied.Studied`.
 
-  Its settings are levels (`hardmine.trainers.codec.adaptive`). One of them is encoded
-  and decoded by itself, and timed; the others share the pass that finds out what
-  iterations are worth.
+  Its settings are levels (`hardmine.trainers.codec.running.adaptive`). One of them is
+  encoded and decoded by itself, and timed; the others share the pass that finds out
+  what iterations are worth.
   """
 
   setting_is = "level"

@@ -6,8 +6,8 @@ import numpy as np
 from PIL import Image
 
 from hardmine.schemas.codec_config import STRIDE_PX, USUAL_ITERATIONS
-from hardmine.trainers.codec.height_map import by_tile
-from hardmine.trainers.codec.stream import Stream
+from hardmine.trainers.codec.streams.height_map import by_tile
+from hardmine.trainers.codec.streams.stream import Stream
 
 MOST_DRAWN = USUAL_ITERATIONS  # have the last colour, and more have it too
 WIDTH_PX = 480  # at most

@@ -20,8 +20,8 @@ from hardmine.pipelines.studies.rate_distortion.studied import (
 )
 from hardmine.pipelines.studies.records import runtime_version
 from hardmine.schemas.config import require
-from hardmine.trainers.codec import bitstream
 from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.streams import bitstream
 
 
 class ModelCodec:

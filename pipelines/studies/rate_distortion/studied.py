@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
-from hardmine.trainers.codec.stream import Stream
+from hardmine.trainers.codec.streams.stream import Stream
 
 T = TypeVar("T")
 

@@ -3,7 +3,7 @@
 import { ask, versionOf } from "./requests.js";
 
 const LONGEST_SIDE_PX = 1024; // more would take a processor minutes
-const HEADER_BYTES = 28; // trainers/codec/bitstream.py
+const HEADER_BYTES = 28; // trainers/codec/streams/bitstream.py
 const CHUNK_OVERHEAD_BYTES = 8;
 const element = (id) => document.getElementById(id);
 

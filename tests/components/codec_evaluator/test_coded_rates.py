@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from hardmine.components.codec_evaluator.evaluate import measure_codec
-from hardmine.trainers.codec import bitstream
 from hardmine.trainers.codec.entropy.coding import ContextCoder
+from hardmine.trainers.codec.streams import bitstream
 from tests.trainers.codec.entropy.small_models import likely_tile, small_model
 
 CODER = ContextCoder(small_model())

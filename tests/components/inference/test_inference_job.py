@@ -30,16 +30,16 @@ from hardmine.schemas.categories import Categories, Category
 from hardmine.schemas.folders import folder
 from hardmine.schemas.inference_config import DetectionJobConfig, EncodingJobConfig
 from hardmine.schemas.manifest import read_manifest
-from hardmine.trainers.codec import bitstream
-from hardmine.trainers.codec.beside import pack_side
 from hardmine.trainers.codec.codec import Codec
-from hardmine.trainers.codec.rate_control import Compressed
+from hardmine.trainers.codec.running.rate_control import Compressed
+from hardmine.trainers.codec.side_chunks.beside import pack_side
+from hardmine.trainers.codec.streams import bitstream
 from hardmine.trainers.detection.detector import Detections, Detector
 from hardmine.trainers.images import Photograph
 from hardmine.trainers.metrics.coco_files import read_detections
 from tests.components.inference.tiny_models import photograph
 from tests.s3_server import s3_server
-from tests.trainers.codec import bit_planes
+from tests.trainers.codec.running import bit_planes
 
 
 class OddError(Exception):

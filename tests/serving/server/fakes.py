@@ -9,8 +9,8 @@ import numpy as np
 
 from hardmine.schemas.categories import Categories, Category
 from hardmine.serving.server.loaded_model import LoadedModel
-from hardmine.trainers.codec import bitstream
 from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.streams import bitstream
 from hardmine.trainers.detection.detector import Detections
 
 CATEGORIES = Categories(

@@ -15,10 +15,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from hardmine.serving.server import page_files
 from hardmine.serving.server.limits import Limits
 from hardmine.trainers import images
-from hardmine.trainers.codec import bitstream
-from hardmine.trainers.codec.memory import Needs
-from hardmine.trainers.codec.stream_header import Header, pack_header
-from hardmine.trainers.codec.tiling import Tiling
+from hardmine.trainers.codec.running.memory import Needs
+from hardmine.trainers.codec.streams import bitstream
+from hardmine.trainers.codec.streams.stream_header import Header, pack_header
+from hardmine.trainers.codec.streams.tiling import Tiling
 from tests.serving.server.fakes import FakeStore
 from tests.serving.server.loopback import picture, wait_until
 

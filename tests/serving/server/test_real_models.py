@@ -19,8 +19,8 @@ from hardmine.serving.server.app import create_app
 from hardmine.serving.server.loaded_model import load_model
 from hardmine.serving.store.signing import sign
 from hardmine.serving.store.store import ModelStore
-from hardmine.trainers.codec import bitstream
 from hardmine.trainers.codec.codec import Codec
+from hardmine.trainers.codec.streams import bitstream
 from hardmine.trainers.detection.detector import Detector
 from hardmine.trainers.images import decode_rgb
 from tests.serving.server import tiny_models

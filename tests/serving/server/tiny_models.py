@@ -11,8 +11,8 @@ from hardmine.schemas.detector_config import SSDConfig
 from hardmine.schemas.training_config import DetectorTrainingConfig
 from hardmine.serving.store.store import ModelStore
 from hardmine.trainers.codec.cells.gru import ConvGRUCell
-from hardmine.trainers.codec.export import export_codec
-from hardmine.trainers.codec.model import build_codec
+from hardmine.trainers.codec.exports.export import export_codec
+from hardmine.trainers.codec.network.model import build_codec
 from hardmine.trainers.detection.exports.export import export_detector
 from hardmine.trainers.detection.meta_architectures.ssd import SSD
 from tests.made_once import made_once

@@ -9,12 +9,12 @@ import pytest
 
 from hardmine.schemas.codec_config import CodecConfig
 from hardmine.schemas.exported_model import FACTS_PATHS
-from hardmine.trainers.codec import bitstream, rates
 from hardmine.trainers.codec.cells.gru import ConvGRUCell
 from hardmine.trainers.codec.codec import Codec
-from hardmine.trainers.codec.export import export_codec
-from hardmine.trainers.codec.model import build_codec, model_id
-from hardmine.trainers.codec.tiling import Splitting, Tiling
+from hardmine.trainers.codec.exports.export import export_codec
+from hardmine.trainers.codec.network.model import build_codec, model_id
+from hardmine.trainers.codec.streams import bitstream, rates
+from hardmine.trainers.codec.streams.tiling import Splitting, Tiling
 
 ITERATIONS = 3
 

@@ -23,11 +23,11 @@ from hardmine.trainers.checkpoints import Checkpoints
 from hardmine.trainers.codec import training_run
 from hardmine.trainers.codec.cells.gru import ConvGRUCell
 from hardmine.trainers.codec.codec import Codec
-from hardmine.trainers.codec.export import export_codec, reconstructor
-from hardmine.trainers.codec.run_folder import RunFolder
-from hardmine.trainers.codec.training import compiled_codec
+from hardmine.trainers.codec.exports.export import export_codec, reconstructor
+from hardmine.trainers.codec.network.weights import load_weights
+from hardmine.trainers.codec.training.run_folder import RunFolder
+from hardmine.trainers.codec.training.training import compiled_codec
 from hardmine.trainers.codec.training_run import TrainingRun
-from hardmine.trainers.codec.weights import load_weights
 from hardmine.trainers.datasets import load_patches
 
 STEPS = 100

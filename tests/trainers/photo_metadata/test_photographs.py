@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from hardmine.trainers.codec.alpha_plane import composite
-from hardmine.trainers.codec.carrying import Carrying
+from hardmine.trainers.codec.side_chunks.alpha_plane import composite
+from hardmine.trainers.codec.side_chunks.carrying import Carrying
 from hardmine.trainers.images import ImageError, decode_photograph
 from hardmine.trainers.photo_metadata.metadata import Metadata
 from hardmine.trainers.photo_metadata.saving import save_options

@@ -7,7 +7,7 @@ from typing import Any
 from keras import ops
 
 from hardmine.trainers.codec.cells.cell import ConvCell
-from hardmine.trainers.codec.pass_conv import add_pass_weights, of_pass
+from hardmine.trainers.codec.cells.pass_conv import add_pass_weights, of_pass
 
 
 class FeedforwardCell(ConvCell):

@@ -13,7 +13,7 @@ from hardmine.pipelines.studies.rate_distortion.height_picture import (
   legend,
 )
 from hardmine.pipelines.studies.rate_distortion.model_codec import ModelCodec
-from tests.trainers.codec.bit_planes import codec, picture
+from tests.trainers.codec.running.bit_planes import codec, picture
 
 
 def studied():

@@ -9,7 +9,7 @@ import numpy as np
 from hardmine.trainers.codec.entropy import contexts
 from hardmine.trainers.codec.entropy.context_model import ContextModel, Stage
 from hardmine.trainers.codec.entropy.probabilities import Probabilities
-from hardmine.trainers.codec.entropy.rounding import probability_table
+from hardmine.trainers.codec.entropy_fitting.rounding import probability_table
 
 HIDDEN = 8
 

@@ -1,0 +1,1 @@
+"""Context models for entropy coding, fitted to photographs."""

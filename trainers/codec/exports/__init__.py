@@ -1,0 +1,1 @@
+"""A trained codec as the files by which it runs elsewhere."""

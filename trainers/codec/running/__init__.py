@@ -1,0 +1,1 @@
+"""A finished codec's network at work: on what, how far, in how much memory."""

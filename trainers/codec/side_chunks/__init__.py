@@ -1,0 +1,1 @@
+"""What goes along beside the colours: transparency and metadata."""

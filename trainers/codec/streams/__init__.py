@@ -1,0 +1,1 @@
+"""The file of a compressed picture: header, chunks, tiles, heights, sizes."""

@@ -1,0 +1,1 @@
+"""What fits a codec, and the folder of a training that goes on for days."""
