@@ -30,7 +30,7 @@ def test_what_is_drawn_is_there(path):
     assert (ROOT / path).is_dir() or list(ROOT.glob(f"{path}.py"))
 
 
-@pytest.mark.parametrize("folder", [*FOLDERS, "trainers/detection"])
+@pytest.mark.parametrize("folder", [*FOLDERS, "trainers/codec", "trainers/detection"])
 def test_what_is_there_is_drawn(folder):
   paths = drawn()
   known = {match for path in paths for match in ROOT.glob(f"{path}.py")}

@@ -150,8 +150,7 @@ class Codec:
     _check_image(image)
     self._check_iterations(iterations)
     height_px, width_px, _ = image.shape
-    split = self.needs.splitting.of(height_px, width_px)
-    grid = Grid.over(height_px, width_px, split)
+    grid = Grid.over(height_px, width_px, self.needs.splitting.of(height_px, width_px))
     network = self._network_for(is_grey(image))
     return tile_coding.reconstruct_tiles(network, image, grid, iterations)
 
@@ -218,8 +217,7 @@ class Codec:
     """
     target.check(adaptive)
     _check_image(image, channels=(3, 4))
-    most = min(self.iterations, max_iterations or self.iterations)
-    most = target.iterations or most
+    most = target.iterations or min(self.iterations, max_iterations or self.iterations)
     self._check_iterations(most)
     kind = AdaptiveEncoder if adaptive else Encoder
     return self._encoder(kind, image, most, metadata, entropy).to(target)

@@ -45,7 +45,8 @@ HALF_MADE = (  # names that only a killed process leaves
 
 # An experiment's own file, where a class of it is named, imports those that ship.
 CODE_FOLDERS = ("schemas", "trainers", "pipelines/experiments")
-# The code of a run of version 0.1 has no folder `hardmine`.
+# The code of a run was copied when it began, so `training_run` never moves. That of a
+# run of version 0.1 has no folder `hardmine`.
 _START = """
 import sys
 sys.path[:] = [sys.argv[1], *filter(None, sys.path)]  # not the current folder
