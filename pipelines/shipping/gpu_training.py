@@ -192,7 +192,8 @@ def main(words: Sequence[str] | None = None) -> int:
     keras.backend.backend() == "jax", "KERAS_BACKEND=jax", found=keras.backend.backend()
   )
   experiment = find(args.experiment)
-  require(isinstance(experiment, CodecExperiment), "a codec's", name=args.experiment)
+  if not isinstance(experiment, CodecExperiment):
+    raise ValueError(f"Expected a codec's experiment. Received: {args.experiment!r}")
   with StagedFolder(args.output, remedy="") as staging:
     log = staging / "log.jsonl"
 
