@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
+import re
+import shlex
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +18,7 @@ from hardmine.trainers.codec.network.model import build_codec
 from hardmine.trainers.codec.network.weights import load_weights
 from tests.trainers.on_jax import run_on_jax
 
+PAGE = Path(__file__).parents[2] / "docs" / "train_a_codec.md"
 ITERATIONS = 3
 PROGRAM = """
 import json, pathlib, sys
@@ -23,7 +28,8 @@ from hardmine.pipelines.shipping.device_patches import DevicePatches, cut
 from hardmine.pipelines.shipping.gpu_training import main
 from hardmine.pipelines.shipping.scanned_codec import ScannedCodec
 
-folder = pathlib.Path(sys.argv[1])
+folder, *words = sys.argv[1:]
+folder = pathlib.Path(folder)
 codec = ScannedCodec(find(str(folder / "tiny.json")))
 codec.codec.iterations = 3
 images = np.random.RandomState(0).uniform(-0.5, 0.5, (2, 32, 48, 3)).astype("float32")
@@ -39,9 +45,7 @@ drawn = patches.draw(40, 32)
 found = np.asarray(np.rint((cut(patches.pixels, drawn, 32) + 0.5) * 255), int)
 edges = found[:, [0, 0, -1, -1], [0, -1, 0, -1]].tolist()
 
-main([str(folder / "tiny.json"), "--photographs", str(folder / "photographs"),
-      "--held-out", str(folder / "photographs"), "--seconds", "3",
-      "--stages", "4x32", "2x64@0.5", "--output", str(folder / "out")])
+main(words)
 print(json.dumps({"apart": apart, "edges": edges, "turns": drawn[2].tolist(),
                   "pictures": patches.num_pictures}))
 """
@@ -60,17 +64,33 @@ def folder(tmp_path_factory):
     evaluation=dataclasses.replace(shipped.evaluation, iterations=ITERATIONS),
   )
   (folder / "tiny.json").write_text(tiny.to_json(), "utf-8")
-  (folder / "photographs").mkdir()
   noise = np.random.default_rng(0).integers(0, 256, (96, 112, 3), np.uint8)
-  Image.fromarray(noise).save(folder / "photographs" / "noise.png")
-  Image.fromarray(noise[:70]).save(folder / "photographs" / "low.png")
+  for name in ("photos", "held_out"):
+    (folder / name).mkdir()
+    Image.fromarray(noise).save(folder / name / "noise.png")
+    Image.fromarray(noise[:70]).save(folder / name / "low.png")
   return folder
+
+
+def words_of_the_page():
+  """Its command, for a short while and with small patches."""
+  (line,) = re.findall(r"gpu_training (codec_shipped .*)", PAGE.read_text("utf-8"))
+  words = shlex.split(line)
+  words[0] = "tiny.json"
+  words[words.index("--seconds") + 1] = "3"
+  return [*words, "--stages", "4x32", "2x64@0.5"]
 
 
 @pytest.fixture(scope="module")
 def said(folder):
   pytest.importorskip("jax")
-  return json.loads(run_on_jax("-c", PROGRAM, str(folder)).splitlines()[-1])
+  before = Path.cwd()
+  os.chdir(folder)
+  try:
+    printed = run_on_jax("-c", PROGRAM, str(folder), *words_of_the_page())
+  finally:
+    os.chdir(before)
+  return json.loads(printed.splitlines()[-1])
 
 
 @pytest.mark.slow
@@ -97,12 +117,12 @@ def test_what_it_writes_is_what_hardmine_train_writes(folder, said):
   experiment = find(str(folder / "tiny.json"))
   codec = build_codec(experiment.codec, ITERATIONS)
   before = [np.array(weight) for weight in codec.trainable_weights]
-  load_weights(folder / "out" / "weights.npz", codec)
+  load_weights(folder / "gpu" / "weights.npz", codec)
   after = [np.asarray(weight) for weight in codec.trainable_weights]
   assert all(np.isfinite(weight).all() for weight in after)
   assert any(np.abs(a - b).max() > 1e-3 for a, b in zip(after, before))
   lines = [
-    json.loads(line) for line in (folder / "out" / "log.jsonl").read_text().splitlines()
+    json.loads(line) for line in (folder / "gpu" / "log.jsonl").read_text().splitlines()
   ]
   assert lines[0]["photographs"] == 2
   assert lines[-1]["step"] > 0
