@@ -2,8 +2,8 @@
 
 `codec_shipped` (Toderici et al. 2016, arXiv 1608.05148, by the recipe of
 `docs/codec_recipe.md`) at 3/16 of the papers' width and with half its iterations:
-at most 1 bit per pixel, in a quarter of the time. It is trained in an hour of two cores,
-and is where `hardmine demo` begins.
+at most 1 bit per pixel, in a quarter of the time. It is trained in an hour of two
+cores, and is where `hardmine demo` begins.
 
     hardmine train codec_small --held-out 'data/held_out/*' \\
       --set 'mining.images=["data/photos/*", "data/coco/train2017/*.jpg"]'
