@@ -9,7 +9,7 @@ import pytest
 
 from hardmine.pipelines.cli.main import main
 from hardmine.trainers.codec.entropy.coding import ContextCoder
-from hardmine.trainers.codec.streams import bitstream
+from hardmine.trainers.codec.streams import packing
 from hardmine.trainers.codec.streams.bitstream import Header, pack, pack_tiles
 from tests.trainers.codec.entropy.small_models import likely_tile, small_model
 
@@ -132,7 +132,7 @@ def test_gains_that_no_encoder_sends_are_damage(tmp_path, capsys, monkeypatch):
   codes = np.zeros((2, 1, 1, 32), np.uint8)
   gains = np.array([63, 64], np.uint8)
   with monkeypatch.context() as patch:
-    patch.setattr(bitstream, "MAX_GAIN", 255)
+    patch.setattr(packing, "MAX_GAIN", 255)
     data = pack(header, codes, gains)
   status, facts = inspect(tmp_path, capsys, data)
   assert (status, facts["state"], facts["damaged_iterations"]) == (1, "damaged", [2])
@@ -169,10 +169,10 @@ def test_a_missing_file_is_a_failure(tmp_path, capsys):
 
 def test_what_lies_beside_the_picture_is_named(tmp_path, capsys):
   codes = np.zeros((2, 1, 2, 32), np.uint8)
-  header = bitstream.Header(
+  header = Header(
     model_id=bytes(8), height_px=9, width_px=20, padding_px=16, iterations=2
   )
-  whole = bitstream.pack_tiles(header, [(codes, None)], {"metadata": b"m" * 70})
+  whole = pack_tiles(header, [(codes, None)], {"metadata": b"m" * 70})
   damaged = whole[:50] + b"?" + whole[51:]
   for content, status, state, told in (
     (whole, 0, "complete", "70 bytes"),
