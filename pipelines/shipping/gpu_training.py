@@ -2,11 +2,13 @@
 
     KERAS_BACKEND=jax python -m hardmine.pipelines.shipping.gpu_training \\
       codec_shipped --photographs 'data/photos/*' 'data/coco/train2017/*.jpg' \\
-      --held-out 'data/held_out/*' --seconds 600 --output runs/gpu
+      --held-out 'data/held_out/*' --seconds 600 --output runs/gpu \\
+      --set training.learning_rate=1e-3
 
 writes `weights.npz`, as `hardmine train` does, and `log.jsonl`. It needs JAX with CUDA
 (`pip install "jax[cuda13]"`) and no TensorFlow. The network and the loss are those of
-an experiment; what differs from `hardmine train` is what a GPU asks for:
+an experiment, whose rate is for small batches. What differs from `hardmine train` is
+what a GPU asks for:
 
 * all iterations are one loop of the compiled program, not 16 copies of it,
 * batches are large, and made on the device of photographs that lie there,
@@ -191,7 +193,7 @@ def main(words: Sequence[str] | None = None) -> int:
   require(
     keras.backend.backend() == "jax", "KERAS_BACKEND=jax", found=keras.backend.backend()
   )
-  experiment = find(args.experiment)
+  experiment = find(args.experiment).override(args.set)
   if not isinstance(experiment, CodecExperiment):
     raise ValueError(f"Expected a codec's experiment. Received: {args.experiment!r}")
   with StagedFolder(args.output, remedy="") as staging:
@@ -234,6 +236,13 @@ def _parser() -> argparse.ArgumentParser:
   parser.add_argument("--held-out", nargs="+", required=True, help="to score on")
   parser.add_argument("--seconds", type=float, required=True, help="of steps")
   parser.add_argument("--output", required=True, help="a new folder")
+  parser.add_argument(
+    "--set",
+    action="append",
+    default=[],
+    metavar="KEY=VALUE",
+    help="replace a setting, as training.learning_rate=1e-3",
+  )
   parser.add_argument(
     "--stages",
     nargs="+",
