@@ -16,6 +16,7 @@ from hardmine.trainers.images import ImageError, decode_rgb
 
 _EARLY = 4  # iterations that most photographs are coded to
 _LEAST_PX = 64
+_TOLD_EVERY = 25  # photographs, which takes a minute or more
 
 
 def spread(paths: Sequence[str], count: int) -> list[str]:
@@ -41,7 +42,7 @@ def code_sets(
     codec: as it was exported.
     paths: of photographs, on a disk or URLs.
     config: how many, how large, and how many are held out.
-    report: receives a line for each that is left out, and at the end.
+    report: receives a line for each that is left out, some on the way, and at the end.
 
   Raises:
     ValueError: there is not one photograph that can be used.
@@ -51,6 +52,8 @@ def code_sets(
   ours, others = [], []
   for path, codes in _coded(codec, chosen, config, held_out, report):
     (others if path in held_out else ours).append(codes)
+    if (done := len(ours) + len(others)) % _TOLD_EVERY == 0:
+      report(f"{done} of {len(chosen)} photographs are coded")
   report(f"codes of {len(ours)} photographs, and of {len(others)} to judge by")
   if not ours:
     raise ValueError(

@@ -63,6 +63,22 @@ def fitted(tmp_path_factory):
 
 
 @pytest.mark.slow
+def test_coding_many_photographs_tells_how_far_it_is(fitted):
+  from hardmine.schemas.entropy_config import EntropyConfig
+  from hardmine.trainers.codec.codec import Codec
+  from hardmine.trainers.codec.entropy_fitting.photographs import code_sets
+
+  model = fitted[0]
+  paths = [str(model.parent / name) for name in ("0.png", "broken.png")]
+  said = []
+  config = EntropyConfig(held_out_share=0.0)
+  code_sets(Codec.load(model), [*(paths[:1] * 60), paths[1]], config, said.append)
+  assert said[:2] == [f"{done} of 61 photographs are coded" for done in (25, 50)]
+  assert "broken.png is left out" in said[2]
+  assert said[3:] == ["codes of 60 photographs, and of 0 to judge by"]
+
+
+@pytest.mark.slow
 def test_files_become_smaller_and_pictures_stay(fitted):
   from hardmine.trainers.codec.codec import Codec
 
