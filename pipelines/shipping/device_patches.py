@@ -59,7 +59,9 @@ class DevicePatches:
     sizes = np.array([one.pixels.shape[:2] for one in pictures], np.int32)
     areas = np.prod(sizes.astype(np.int64), 1)
     require(
-      areas.sum() < 2**31, "photographs of 2 thousand megapixels at most", pixels=areas
+      areas.sum() < 2**31,
+      "photographs of 2,147 megapixels at most, with their reductions",
+      pixels=int(areas.sum()),
     )
     self.num_pictures = len(pictures)
     self.pixels = jnp.asarray(

@@ -13,7 +13,8 @@ what a GPU asks for:
 * all iterations are one loop of the compiled program, not 16 copies of it,
 * batches are large, and made on the device of photographs that lie there,
 * the rate falls along a cosine over the time that is given, however fast the machine,
-* patches are small at first, for many steps, and then large, as photographs are.
+* patches are small at first, for many steps, and then large, as photographs are,
+* four iterations are learned at first, and the others join them one by one.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class Steps:
 
   Attributes:
     weights: as of `ScannedCodec.weights`.
-    skipped: steps whose gradient was not finite, which changed nothing but moments.
+    skipped: steps whose gradient was not finite and counted as zero.
   """
 
   def __init__(self, codec: ScannedCodec, patches: DevicePatches):
@@ -193,6 +194,11 @@ def main(words: Sequence[str] | None = None) -> int:
   require(
     keras.backend.backend() == "jax", "KERAS_BACKEND=jax", found=keras.backend.backend()
   )
+  require(
+    args.stages[0].begins == 0,
+    "a first stage from share 0",
+    begins=args.stages[0].begins,
+  )
   experiment = find(args.experiment).override(args.set)
   if not isinstance(experiment, CodecExperiment):
     raise ValueError(f"Expected a codec's experiment. Received: {args.experiment!r}")
@@ -258,9 +264,16 @@ def _parser() -> argparse.ArgumentParser:
 def _stage(word: str) -> Stage:
   size, _, begins = word.partition("@")
   batch, _, side = size.partition("x")
-  if int(side) % STRIDE_PX:
-    raise ValueError(f"Expected a side that {STRIDE_PX} divides. Received: {word!r}")
-  return Stage(int(batch), int(side), float(begins or 0))
+  try:
+    stage = Stage(int(batch), int(side), float(begins or 0))
+  except ValueError:
+    stage = None
+  if stage is None or stage.side_px % STRIDE_PX or min(stage.batch, stage.side_px) < 1:
+    raise argparse.ArgumentTypeError(
+      f"Expected BATCHxSIDE@SHARE with a side that {STRIDE_PX} divides. Received: "
+      f"{word!r}"
+    )
+  return stage
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ import numpy as np
 from hardmine.schemas.codec_config import STRIDE_PX
 from hardmine.schemas.config import require
 from hardmine.schemas.experiment import CodecExperiment
+from hardmine.trainers.codec.network.binarizer import binarized
 from hardmine.trainers.codec.network.losses import (
   iteration_losses,
   iteration_weights,
@@ -82,8 +83,7 @@ class ScannedCodec:
         images, encoder_states, decoder_states
       )
       threshold = jax.random.uniform(key, values.shape, minval=-1.0) if draws else 0.0
-      bits = jnp.where(values > threshold, 1.0, -1.0)
-      codes = values + jax.lax.stop_gradient(bits - values)
+      codes = binarized(values, threshold, draws)
       decoder_states = codec.decode_step(codes, exponents, decoder_states)
       return (encoder_states, decoder_states), decoder_states[1]
 
@@ -111,13 +111,15 @@ class ScannedCodec:
     """A function from weights to mean MS-SSIM after every iteration.
 
     Args:
-      images: uint8 [h, w, 3], of which the largest common part is scored.
+      images: uint8 [h, w, 3], upright ones laid on their side; of all of them the
+        largest common part is scored.
     """
+    multiple = self.codec.config.padding_px
     images = [
       one if one.shape[1] >= one.shape[0] else one.swapaxes(0, 1) for one in images
     ]
     height, width = (
-      min(one.shape[axis] for one in images) // 16 * 16 for axis in (0, 1)
+      min(one.shape[axis] for one in images) // multiple * multiple for axis in (0, 1)
     )
     batch = np.stack([one[:height, :width] for one in images]) / np.float32(255) - 0.5
 

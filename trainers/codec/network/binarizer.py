@@ -32,6 +32,10 @@ class Binarizer(keras.layers.Layer):
         ),
         rows,
       )
-    bits = ops.where(values > threshold, 1.0, -1.0)
-    bits = ops.cast(bits, values.dtype)
-    return values + ops.stop_gradient(bits - values) if training else bits
+    return binarized(values, threshold, training)
+
+
+def binarized(values: Any, threshold: Any, training: bool) -> Any:
+  """-1 or +1 of values and thresholds in (-1, 1); in training with their gradient."""
+  bits = ops.cast(ops.where(values > threshold, 1.0, -1.0), values.dtype)
+  return values + ops.stop_gradient(bits - values) if training else bits
